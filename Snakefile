@@ -1,0 +1,27 @@
+# The workflow: learning histories -> pre-trained DT -> memory index -> RA-DT and AD per seed -> in-context evaluation -> figure.
+# Settings: config/config.yaml (manual: config/README.md). Files: results/README.md. Run: snakemake results/darkroom/figure.pdf
+import sys
+
+if sys.version_info < (3, 11):
+    raise SystemExit(
+        "error: radt needs Python 3.11 or newer, this is %d.%d: run snakemake with a newer one" % sys.version_info[:2]
+    )
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/common.smk"
+include: "workflow/rules/trajectories.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/memory.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/figure.smk"
+
+
+rule all:
+    """Figure and table of every experiment in the configuration."""
+    default_target: True
+    input:
+        collect("results/{experiment}/figure.pdf", experiment=SETTINGS.experiments),

@@ -1,0 +1,1 @@
+"""From nothing to the results of the Retrieval-Augmented Decision Transformer."""

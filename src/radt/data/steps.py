@@ -1,0 +1,55 @@
+"""The batch of steps that every network reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+ACTIONS = 5
+"""Actions of the grid rooms; the index `ACTIONS` stands for "no action yet"."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Windows of steps, padded on the right where `mask` is false.
+
+    `previous_action` and `previous_reward` belong to the step before (first step of an episode: `ACTIONS` and 0), so that a
+    step never shows the action that it is to predict; `action` and `reward` are what happened at the step itself.
+    """
+
+    observation: Tensor
+    """[..., T, 2] int64, (y, x)"""
+    returns: Tensor
+    """[..., T] float32, return-to-go before the step: the rewards from here to the end of the episode"""
+    previous_action: Tensor
+    """[..., T] int64"""
+    previous_reward: Tensor
+    """[..., T] float32"""
+    action: Tensor
+    """[..., T] int64"""
+    reward: Tensor
+    """[..., T] float32"""
+    time: Tensor
+    """[..., T] int64, step of the episode, from 0"""
+    mask: Tensor
+    """[..., T] bool, true for real steps"""
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Steps:
+        """The same steps with `function` applied to every tensor."""
+        return Steps(**{field.name: function(getattr(self, field.name)) for field in fields(self)})
+
+    def to(self, device: str) -> Steps:
+        """The same steps on a device."""
+        return self.map(lambda tensor: tensor.to(device))
+
+    def __getitem__(self, index: object) -> Steps:
+        """Index every tensor alike."""
+        return self.map(lambda tensor: tensor[index])  # type: ignore[index]
+
+
+def concatenate(parts: list[Steps], dim: int) -> Steps:
+    """Join steps along `dim` (1 is time for [B, T] batches)."""
+    return Steps(**{field.name: torch.cat([getattr(part, field.name) for part in parts], dim) for field in fields(Steps)})

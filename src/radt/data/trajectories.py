@@ -1,0 +1,238 @@
+"""Learning histories on disk: a manifest and safetensors shards. The only module that reads or writes them (docs/formats.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radt.artifacts import read_json, read_tensors, sha256, tensor_bytes, write_bytes, write_json
+from radt.errors import RadtError
+from radt.settings import Experiment
+from radt.tasks.splits import goals, optimum, split_of
+
+FORMAT = "radt-trajectories"
+VERSION = 1
+SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard, mapped as it is
+SUMMARY_EPISODES = 10
+AGAIN = "run the trajectories stage again"
+COLUMNS = {"observations": "uint8", "actions": "uint8", "rewards": "float32", "episode_start": "int64", "episode_task": "int32"}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Learning histories of one or more tasks; the episodes of a task follow each other in learning order."""
+
+    observations: NDArray[np.uint8]
+    """[N, 2] position (y, x) before the action."""
+    actions: NDArray[np.uint8]
+    """[N]"""
+    rewards: NDArray[np.float32]
+    """[N] reward of the action."""
+    episode_start: NDArray[np.int64]
+    """[E + 1] first step of every episode, and N."""
+    episode_task: NDArray[np.int32]
+    """[E] task id."""
+
+    def returns(self) -> NDArray[np.float64]:
+        """Return [E] of every episode."""
+        return np.add.reduceat(self.rewards, self.episode_start[:-1], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Trajectories(Shard):
+    """All shards of a directory as one; the arrays are read-only views of the file when there is one shard."""
+
+    manifest: dict[str, Any]
+    """What `manifest.json` says."""
+
+
+def join(shards: list[Shard]) -> Shard:
+    """One shard with the episodes of all `shards`; one alone is returned as it is."""
+    if len(shards) == 1:
+        return shards[0]
+    offsets = np.cumsum([0] + [len(shard.actions) for shard in shards])
+    starts = [shard.episode_start[:-1] + offset for shard, offset in zip(shards, offsets, strict=False)]
+    return Shard(
+        np.concatenate([shard.observations for shard in shards]),
+        np.concatenate([shard.actions for shard in shards]),
+        np.concatenate([shard.rewards for shard in shards]),
+        np.concatenate([*starts, offsets[-1:]]),
+        np.concatenate([shard.episode_task for shard in shards]),
+    )
+
+
+def write(
+    directory: Path,
+    name: str,
+    experiment: Experiment,
+    source: dict[str, Any],
+    shards: Iterable[Shard],
+    shard_steps: int = SHARD_STEPS,
+) -> None:
+    """Write `shards` (any number of tasks each) of experiment `name` to `directory`, made by `source`.
+
+    The names of the files contain their hash and the manifest is replaced last, so whatever fails before leaves the old data as
+    they were. Raises `RadtError` when a task is not one of the training tasks, occurs twice, or does not fit the room.
+    """
+    written: list[Path] = []
+    entries: list[dict[str, Any]] = []
+    tasks: dict[int, dict[str, Any]] = {}
+    try:
+        for shard in _grouped(shards, shard_steps):
+            _check(shard, experiment, "the source")
+            summaries = _summaries(shard)
+            if twice := sorted(tasks.keys() & summaries.keys()):
+                raise RadtError(f"the source gives task {twice[0]} twice")
+            tasks |= summaries
+            entries.append(_write_shard(directory, shard, written))
+        write_json(directory / "manifest.json", _manifest(name, experiment, source, entries, tasks))
+    except BaseException:
+        manifest = directory / "manifest.json"
+        named = manifest.read_text() if manifest.exists() else ""
+        for path in written:
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+        raise
+    for path in [*directory.glob("*.safetensors"), *directory.glob(".*.partial")]:
+        if path.name not in {entry["file"] for entry in entries}:
+            path.unlink()
+
+
+def read(directory: Path, name: str, experiment: Experiment) -> Trajectories:
+    """The learning histories in `directory`, after every shard's sha256 was compared with the manifest.
+
+    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another experiment, or holds a task that
+    must not be trained on.
+    """
+    manifest = read_json(directory / "manifest.json")
+    _check_manifest(manifest, directory / "manifest.json", name, experiment)
+    shards = [_read_shard(directory / entry["file"], entry, experiment) for entry in manifest["shards"]]
+    whole = join(shards)
+    return Trajectories(**vars(whole), manifest=manifest)
+
+
+def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
+    """`shards` joined into as few as hold at most `limit` steps."""
+    group: list[Shard] = []
+    for shard in shards:
+        if group and sum(len(member.actions) for member in [*group, shard]) > limit:
+            yield join(group)
+            group = []
+        group.append(shard)
+    if not group:
+        raise RadtError("the source gives no trajectories: at least one training task is needed")
+    yield join(group)
+
+
+def _write_shard(directory: Path, shard: Shard, written: list[Path]) -> dict[str, Any]:
+    """Write one shard, unless the very same is there; append a new file to `written` and return the manifest's entry."""
+    content = tensor_bytes({column: getattr(shard, column).astype(dtype, copy=False) for column, dtype in COLUMNS.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    path = directory / f"tasks_{digest[:16]}.safetensors"
+    if not path.exists() or sha256(path) != digest:
+        written.append(path)
+        write_bytes(path, content)
+    return {"file": path.name, "sha256": digest, "episodes": len(shard.episode_task), "steps": len(shard.actions)}
+
+
+def _summaries(shard: Shard) -> dict[int, dict[str, Any]]:
+    """Episodes, and mean return of the first and last ones, by task id."""
+    returns, result = shard.returns(), {}
+    for task in np.unique(shard.episode_task).tolist():
+        own = returns[shard.episode_task == task]
+        first, last = own[:SUMMARY_EPISODES].mean(), own[-SUMMARY_EPISODES:].mean()
+        result[task] = {"episodes": len(own), "return_first_10": round(float(first), 4), "return_last_10": round(float(last), 4)}
+    return result
+
+
+def _manifest(
+    name: str, experiment: Experiment, source: dict[str, Any], entries: list[dict[str, Any]], tasks: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """The manifest; its fields are explained in docs/formats.md."""
+    table = zip(goals(experiment).tolist(), split_of(experiment), optimum(experiment).tolist(), strict=True)
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "experiment": name,
+        "room": experiment.model_dump(mode="json"),
+        "source": source,
+        "tasks": [
+            {"task": task, "goal": goal, "split": split, "optimum": best, **tasks.get(task, {"episodes": 0})}
+            for task, (goal, split, best) in enumerate(table)
+        ],
+        "columns": COLUMNS,
+        "episodes": sum(entry["episodes"] for entry in entries),
+        "steps": sum(entry["steps"] for entry in entries),
+        "shards": entries,
+        "radt": version("radt"),
+    }
+    return manifest | {"checksum": _checksum(manifest)}
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    """sha256 of the manifest without its own `checksum`."""
+    fields = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _check_manifest(manifest: Any, path: Path, name: str, experiment: Experiment) -> None:
+    """Raise `RadtError` unless the manifest is of this format, version and experiment."""
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise RadtError(f"{path} does not describe trajectories: {AGAIN}")
+    if manifest.get("version") != VERSION:
+        raise RadtError(f"{path} has format version {manifest.get('version')}, this radt reads {VERSION}: {AGAIN}")
+    if manifest.get("checksum") != _checksum(manifest):
+        raise RadtError(f"{path} is damaged, its content does not match its checksum: {AGAIN}")
+    if manifest["experiment"] != name:
+        raise RadtError(f"{path} is of experiment {manifest['experiment']!r}, not {name!r}: {AGAIN}")
+    for key, value in experiment.model_dump(mode="json").items():
+        if manifest["room"].get(key) != value:
+            stored = manifest["room"].get(key)
+            raise RadtError(f"{path} was made with experiments.{name}.{key} {stored}, now it is {value}: {AGAIN}")
+
+
+def _read_shard(path: Path, entry: dict[str, Any], experiment: Experiment) -> Shard:
+    """One verified, memory-mapped shard."""
+    if not path.exists():
+        raise RadtError(f"{path} is missing: {AGAIN}")
+    if sha256(path) != entry["sha256"]:
+        raise RadtError(f"{path} is damaged, its sha256 is not the manifest's: {AGAIN}")
+    arrays = read_tensors(path)
+    if {column: str(array.dtype) for column, array in arrays.items()} != COLUMNS:
+        raise RadtError(f"{path} does not hold the columns {sorted(COLUMNS)}: {AGAIN}")
+    shard = Shard(**arrays)
+    _check(shard, experiment, str(path))
+    return shard
+
+
+def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
+    """Raise `RadtError` unless the shard is consistent, fits the room and holds training tasks only."""
+    splits = split_of(experiment)
+    for task in np.unique(shard.episode_task).tolist():
+        if not 0 <= task < len(splits):
+            raise RadtError(f"{origin} holds task {task}, but the experiment has tasks 0 to {len(splits) - 1}")
+        if splits[task] != "train":
+            raise RadtError(f"{origin} holds the {splits[task]} task {task}, which must never be trained on")
+    steps, episodes, starts = len(shard.actions), len(shard.episode_task), shard.episode_start
+    shapes = shard.observations.shape, shard.rewards.shape, starts.shape
+    lengths = np.diff(starts)
+    if (
+        shapes != ((steps, 2), (steps,), (episodes + 1,))
+        or episodes == 0
+        or starts[0] != 0
+        or starts[-1] != steps
+        or lengths.min() < 1
+    ):
+        raise RadtError(f"{origin} has columns whose lengths do not agree: {AGAIN}")
+    if (np.diff(shard.episode_task) != 0).sum() + 1 != len(np.unique(shard.episode_task)):
+        raise RadtError(f"{origin} mixes the episodes of different tasks: those of a task must follow each other")
+    if lengths.max() > experiment.horizon or (shard.observations.max(axis=0) >= (experiment.height, experiment.width)).any():
+        raise RadtError(f"{origin} does not fit a {experiment.width}x{experiment.height} room with horizon {experiment.horizon}")

@@ -1,0 +1,1 @@
+"""In-context rollouts and the statistics of their returns."""

@@ -1,0 +1,67 @@
+"""Point estimates and bootstrap intervals of returns over seeds and tasks.
+
+All functions take `scores` of shape [seeds, tasks] or [seeds, tasks, episodes], in units of return. The paper reports means with
+95% stratified bootstrap intervals (Section 4) and no code for them; the definition below is ours.
+
+The interval is a two-stage bootstrap whose strata are the seeds: each resample draws as many seeds as there are, with
+replacement, and for each drawn seed, independently, as many of its tasks as there are, with replacement. A seed drawn twice thus
+brings two different draws of tasks.
+
+What it covers: the mean on the benchmark's own tasks, with other seeds. On simulated normal returns of 20 fixed tasks the 95%
+interval holds that mean in 94% to 100% of cases. It is too narrow in two situations: three seeds that differ far more from each
+other than their tasks do (75%), and claims about tasks outside the benchmark (78% or less where tasks are hard for all seeds).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def mean(scores: Floats) -> Floats:
+    """Mean over seeds and tasks; [seeds, tasks, ...] -> [...]."""
+    return np.asarray(scores.mean(axis=(0, 1)))
+
+
+def interquartile_mean(scores: Floats) -> float:
+    """Mean of the middle half of all seed-task pairs, [seeds, tasks] -> return.
+
+    As in rliable (Agarwal et al., 2021): a quarter of the values, rounded down, is cut off at each end.
+    """
+    values = np.sort(scores, axis=None)
+    cut = values.size // 4
+    return float(values[cut : values.size - cut].mean())
+
+
+def resample(seeds: int, tasks: int, samples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Which seed-task pairs each resample holds: [samples, seeds * tasks], pair = seed * tasks + task.
+
+    Seeds are drawn first, all resamples at once, then the tasks of every drawn seed.
+    """
+    drawn_seeds = generator.integers(seeds, size=(samples, seeds, 1))
+    drawn_tasks = generator.integers(tasks, size=(samples, seeds, tasks))
+    return (drawn_seeds * tasks + drawn_tasks).reshape(samples, seeds * tasks)
+
+
+def bootstrap_means(scores: Floats, samples: int, generator: np.random.Generator) -> Floats:
+    """Mean of every resample, [seeds, tasks, ...] -> [samples, ...].
+
+    Counts how often a resample holds each pair, so that all means are one matrix product and no resample is copied.
+    """
+    seeds, tasks = scores.shape[:2]
+    pairs = seeds * tasks
+    drawn = resample(seeds, tasks, samples, generator) + pairs * np.arange(samples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=samples * pairs).reshape(samples, pairs)
+    return np.asarray(np.tensordot(counts / pairs, scores.reshape(pairs, *scores.shape[2:]), axes=1))
+
+
+def interval(scores: Floats, samples: int, confidence: float, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    """Lower and upper end of the percentile interval of the mean, each [...] for scores [seeds, tasks, ...].
+
+    `confidence` is the share of the resampled means between the two ends, 0.95 in the paper.
+    """
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(bootstrap_means(scores, samples, generator), [tail, 1.0 - tail], axis=0)
+    return low, high

@@ -1,0 +1,34 @@
+"""The curves of the figure: return against in-context episode."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from radt.evaluation import statistics
+from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
+from radt.seeding import generator
+from radt.settings import Evaluate, Figure
+
+COLUMNS = ("experiment", "method", "split", "episode", "mean", "low", "high", "optimum", "paper")
+
+
+def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, figure: Figure) -> pd.DataFrame:
+    """One row per method, split and episode, columns `COLUMNS`.
+
+    `mean` is over seeds and tasks, `low` and `high` its interval (`radt.evaluation.statistics`), `optimum` the mean best return
+    of the split's tasks, `paper` the published return at that episode, NaN where it is not known. All in units of return.
+    Every curve is resampled with the same draws, so that adding a method moves no other interval.
+    """
+    experiment = evaluations["experiment"].iloc[0]
+    parts = []
+    for method in method_order(set(evaluations["method"]), evaluate):
+        for split in (split for split in SPLITS if split in set(evaluations["split"])):
+            returns = scores(evaluations, method, split)
+            draws = generator(figure.bootstrap_seed, "bootstrap")
+            low, high = statistics.interval(returns, figure.bootstrap_samples, figure.confidence, draws)
+            part = pd.DataFrame({"mean": statistics.mean(returns), "low": low, "high": high})
+            part["episode"] = part.index + 1
+            part["optimum"] = scores(evaluations, method, split, "optimum").mean()
+            part["paper"] = part["episode"].map(paper_curve(paper, method, split, evaluate))
+            parts.append(part.assign(experiment=experiment, method=method, split=split))
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]

@@ -1,0 +1,213 @@
+"""Fingerprint of the code behind a stage: the part of Snakemake's rerun decision that Snakemake cannot see.
+
+A rule names a stage module; `fingerprint` hashes the syntax trees of that module and of everything of this package that it uses,
+transitively. Comments, layout and docstrings are not in a syntax tree or are dropped from it, so editing them changes nothing.
+
+Imports are followed by name: of `from radt.settings import Embed`, and of `store.load` after `from radt.models import store`,
+only that class or function counts, and what it uses itself; a new key of one section does not rerun the stages of the others. A
+module that is used in any other way counts whole, and what a module runs when it is imported counts always. Code that registers
+itself from a decorator would be missed; the package has none. Nothing is imported here; other packages are not looked at.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+from radt.errors import RadtError
+
+SOURCE = Path(__file__).parents[1]
+EVERYTHING = "*"
+RUN_ON_IMPORT = ""
+Symbol = tuple[str, str]
+"""A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A top-level statement: the name that it defines, the names that it uses with their attribute, and its imports."""
+
+    node: ast.stmt
+    defines: str
+    uses: frozenset[Symbol]
+    imports: tuple[Symbol, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """The statement without docstrings and layout."""
+        return _canonical(self.node)
+
+
+@dataclass(frozen=True)
+class Module:
+    """The statements of a file by the name that they define, and the names in it that stand for other modules."""
+
+    statements: dict[str, list[Statement]]
+    modules: dict[str, str]
+    main: list[Statement]
+
+    def chosen(self, name: str) -> list[Statement]:
+        """The statements that define `name`, or all but the main block."""
+        if name == EVERYTHING:
+            return [statement for statements in self.statements.values() for statement in statements]
+        return self.statements.get(name, [])
+
+
+def fingerprint(module: str, source: Path = SOURCE) -> str:
+    """16 hex digits for the code that `python -m {module}` runs.
+
+    `source` is the folder that holds the package. Raises `RadtError` when a module is missing or is not valid Python.
+    """
+    reached: set[Symbol] = set()
+    main = _read(module, source).main
+    waiting: list[Symbol] = [(module, EVERYTHING), *(need for statement in main for need in _needs_of(statement, module, source))]
+    while waiting:
+        symbol = waiting.pop()
+        if symbol not in reached:
+            reached.add(symbol)
+            waiting += _needs(*symbol, source)
+    texts = {f"{name}:{statement.text}" for name, item in reached for statement in _read(name, source).chosen(item)}
+    texts |= {f"{module}:{statement.text}" for statement in main}
+    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:16]
+
+
+def _needs(name: str, wanted: str, source: Path) -> Iterator[Symbol]:
+    """The symbols that a symbol needs."""
+    module = _read(name, source)
+    if wanted == RUN_ON_IMPORT:
+        yield from _imported_at_once(name, source)
+    else:
+        yield name, RUN_ON_IMPORT
+    for statement in module.chosen(wanted):
+        yield from _needs_of(statement, name, source)
+
+
+def _needs_of(statement: Statement, name: str, source: Path) -> Iterator[Symbol]:
+    """The symbols that a statement of module `name` needs."""
+    module = _read(name, source)
+    if statement.defines not in module.modules:
+        for imported, item in statement.imports:
+            yield from _imported(imported, item, source)
+    for used, attribute in statement.uses:
+        if used in module.statements:
+            yield name, used
+        if used in module.modules:
+            yield from _imported(module.modules[used], attribute, source)
+
+
+def _imported_at_once(name: str, source: Path) -> Iterator[Symbol]:
+    """The modules that run when a module is imported: its packages and its top-level imports."""
+    if package := name.rpartition(".")[0]:
+        yield package, RUN_ON_IMPORT
+    for statement in _read(name, source).chosen(EVERYTHING):
+        if isinstance(statement.node, ast.Import | ast.ImportFrom):
+            for imported, item in statement.imports:
+                yield (f"{imported}.{item}" if _file(f"{imported}.{item}", source) else imported), RUN_ON_IMPORT
+
+
+def _imported(name: str, item: str, source: Path) -> Iterator[Symbol]:
+    """What `from name import item` stands for: a module, a name, or a module that `name` has imported itself."""
+    if _file(f"{name}.{item}", source):
+        yield f"{name}.{item}", EVERYTHING
+    else:
+        yield name, item
+        if item in (modules := _read(name, source).modules):
+            yield modules[item], EVERYTHING
+
+
+@cache
+def _file(name: str, source: Path) -> Path | None:
+    """The file of a module or of a package, if there is one."""
+    path = source.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@cache
+def _read(name: str, source: Path) -> Module:
+    """Parse a module; a folder without `__init__.py` is an empty one."""
+    file = _file(name, source)
+    if file is None:
+        path = source.joinpath(*name.split("."))
+        if path.is_dir():
+            return Module({}, {}, [])
+        raise RadtError(f"module {name} is missing, expected in {path}.py: restore the file or correct the import")
+    try:
+        body = ast.parse(file.read_text()).body
+    except SyntaxError as error:
+        raise RadtError(f"{file}:{error.lineno} is not valid Python ({error.msg}): correct it") from None
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    module = Module({}, {}, [])
+    for node in (part for statement in body for part in _split(statement)):
+        statement = _statement(node, package)
+        if isinstance(node, ast.If) and ("__name__", EVERYTHING) in statement.uses:
+            module.main.append(statement)
+        else:
+            module.statements.setdefault(statement.defines, []).append(statement)
+        if isinstance(node, ast.ImportFrom) and statement.imports and _file(".".join(statement.imports[0]), source):
+            module.modules[statement.defines] = ".".join(statement.imports[0])
+    return module
+
+
+def _split(node: ast.stmt) -> list[ast.stmt]:
+    """A top-level statement with one imported name each; none for a bare string."""
+    match node:
+        case ast.Import(names=aliases):
+            return [ast.Import([alias]) for alias in aliases]
+        case ast.ImportFrom(module=module, names=aliases, level=level):
+            return [ast.ImportFrom(module, [alias], level) for alias in aliases]
+    return [] if _is_text(node) else [node]
+
+
+def _statement(node: ast.stmt, package: str) -> Statement:
+    """One top-level statement of a module in `package`, with its imports from the same top-level package."""
+    uses: set[Symbol] = set()
+    imports: list[Symbol] = []
+    bases: set[int] = set()
+    for part in ast.walk(node):
+        match part:
+            case ast.Attribute(value=ast.Name(id=name) as base, attr=attribute):
+                uses.add((name, attribute))
+                bases.add(id(base))
+            case ast.Name(id=name) if id(part) not in bases:
+                uses.add((name, EVERYTHING))
+            case ast.Constant(value=str(text)) if text.isidentifier():
+                uses.add((text, EVERYTHING))  # an annotation in quotes, or a name that is looked up
+            case ast.Import(names=aliases):
+                imports += [(alias.name, EVERYTHING) for alias in aliases]
+            case ast.ImportFrom(module=module, names=aliases, level=level):
+                parents = package.split(".")[: len(package.split(".")) - level + 1] if level else []
+                imports += [(".".join([*parents, *([module] if module else [])]), alias.name) for alias in aliases]
+    ours = tuple(item for item in imports if item[0].partition(".")[0] == package.partition(".")[0])
+    return Statement(node, _defines(node), frozenset(uses), ours)
+
+
+def _defines(node: ast.stmt) -> str:
+    """The name that a top-level statement defines when that is all it does; otherwise `RUN_ON_IMPORT`."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return name
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name
+        case ast.Import(names=[alias]) | ast.ImportFrom(names=[alias]) if alias.name != EVERYTHING:
+            return alias.asname or alias.name.partition(".")[0]
+    return RUN_ON_IMPORT
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a docstring or another bare string."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _canonical(value: object) -> str:
+    """Text of a syntax tree without docstrings, positions and empty fields, the same for every Python version."""
+    if isinstance(value, ast.AST):
+        fields = ((name, getattr(value, name, None)) for name in value._fields if name not in ("ctx", "type_comment", "kind"))
+        texts = [f"{name}={_canonical(item)}" for name, item in fields if item is not None and item != []]
+        return f"{type(value).__name__}({','.join(texts)})"
+    if isinstance(value, list):
+        return f"[{','.join([_canonical(item) for item in value if not _is_text(item)])}]"
+    return repr(value)

@@ -1,0 +1,133 @@
+"""Pre-norm transformer blocks as in GPT-2, with an optional cross-attention (paper, Section 3.2) and a key-value cache."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass
+class KeyValues:
+    """Keys and values of one block for the tokens seen so far: [B, heads, capacity, W / heads] each, `length` of them filled."""
+
+    keys: Tensor
+    values: Tensor
+    length: int = 0
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values and return all that are filled."""
+        end = self.length + keys.shape[2]
+        self.keys[:, :, self.length : end] = keys
+        self.values[:, :, self.length : end] = values
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[B, T, W] to [B, heads, T, W / heads]."""
+    heads_last: Tensor = x.unflatten(-1, (heads, -1))
+    return heads_last.transpose(1, 2)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, causal: bool) -> Tensor:
+    """Scaled dot-product attention in float32, heads joined: [B, heads, T, W / heads] to [B, T, W].
+
+    Not under autocast: in bfloat16, the backward pass on CPUs is several times slower than in float32.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        y = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, dropout, is_causal=causal)
+    return y.transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    """Causal multi-head attention over the window."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None) -> Tensor:
+        """[B, T, W] to [B, T, W]; `padding` [B, T] is true for real tokens, None when all are; a cache needs no padding."""
+        query, key, value = (split_heads(part, self.heads) for part in self.project_in(x).chunk(3, -1))
+        if cache is not None:
+            key, value = cache.append(key, value)
+        new, seen = query.shape[2], key.shape[2]
+        mask = None
+        if padding is not None or (1 < new < seen):
+            mask = torch.ones(new, seen, dtype=torch.bool, device=x.device).tril(seen - new)
+            if padding is not None:  # a padded token sees itself, so that its softmax is defined
+                mask = (mask & padding[:, None, None, :]) | torch.eye(new, dtype=torch.bool, device=x.device)
+        dropout = self.dropout if self.training else 0.0
+        projected: Tensor = self.project_out(attend(query, key, value, mask, dropout, mask is None and new > 1))
+        return projected
+
+
+class CrossAttention(nn.Module):
+    """Every token of a segment reads all tokens of that segment's context; a segment without context reads nothing."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.project_query = nn.Linear(width, width)
+        self.project_context = nn.Linear(width, 2 * width)
+        self.project_out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """Read the context.
+
+        Args:
+            x: [B, T, W] tokens, the first T / S of them in segment 0, and so on.
+            context: [B, S, C, W] tokens.
+            mask: [B, S, C], true for real context tokens; a segment may have none.
+        """
+        segments = context.shape[1]
+        query = split_heads(self.project_query(x).unflatten(1, (segments, -1)).flatten(0, 1), self.heads)
+        key, value = (split_heads(part, self.heads) for part in self.project_context(context.flatten(0, 1)).chunk(2, -1))
+        real = mask.flatten(0, 1)
+        present = real.any(-1)
+        allowed = (real | ~present[:, None])[:, None, None, :]
+        dropout = self.dropout if self.training else 0.0
+        y = self.project_out(attend(query, key, value, allowed, dropout, False)) * present[:, None, None]
+        segmented: Tensor = y.unflatten(0, (-1, segments))
+        return segmented.flatten(1, 2)
+
+
+class Block(nn.Module):
+    """LN, self-attention; LN, cross-attention (where there is one); LN, MLP; each with a residual."""
+
+    def __init__(self, width: int, heads: int, dropout: float, cross_attention: bool):
+        super().__init__()
+        self.norm_self, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.self_attention = SelfAttention(width, heads, dropout)
+        self.cross_attention = CrossAttention(width, heads, dropout) if cross_attention else None
+        self.norm_cross = nn.LayerNorm(width) if cross_attention else None
+        self.mlp_in, self.mlp_out = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    def forward(
+        self, x: Tensor, padding: Tensor | None, cache: KeyValues | None, context: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """[B, T, W] to [B, T, W]; `context` holds the tokens [B, S, C, W] and their mask [B, S, C]."""
+        x = x + self.dropout(self.self_attention(self.norm_self(x), padding, cache))
+        if self.cross_attention is not None and self.norm_cross is not None and context is not None:
+            x = x + self.dropout(self.cross_attention(self.norm_cross(x), *context))
+        y: Tensor = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.norm_mlp(x)))))
+        return y
+
+
+def initialize(module: nn.Module, layers: int) -> None:
+    """GPT-2 initialisation: N(0, 0.02), residual projections divided by sqrt(2 layers), zero biases."""
+    for name, parameter in module.named_parameters():
+        if parameter.dim() < 2:
+            continue
+        residual = name.endswith(("project_out.weight", "mlp_out.weight"))
+        nn.init.normal_(parameter, 0.0, 0.02 / (math.sqrt(2 * layers) if residual else 1.0))
+    for part in module.modules():
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)

@@ -1,0 +1,67 @@
+"""The retrieval-augmented Decision Transformer (paper, Section 3.2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from radt.data.steps import ACTIONS, Steps
+from radt.models.blocks import Block, KeyValues, initialize
+from radt.models.embedding import Embedding
+from radt.settings import Experiment, Model
+
+
+class RetrievalTransformer(nn.Module):
+    """Decision Transformer whose blocks read retrieved sub-trajectories by cross-attention.
+
+    The context is embedded by tables of its own and read without a further encoder, as published. `cross_attention` says
+    whether the first block or all blocks read it.
+
+    Args:
+        model: sizes and token form.
+        experiment: the room, for the sizes of the tables.
+        cross_attention: which blocks read the context.
+        context_steps: steps of a context (chunks joined in time).
+    """
+
+    def __init__(self, model: Model, experiment: Experiment, cross_attention: Literal["first", "all"], context_steps: int):
+        super().__init__()
+        self.embedding = Embedding(model, experiment, True, model.window)
+        self.context_embedding = Embedding(model, experiment, True, context_steps)
+        self.blocks = nn.ModuleList(
+            Block(model.width, model.heads, model.dropout, cross_attention == "all" or number == 0)
+            for number in range(model.layers)
+        )
+        self.norm = nn.LayerNorm(model.width)
+        self.head = nn.Linear(model.width, ACTIONS)
+        self.heads, self.positions = model.heads, model.window
+        initialize(self, model.layers)
+
+    def forward(self, steps: Steps, context: Steps | None, caches: list[KeyValues] | None = None) -> Tensor:
+        """Action logits [B, T, A].
+
+        Args:
+            steps: [B, T] windows; with `caches`, the steps that follow those in the caches.
+            context: [B, S, C] retrieved steps; segment s of the window (T / S steps) reads context s. None: nothing is read.
+            caches: as in `DecisionTransformer.forward`.
+        """
+        x = self.embedding(steps, caches[0].length if caches else 0)
+        per_step = self.embedding.tokens_per_step
+        padding = None
+        if caches is None and not bool(steps.mask.all()):
+            padding = steps.mask.repeat_interleave(per_step, -1)
+        read = None
+        if context is not None:
+            read = (self.context_embedding(context), context.mask.repeat_interleave(per_step, -1))
+        for number, block in enumerate(self.blocks):
+            x = block(x, padding, caches[number] if caches else None, read)
+        x = self.norm(x).unflatten(1, (-1, per_step))
+        logits: Tensor = self.head(x[:, :, self.embedding.action_token])
+        return logits
+
+    def new_caches(self, batch: int) -> list[KeyValues]:
+        """Empty caches for `batch` sequences, one per block."""
+        weight = self.head.weight
+        shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, weight.shape[1] // self.heads)
+        return [KeyValues(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]

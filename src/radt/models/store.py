@@ -1,0 +1,96 @@
+"""Trained networks on disk: `model.safetensors`, `config.json` and `metrics.csv` in one directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from radt import artifacts
+from radt.errors import RadtError
+from radt.models.decision_transformer import DecisionTransformer
+from radt.models.retrieval_transformer import RetrievalTransformer
+from radt.settings import Embed, Experiment, TrainAd, Training, TrainRetrieval, parse
+
+WEIGHTS = "model.safetensors"
+
+
+def dt(experiment: Experiment, training: Training) -> DecisionTransformer:
+    """A fresh DT; its window is never longer than an episode."""
+    return DecisionTransformer(training.model, experiment, True, min(training.model.window, experiment.horizon))
+
+
+def ad(experiment: Experiment, training: TrainAd) -> DecisionTransformer:
+    """A fresh AD network: the context episode's last `window` steps, then the current episode's."""
+    return DecisionTransformer(training.model, experiment, False, 2 * min(training.model.window, experiment.horizon))
+
+
+def radt(experiment: Experiment, training: TrainRetrieval, embed: Embed) -> RetrievalTransformer:
+    """A fresh RA-DT."""
+    model = training.model.model_copy(update={"window": min(training.model.window, experiment.horizon)})
+    steps = training.retrieval.chunks * 2 * embed.chunk
+    return RetrievalTransformer(model, experiment, training.cross_attention, steps)
+
+
+def write(directory: Path, model: nn.Module, config: dict[str, Any], metrics: str) -> None:
+    """Write a trained network; `config.json` comes last."""
+    tensors = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    artifacts.write_tensors(directory / WEIGHTS, tensors)
+    artifacts.write_text(directory / "metrics.csv", metrics)
+    artifacts.write_json(directory / "config.json", {**config, "sha256": artifacts.sha256(directory / WEIGHTS)})
+
+
+def read_config(directory: Path, kind: str, experiment: Experiment) -> dict[str, Any]:
+    """The `config.json` of a trained network, checked: the kind, the experiment and the weights' hash must agree."""
+    path = directory / "config.json"
+    config: dict[str, Any] = artifacts.read_json(path)
+    if config.get("kind") != kind:
+        raise RadtError(f"{path} is of a {config.get('kind')!r} model, not {kind!r}: give the directory of a {kind!r} model")
+    expected = experiment.model_dump(mode="json")
+    if config.get("room") != expected:
+        raise RadtError(f"{path} was trained on {config.get('room')}, but the experiment is {expected}: train it again")
+    weights = directory / WEIGHTS
+    if not weights.exists() or artifacts.sha256(weights) != config["sha256"]:
+        raise RadtError(f"{weights} is missing or damaged: delete {directory} and train it again")
+    return config
+
+
+def load_weights(model: nn.Module, directory: Path) -> None:
+    """Load the weights, freeze them and switch to evaluation."""
+    tensors = artifacts.read_tensors(directory / WEIGHTS, mmap=False)
+    try:
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+    except RuntimeError:
+        raise RadtError(f"{directory / WEIGHTS} does not fit its config.json: delete {directory} and train it again") from None
+    model.eval().requires_grad_(False)
+
+
+def read_dt(directory: Path, experiment: Experiment) -> tuple[DecisionTransformer, Training, str]:
+    """A trained DT, frozen, its settings, and the hash of its weights."""
+    config = read_config(directory, "dt", experiment)
+    training = parse(Training, config["training"])
+    model = dt(experiment, training)
+    load_weights(model, directory)
+    return model, training, config["sha256"]
+
+
+def read_ad(directory: Path, experiment: Experiment) -> tuple[DecisionTransformer, TrainAd]:
+    """A trained AD network, frozen, and its settings."""
+    config = read_config(directory, "ad", experiment)
+    training = parse(TrainAd, config["training"])
+    model = ad(experiment, training)
+    load_weights(model, directory)
+    return model, training
+
+
+def read_radt(directory: Path, experiment: Experiment, embed: Embed, encoder: str) -> tuple[RetrievalTransformer, TrainRetrieval]:
+    """A trained RA-DT, frozen, and its settings; it must have been trained with the encoder of hash `encoder`."""
+    config = read_config(directory, "radt", experiment)
+    if config["inputs"]["encoder"] != encoder:
+        raise RadtError(f"{directory} was trained with another encoder: train it again with the present one")
+    training = parse(TrainRetrieval, config["training"])
+    model = radt(experiment, training, embed)
+    load_weights(model, directory)
+    return model, training

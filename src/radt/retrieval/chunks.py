@@ -1,0 +1,84 @@
+"""Sub-trajectories: where they begin, how they become vectors, what they hold.
+
+A chunk is anchored at step t of an episode (t = c, 2c, ...; paper, Section 3.1). Its key is the mean of the encoder's state
+outputs over the c steps before t, its value the c steps before and the c steps after t. A query at step t is the mean over the
+last c steps up to t itself. Keys and queries, in training and in evaluation, come from `window_means`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from radt.data.steps import Steps
+from radt.data.windows import Columns
+from radt.models.decision_transformer import DecisionTransformer
+
+
+def window_means(outputs: Tensor, weight: Tensor, stop: Tensor, chunk: int) -> Tensor:
+    """Normalised means of the encoder's state outputs over at most `chunk` steps before `stop`.
+
+    Args:
+        outputs: [B, T, W] state outputs of one window of steps per row.
+        weight: [B, T] 1 for steps that count, 0 for padding and for steps that query dropout leaves out.
+        stop: [B, S] positions in the window, exclusive ends of the means.
+        chunk: steps of a mean.
+
+    Returns:
+        [B, S, W] vectors of length 1 (length 0 where no step counts).
+    """
+    sums = F.pad((outputs * weight[..., None]).cumsum(1), (0, 0, 1, 0))
+    counts = F.pad(weight.cumsum(1), (1, 0))
+    begin = (stop - chunk).clamp_min(0)
+    rows = torch.arange(len(outputs))[:, None]
+    count = (counts[rows, stop] - counts[rows, begin]).clamp_min(1.0)
+    return F.normalize((sums[rows, stop] - sums[rows, begin]) / count[..., None], dim=-1)
+
+
+def contexts(columns: Columns, first: Tensor, length: Tensor, anchor: Tensor, chunk: int) -> Steps:
+    """Values of chunks: [..., 2 chunk] steps around `anchor`.
+
+    Args:
+        columns: where the steps are.
+        first: [...] row of the episode's first step.
+        length: [...] steps of the episode.
+        anchor: [...] step of the episode.
+        chunk: steps before and after the anchor.
+    """
+    stop = torch.minimum(anchor + chunk, length)
+    return columns.windows(first, first + (anchor - chunk).clamp_min(0), first + stop, 2 * chunk)
+
+
+@torch.no_grad()
+def embed_episodes(
+    encoder: DecisionTransformer, columns: Columns, first: Tensor, length: Tensor, chunk: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys of all sub-trajectories of B episodes.
+
+    Where the encoder's window holds the whole episode, one pass gives all keys; else the window that ends at each anchor is read.
+
+    Args:
+        encoder: the frozen DT.
+        columns: where the steps are.
+        first: [B] row of each episode's first step.
+        length: [B] steps of each episode.
+        chunk: steps between anchors.
+
+    Returns:
+        Keys [K, W], the row 0..B-1 of the episode of each [K], its anchor [K]; by episode, then by anchor.
+    """
+    longest = int(length.max())
+    anchor = torch.arange(chunk, longest + 1, chunk).expand(len(first), -1)
+    groups = [anchor] if longest <= encoder.positions else anchor.split(1, -1)
+    keys = []
+    for group in groups:
+        stop = torch.minimum(group[:, -1], length)
+        start = (stop - encoder.positions).clamp_min(0)
+        steps = columns.windows(first, first + start, first + stop, min(longest, encoder.positions))
+        outputs = encoder(steps)[1].float()
+        ends = torch.minimum(group, length[:, None]) - start[:, None]
+        keys.append(window_means(outputs, steps.mask.float(), ends, chunk))
+    real = anchor <= length[:, None]
+    row = torch.arange(len(first))[:, None].expand_as(anchor)
+    return torch.cat(keys, 1)[real], row[real], anchor[real]

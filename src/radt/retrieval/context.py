@@ -1,0 +1,109 @@
+"""Contexts of training windows, retrieved from the index of the training tasks (paper, Section 3.2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from radt.data.steps import Steps
+from radt.data.windows import Episodes
+from radt.models.decision_transformer import DecisionTransformer
+from radt.retrieval.chunks import contexts, window_means
+from radt.retrieval.index import ChunkIndex
+from radt.retrieval.ranking import best, keep_nearest, utility
+from radt.settings import Retrieval
+
+
+def query_stops(mask: Tensor, settings: Retrieval) -> Tensor:
+    """Positions [B, S] where queries end (exclusive) in [B, T] windows: after the first step of each segment, or at the end."""
+    window = mask.shape[1]
+    if settings.scope == "window":
+        return mask.sum(1, keepdim=True)
+    return (torch.arange(0, window, settings.every) + 1).expand(len(mask), -1)
+
+
+class TrainingContexts:
+    """Finds the context of every segment of a training window.
+
+    Args:
+        encoder: the frozen DT.
+        index: keys and chunk table of the training tasks.
+        episodes: the data that the chunk table points into.
+        settings: search and ranking.
+        chunk: steps of a chunk.
+    """
+
+    def __init__(self, encoder: DecisionTransformer, index: ChunkIndex, episodes: Episodes, settings: Retrieval, chunk: int):
+        self.encoder, self.index, self.episodes, self.settings, self.chunk = encoder, index, episodes, settings, chunk
+        self.search, self.keys = index.search(settings.engine), torch.from_numpy(index.keys)
+        self.task = episodes.task[index.episode]
+        self.returns = episodes.columns.returns[episodes.first[index.episode]]
+        values = contexts(episodes.columns, episodes.first[index.episode], episodes.length[index.episode], index.anchor, chunk)
+        self.reward = (values.reward * values.mask).sum(-1)
+        by_task = self.task.argsort(stable=True)
+        counts = torch.bincount(self.task[by_task], minlength=int(episodes.task.max()) + 1)
+        self.by_task, self.task_first, self.task_count = by_task, counts.cumsum(0) - counts, counts
+
+    @torch.no_grad()
+    def __call__(self, steps: Steps, episode: Tensor, random: np.random.Generator) -> Steps:
+        """Contexts [B, S, C] of [B, T] windows; the mask is all false where nothing was found.
+
+        Args:
+            steps: the windows.
+            episode: [B] their episodes.
+            random: draws the query dropout and the random chunks.
+        """
+        stops = query_stops(steps.mask, self.settings)
+        weight = steps.mask.float()
+        if self.settings.query_dropout:
+            weight = weight * torch.from_numpy(random.random(weight.shape) >= self.settings.query_dropout)
+        queries = window_means(self.encoder(steps)[1].float(), weight.float(), stops, self.chunk).flatten(0, 1)
+        owner = episode.repeat_interleave(stops.shape[1])
+        chunk, found = self.rank(queries, owner)
+        early = steps.time.gather(1, stops - 1).flatten() < self.settings.random_before
+        chunk[early], found[early] = self.random_chunks(owner[early], random), True
+        return self.values(chunk, found).map(lambda x: x.unflatten(0, stops.shape))
+
+    def rank(self, queries: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+        """Chunk ids [Q, chunks] for [Q, W] queries out of `episode` [Q], and which of them were found."""
+        if self.settings.pool == "all":
+            similarity, ids = (torch.from_numpy(x) for x in self.search.nearest(queries.numpy(), self.settings.candidates))
+            return self.choose(similarity, ids, episode)
+        chunk = torch.zeros(len(queries), self.settings.chunks, dtype=torch.long)
+        found = torch.zeros_like(chunk, dtype=torch.bool)
+        tasks = self.episodes.task[episode]
+        for task in tasks.unique().tolist():
+            rows = torch.nonzero(tasks == task)[:, 0]
+            first = int(self.task_first[task])
+            ids = self.by_task[first : first + int(self.task_count[task])]
+            similarity = queries[rows] @ self.keys[ids].T
+            chunk[rows], found[rows] = self.choose(similarity, ids.expand(len(rows), -1), episode[rows])
+        return chunk, found
+
+    def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+        """Of [Q, K] candidates, those that pass the cut-off and are of another trajectory, re-ranked; see `rank`."""
+        owner = self.index.episode[ids]
+        valid = (similarity <= self.settings.cutoff) & (owner != episode[:, None])
+        if self.settings.pool == "earlier":
+            valid &= owner < episode[:, None]
+        valid = keep_nearest(similarity, valid, self.settings.keep)
+        score = utility(similarity, self.returns[ids], self.reward[ids], valid, self.settings)
+        score = score + self.settings.weight_task * (self.task[ids] == self.episodes.task[episode][:, None])
+        column, found = best(score, valid, self.settings.chunks)
+        return ids.gather(1, column), found
+
+    def random_chunks(self, episode: Tensor, random: np.random.Generator) -> Tensor:
+        """Random chunks [Q, chunks] of the same task as `episode` [Q]."""
+        task = self.episodes.task[episode]
+        draw = torch.from_numpy(random.random((len(episode), self.settings.chunks)))
+        offset = (draw * self.task_count[task][:, None]).long()
+        return self.by_task[self.task_first[task][:, None] + offset]
+
+    def values(self, chunk: Tensor, found: Tensor) -> Steps:
+        """Steps [Q, chunks * 2 chunk] of chunk ids [Q, chunks], joined in time."""
+        episode = self.index.episode[chunk]
+        first, length = self.episodes.first[episode], self.episodes.length[episode]
+        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk)
+        steps = Steps(**{**vars(steps), "mask": steps.mask & found[..., None]})
+        return steps.map(lambda x: x.flatten(1, 2))

@@ -1,0 +1,67 @@
+"""The index of the training sub-trajectories: de-duplicated keys and the chunk table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from radt import artifacts
+from radt.retrieval.search import Search
+
+
+@dataclass(frozen=True)
+class ChunkIndex:
+    """K sub-trajectories: key [K, W] of length 1, the episode it belongs to [K], its anchor step [K]."""
+
+    keys: NDArray[np.float32]
+    episode: Tensor
+    anchor: Tensor
+
+    def search(self, engine: Literal["faiss", "torch"]) -> Search:
+        """A search over the keys."""
+        return Search(self.keys, engine)
+
+
+def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: float) -> NDArray[np.int64]:
+    """Ids of the keys that stay when near-duplicates are removed.
+
+    Within a group (a task), keys are visited in order; one that is more similar (cosine) than `similarity` to a key that stays
+    is removed. So a cluster of duplicates keeps exactly its first member, whatever the batch size or device. (The published
+    code deletes both of a pair, or neither, depending on the device.)
+
+    Args:
+        keys: [K, W], length 1.
+        group: [K]
+        similarity: 1 or more keeps all.
+    """
+    if similarity >= 1:
+        return np.arange(len(keys))
+    stay = np.ones(len(keys), dtype=bool)
+    for one in np.unique(group):
+        members = np.flatnonzero(group == one)
+        close = (keys[members] @ keys[members].T).round(Search.DECIMALS) > similarity
+        alive = np.ones(len(members), dtype=bool)
+        for number in range(len(members)):
+            if alive[number]:
+                alive[number + 1 :] &= ~close[number, number + 1 :]
+        stay[members] = alive
+    return np.flatnonzero(stay)
+
+
+def write(directory: Path, index: ChunkIndex, config: dict[str, object]) -> None:
+    """Write `index.safetensors` and `config.json`."""
+    tensors = {"keys": index.keys, "episode": index.episode.numpy(), "anchor": index.anchor.numpy()}
+    artifacts.write_tensors(directory / "index.safetensors", tensors)
+    artifacts.write_json(directory / "config.json", config)
+
+
+def read(directory: Path) -> ChunkIndex:
+    """Read what `write` wrote."""
+    tensors = artifacts.read_tensors(directory / "index.safetensors", mmap=False)
+    return ChunkIndex(tensors["keys"], *(torch.from_numpy(tensors[name]).long() for name in ("episode", "anchor")))

@@ -1,0 +1,56 @@
+"""Re-ranking of what a search found (paper, Section 3.2: s = s_rel + alpha s_u, each min-max normalised)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+def min_max(values: Tensor, valid: Tensor) -> Tensor:
+    """Scale the valid values of each row of [Q, K] to 0..1; a row whose valid values are all equal becomes 1."""
+    low = values.masked_fill(~valid, torch.inf).amin(-1, keepdim=True)
+    high = values.masked_fill(~valid, -torch.inf).amax(-1, keepdim=True)
+    spread = high - low
+    return torch.where(spread > 0, (values - low) / spread.clamp_min(1e-12), torch.ones_like(values))
+
+
+class Weights(Protocol):
+    """What each part of the utility counts."""
+
+    weight_similarity: float
+    weight_return: float
+    weight_reward: float
+
+
+def utility(similarity: Tensor, returns: Tensor, reward: Tensor, valid: Tensor, weights: Weights) -> Tensor:
+    """Score [Q, K] of chunks, while training and in evaluation: the weighted sum of three min-max normalised parts.
+
+    Args:
+        similarity: [Q, K] cosine of key and query.
+        returns: [Q, K] return of the chunk's episode.
+        reward: [Q, K] reward inside the chunk (ours; the paper looks at the episode only).
+        valid: [Q, K] chunks that compete.
+        weights: weights of the parts.
+    """
+    score = weights.weight_similarity * min_max(similarity, valid)
+    if weights.weight_return:
+        score = score + weights.weight_return * min_max(returns, valid)
+    if weights.weight_reward:
+        score = score + weights.weight_reward * min_max(reward, valid)
+    return score
+
+
+def keep_nearest(scores: Tensor, valid: Tensor, keep: int) -> Tensor:
+    """Of the valid entries of [Q, K] scores, the `keep` highest of each row; ties go to the earlier column."""
+    order = scores.masked_fill(~valid, -torch.inf).sort(dim=-1, descending=True, stable=True).indices
+    rank = order.argsort(-1)
+    return valid & (rank < keep)
+
+
+def best(score: Tensor, valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Columns [Q, count] of the highest valid scores, best first, ties to the earlier column, and which of them are valid."""
+    masked = score.masked_fill(~valid, -torch.inf)
+    order = masked.sort(dim=-1, descending=True, stable=True).indices[:, :count]
+    return order, valid.gather(-1, order)

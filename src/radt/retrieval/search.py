@@ -1,0 +1,82 @@
+"""Nearest keys by inner product: FAISS, and an exact twin in torch."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+class Engine(Protocol):
+    """Proposes candidates; their order and their scores are settled by `nearest`."""
+
+    def candidates(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """Ids [Q, count] of the keys with the highest inner products, in any order."""
+
+
+class FaissEngine:
+    """`IndexFlatIP` of FAISS."""
+
+    def __init__(self, keys: NDArray[np.float32]):
+        self._index = faiss.IndexFlatIP(keys.shape[1])
+        self._index.add(keys)
+
+    def candidates(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """See `Engine`."""
+        ids: NDArray[np.int64] = self._index.search(queries, count)[1]
+        return ids
+
+
+class TorchEngine:
+    """Matrix product and top-k."""
+
+    def __init__(self, keys: NDArray[np.float32]):
+        self._keys = torch.from_numpy(keys)
+
+    def candidates(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """See `Engine`."""
+        ids: NDArray[np.int64] = (torch.from_numpy(queries) @ self._keys.T).topk(count, sorted=False).indices.numpy()
+        return ids
+
+
+ENGINES: dict[str, type[FaissEngine] | type[TorchEngine]] = {"faiss": FaissEngine, "torch": TorchEngine}
+
+
+class Search:
+    """Exact search with one answer whatever the engine.
+
+    Engines round differently and break ties as they like. So more candidates than asked for are taken, scored again in double
+    precision, rounded to `DECIMALS`, and sorted by falling score, then rising id. When the last candidate ties with the last
+    wanted one, more are fetched until it does not.
+    """
+
+    DECIMALS = 6
+    MARGIN = 16
+
+    def __init__(self, keys: NDArray[np.float32], engine: Literal["faiss", "torch"]):
+        self._keys = np.ascontiguousarray(keys, dtype=np.float32)
+        self._engine = ENGINES[engine](self._keys)
+
+    def nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and ids [Q, min(count, keys)] of the nearest keys of [Q, W] queries, best first."""
+        total = len(self._keys)
+        count = min(count, total)
+        fetch = min(total, count + self.MARGIN)
+        scores = np.empty((len(queries), count), np.float32)
+        ids = np.empty((len(queries), count), np.int64)
+        rows = np.arange(len(queries))
+        while len(rows):
+            exact, order = self._settle(queries[rows], self._engine.candidates(queries[rows], fetch))
+            scores[rows], ids[rows] = exact[:, :count], order[:, :count]
+            tied = (exact[:, -1] >= exact[:, count - 1]) if fetch < total else np.zeros(len(rows), bool)
+            rows, fetch = rows[tied], min(total, 4 * fetch)
+        return scores, ids
+
+    def _settle(self, queries: NDArray[np.float32], ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        products = np.einsum("qw,qkw->qk", queries.astype(np.float64), self._keys[ids].astype(np.float64))
+        scores = products.round(self.DECIMALS)
+        order = np.lexsort((ids, -scores), axis=-1)
+        return np.take_along_axis(scores, order, -1), np.take_along_axis(ids, order, -1)

@@ -1,0 +1,91 @@
+"""Let a trained model learn in context: `python -m radt.stages.evaluate --help`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from radt import artifacts
+from radt.errors import RadtError
+from radt.evaluation.agents import AdAgent, Agent, DtAgent, RetrievalAgent
+from radt.evaluation.history import History
+from radt.evaluation.memory import OnlineMemory
+from radt.evaluation.rollout import in_context
+from radt.models import store
+from radt.settings import Embed, Evaluate, Experiment, Section, parse
+from radt.stages import run
+from radt.tasks.splits import optimum, split_of, tasks_of
+from radt.training import loop
+
+COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
+
+
+class Selection(Section):
+    """What this stage needs of the configuration."""
+
+    experiment: Experiment
+    embed: Embed
+    evaluate: Evaluate
+
+
+def make_agent(kind: str, selection: Selection, model: Path, encoder: Path | None, history: History) -> Agent:
+    """The agent of a trained model."""
+    room, settings = selection.experiment, selection.evaluate
+    if kind == "dt":
+        network, training, _ = store.read_dt(model, room)
+        return DtAgent(network, training.model, history)
+    if kind == "ad":
+        network, training_ad = store.read_ad(model, room)
+        return AdAgent(network, training_ad.model, history)
+    if encoder is None:
+        raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
+    reader, reading, encoder_hash = store.read_dt(encoder, room)
+    radt, training_radt = store.read_radt(model, room, selection.embed, encoder_hash)
+    count = training_radt.retrieval.chunks
+    memory = OnlineMemory(reader, history, settings.memory, selection.embed.chunk, count)
+    return RetrievalAgent(radt, training_radt.model, DtAgent(reader, reading.model, history), memory, settings.memory.every)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--method", required=True, help="key of evaluate.methods")
+    parser.add_argument("--seed", required=True, type=int, help="seed of the trained model, of targets and of actions")
+    parser.add_argument("--settings", required=True, help="JSON of the sections experiment, embed and evaluate")
+    parser.add_argument("--model", required=True, type=Path, help="directory of the trained model")
+    parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT that embeds (RA-DT only)")
+    parser.add_argument("--output", required=True, type=Path, help="CSV file to write")
+    given = parser.parse_args(argv)
+    torch.set_num_threads(loop.threads())
+    selection = parse(Selection, given.settings)
+    room, settings = selection.experiment, selection.evaluate
+    if given.method not in settings.methods:
+        raise RadtError(f"unknown method {given.method!r}: evaluate.methods has {sorted(settings.methods)}")
+    protocol = settings.methods[given.method]
+    tasks = np.concatenate([tasks_of(room, split) for split in settings.splits])
+    history = History(len(tasks), settings.episodes, room.horizon)
+    agent = make_agent(protocol.model, selection, given.model, given.encoder, history)
+    returns = in_context(agent, history, room, tasks, protocol, settings, given.seed)
+    splits, best = split_of(room), optimum(room)
+    rows = [
+        (given.experiment, given.method, given.seed, splits[task], task, episode + 1, f"{value:g}", best[task])
+        for task, row in zip(tasks.tolist(), returns, strict=True)
+        for episode, value in enumerate(row.tolist())
+    ]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    artifacts.write_text(given.output, text.getvalue())
+    for split in settings.splits:
+        mean = returns[[splits[task] == split for task in tasks]].mean(0)
+        print(f"{split}: first {mean[0]:.1f}, last {mean[-1]:.1f}, average {mean.mean():.1f}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,43 @@
+"""Remove near-duplicates and store what a search needs: `python -m radt.stages.index --help`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from radt import artifacts
+from radt.retrieval import index
+from radt.settings import Experiment, Index, Section, parse
+from radt.stages import run
+
+
+class Selection(Section):
+    """What this stage needs of the configuration."""
+
+    experiment: Experiment
+    index: Index
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON of the sections experiment and index")
+    parser.add_argument("--embeddings", required=True, type=Path, help="directory of the embeddings")
+    parser.add_argument("--output", required=True, type=Path, help="directory to write")
+    given = parser.parse_args(argv)
+    settings = parse(Selection, given.settings).index
+    config = artifacts.read_json(given.embeddings / "config.json")
+    tensors = artifacts.read_tensors(given.embeddings / "embeddings.safetensors")
+    stay = index.distinct(tensors["keys"], tensors["task"].astype("int64"), settings.duplicate_similarity)
+    episode, anchor = (torch.from_numpy(tensors[name][stay]).long() for name in ("episode", "anchor"))
+    kept = index.ChunkIndex(tensors["keys"][stay], episode, anchor)
+    values = {**config, "keys": len(stay), "removed": len(tensors["keys"]) - len(stay), "settings": settings.model_dump()}
+    index.write(given.output, kept, values)
+    print(f"{len(stay)} of {len(tensors['keys'])} sub-trajectories stay")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,61 @@
+"""Train Algorithm Distillation: `python -m radt.stages.train_ad --help`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from radt import seeding
+from radt.data.steps import Steps, concatenate
+from radt.data.windows import Episodes
+from radt.models import store
+from radt.settings import Experiment, Section, TrainAd, parse
+from radt.stages import run
+from radt.training import job, loop
+
+
+class Selection(Section):
+    """What this stage needs of the configuration."""
+
+    experiment: Experiment
+    train_ad: TrainAd
+
+
+def with_context(episodes: Episodes, episode: Tensor, steps: Steps, later: int) -> Steps:
+    """[B, 2 T] steps: the end of an earlier episode of the same task, then the [B, T] windows `steps` of `episode` [B].
+
+    The context is `later` episodes older, or the first of the task; the first episode of a task has none (as published). Times
+    count from the start of each episode.
+    """
+    window = steps.mask.shape[1]
+    context = torch.maximum(episode - later, episodes.first_of_task[episodes.task[episode]])
+    first, length = episodes.first[context], episodes.length[context]
+    before = episodes.columns.windows(first, first + (length - window).clamp_min(0), first + length, window)
+    before = Steps(**{**vars(before), "mask": before.mask & (context != episode)[:, None]})
+    return concatenate([before, steps], 1)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    given = job.arguments(__doc__).parse_args(argv)
+    selection = parse(Selection, given.settings)
+    room, training = selection.experiment, selection.train_ad
+    data = job.read_data(given.trajectories, given.experiment, room)
+    seeding.seed_torch(given.seed, "ad weights")
+    model = store.ad(room, training).to(training.optimization.device)
+    window = min(training.model.window, room.horizon)
+
+    def batch_loss(update: int) -> tuple[Tensor, Tensor]:
+        random = seeding.generator(given.seed, "ad windows", update)
+        episode, steps = data.episodes.sample(random, training.optimization.batch_size, window)
+        steps = with_context(data.episodes, episode, steps, training.later).to(training.optimization.device)
+        with loop.autocast(training.optimization):
+            logits, _ = model(steps)
+        return loop.action_loss(logits, steps)
+
+    job.finish("ad", given, selection, training, room, model, batch_loss, {"trajectories": data.sha256})
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""Train RA-DT: `python -m radt.stages.train_retrieval --help`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from radt import artifacts, seeding
+from radt.data.steps import Steps
+from radt.errors import RadtError
+from radt.models import store
+from radt.retrieval import index
+from radt.retrieval.context import TrainingContexts
+from radt.settings import Embed, Experiment, Section, TrainRetrieval, parse
+from radt.stages import run
+from radt.training import job, loop
+
+
+class Selection(Section):
+    """What this stage needs of the configuration."""
+
+    experiment: Experiment
+    embed: Embed
+    train_retrieval: TrainRetrieval
+
+
+def check_index(directory: Path, encoder: str, data: str, chunk: int) -> None:
+    """Raise `RadtError` unless the index was built from this encoder, these trajectories and this chunk length."""
+    config = artifacts.read_json(directory / "config.json")
+    for name, expected in (("encoder", encoder), ("trajectories", data), ("chunk", chunk)):
+        if config.get(name) != expected:
+            raise RadtError(f"the index {directory} was built from another {name}: run the embed and index stages again")
+
+
+def drop_contexts(contexts: Steps, share: float, random: torch.Tensor) -> Steps:
+    """Contexts [B, S, C] without those of the windows whose number in `random` [B] is below `share`."""
+    return Steps(**{**vars(contexts), "mask": contexts.mask & (random >= share)[:, None, None]})
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    given = job.arguments(__doc__, "encoder", "index").parse_args(argv)
+    selection = parse(Selection, given.settings)
+    room, training = selection.experiment, selection.train_retrieval
+    optimization, window = training.optimization, min(training.model.window, room.horizon)
+    data = job.read_data(given.trajectories, given.experiment, room)
+    encoder, _, encoder_hash = store.read_dt(given.encoder, room)
+    check_index(given.index, encoder_hash, data.sha256, selection.embed.chunk)
+    chunks = index.read(given.index)
+    retrieve = TrainingContexts(encoder, chunks, data.episodes, training.retrieval, selection.embed.chunk)
+    seeding.seed_torch(given.seed, "radt weights")
+    model = store.radt(room, training, selection.embed).to(optimization.device)
+
+    def batch_loss(update: int) -> tuple[Tensor, Tensor]:
+        random = seeding.generator(given.seed, "radt windows", update)
+        episode, steps = data.episodes.sample(random, optimization.batch_size, window)
+        contexts = retrieve(steps, episode, random)
+        contexts = drop_contexts(contexts, training.context_dropout, torch.from_numpy(random.random(len(episode))))
+        steps = steps.to(optimization.device)
+        with loop.autocast(optimization):
+            logits = model(steps, contexts.to(optimization.device))
+        return loop.action_loss(logits, steps)
+
+    inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}
+    job.finish("radt", given, selection, training, room, model, batch_loss, inputs)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,67 @@
+"""What the training stages share: their command line, their inputs, and the way their result is written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from radt.data import trajectories
+from radt.data.windows import Episodes
+from radt.models import store
+from radt.settings import Experiment, Section, Training
+from radt.training import checkpoints, loop
+
+
+def arguments(description: str | None, *directories: str) -> argparse.ArgumentParser:
+    """The command line of a training stage; `directories` are inputs besides the trajectories."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--seed", required=True, type=int, help="seed of weights, batches and dropout")
+    parser.add_argument("--settings", required=True, help="JSON of the experiment and of the stage's sections")
+    parser.add_argument("--trajectories", required=True, type=Path, help="directory of the learning histories")
+    for name in directories:
+        parser.add_argument(f"--{name}", required=True, type=Path, help=f"directory of the {name}")
+    parser.add_argument("--state", required=True, type=Path, help="directory of the checkpoint")
+    parser.add_argument("--output", required=True, type=Path, help="directory to write")
+    return parser
+
+
+@dataclass(frozen=True)
+class Data:
+    """The learning histories in memory, and the hash of their manifest."""
+
+    episodes: Episodes
+    sha256: str
+
+
+def read_data(directory: Path, name: str, experiment: Experiment) -> Data:
+    """Read, verify and index the learning histories."""
+    data = trajectories.read(directory, name, experiment)
+    shards = json.dumps(data.manifest["shards"], sort_keys=True)
+    return Data(Episodes(data), checkpoints.digest(shards))
+
+
+def finish(
+    kind: str,
+    given: argparse.Namespace,
+    selection: Section,
+    training: Training,
+    room: Experiment,
+    model: torch.nn.Module,
+    batch_loss: Callable[[int], tuple[Tensor, Tensor]],
+    inputs: dict[str, Any],
+) -> None:
+    """Train `model` and write it to `given.output`; then drop the checkpoint."""
+    torch.set_num_threads(loop.threads())
+    identity = checkpoints.identity(selection, given.seed, *map(str, inputs.values()))
+    metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
+    config = {"kind": kind, "seed": given.seed, "room": room.model_dump(mode="json"), "inputs": inputs}
+    store.write(given.output, model, {**config, "training": training.model_dump(mode="json")}, metrics)
+    checkpoints.remove(given.state)

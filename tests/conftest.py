@@ -1,0 +1,45 @@
+"""A tiny room for the tests of data, and its learning histories in the published form."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radt.settings import Experiment, Generate
+
+
+@pytest.fixture
+def room() -> Experiment:
+    return Experiment(width=4, height=3, horizon=8, goals=12, held_out=3, validation=1)
+
+
+@pytest.fixture
+def generate() -> Generate:
+    return Generate(seed=7, episodes=5, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=4)
+
+
+@pytest.fixture
+def published_folder(tmp_path: Path, room: Experiment, generate: Generate) -> Path:
+    """Files of all training tasks as a replay buffer writes them, each with three steps of an unfinished episode at its end."""
+    from radt.data.published import file_names
+    from radt.data.qlearning import learn
+
+    folder, histories = tmp_path / "published", learn(room, generate)
+    folder.mkdir()
+    length = generate.episodes * room.horizon
+    for row, name in enumerate(file_names(room).values()):
+        steps = slice(row * length, (row + 1) * length)
+        observations = np.concatenate([histories.observations[steps], histories.observations[:3]])
+        rewards = np.concatenate([histories.rewards[steps], np.zeros(3, np.float32)])
+        following = np.roll(observations, -1, axis=0)
+        dones = np.zeros(length + 3, np.float32)
+        dones[room.horizon - 1 : length : room.horizon] = 1
+        np.savez_compressed(
+            folder / name,
+            observations=observations[:, None],
+            next_observations=following[:, None],
+            actions=np.concatenate([histories.actions[steps], np.zeros(3, np.uint8)]).astype(np.int64)[:, None, None],
+            rewards=rewards[:, None],
+            dones=dones[:, None],
+        )
+    return folder

@@ -1,0 +1,26 @@
+"""Small rooms, networks and data that several tests use."""
+
+import torch
+
+from radt.data.steps import ACTIONS, Steps
+from radt.settings import Experiment, Model
+
+ROOM = Experiment(width=4, height=3, horizon=8, goals=10, held_out=2, validation=0)
+MODEL = Model(tokens="step", width=16, layers=2, heads=2, dropout=0.0, window=8, return_bins=9)
+
+
+def random_steps(batch, length, seed):
+    """[batch, length] steps of random content, all real."""
+    g = torch.Generator().manual_seed(seed)
+    size = (batch, length)
+    action, reward = torch.randint(0, ACTIONS, size, generator=g), torch.randint(0, 2, size, generator=g).float()
+    return Steps(
+        observation=torch.stack([torch.randint(0, n, size, generator=g) for n in (ROOM.height, ROOM.width)], -1),
+        returns=torch.randint(0, 9, size, generator=g).float(),
+        previous_action=torch.cat([torch.full((batch, 1), ACTIONS), action[:, :-1]], 1),
+        previous_reward=torch.cat([torch.zeros(batch, 1), reward[:, :-1]], 1),
+        action=action,
+        reward=reward,
+        time=torch.arange(length).expand(size) % ROOM.horizon,
+        mask=torch.ones(size, dtype=torch.bool),
+    )

@@ -1,0 +1,250 @@
+"""The figure stage on made-up CSV files: numbers, bytes, refusals, and what it must not import."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radt.errors import RadtError
+from radt.figures import draw, inputs, table
+from radt.settings import Evaluate, Experiment
+from radt.stages import figure
+
+REPOSITORY = Path(__file__).parent.parent
+EPISODES = 12
+EXPERIMENT = {"width": 3, "height": 3, "horizon": 9, "goals": 9, "held_out": 3, "validation": 0}
+METHODS = {
+    "dt": {"model": "dt", "target_return": "fixed", "actions": "greedy"},
+    "radt": {"model": "radt", "target_return": "from_memory", "actions": "sample"},
+    "radt_fixed": {"model": "radt", "target_return": "fixed", "actions": "top_half"},
+}
+EVALUATE = {
+    "episodes": EPISODES,
+    "splits": ["held_out", "train"],
+    "target_mean": 90.0,
+    "target_std": 5.0,
+    "target_low": [1.0, 40.0],
+    "found_above": 2.0,
+    "memory": {"keep": 50, "weight_similarity": 1.0, "weight_return": 1.0, "weight_reward": 0.0, "every": 1},
+    "methods": METHODS,
+    "device": "cpu",
+}
+FIGURE = {"bootstrap_samples": 200, "bootstrap_seed": 0, "confidence": 0.95}
+SETTINGS = json.dumps({"experiment": EXPERIMENT, "evaluate": EVALUATE, "figure": FIGURE})
+FILES = ["curves.csv", "figure.pdf", "figure.png", "table.csv"]
+
+
+def evaluation(method: str, seed: int) -> pd.DataFrame:
+    """Returns that rise with the episode, differ by seed and task, and are integers as in the rooms."""
+    random = np.random.default_rng(seed + 1000 * len(method))
+    rows = [
+        ("rooms", method, seed, "held_out" if task >= 6 else "train", task, episode, float(random.integers(episode)), 8.0)
+        for task in range(9)
+        for episode in range(1, EPISODES + 1)
+    ]
+    return pd.DataFrame(rows, columns=list(inputs.EVALUATION))
+
+
+def metrics(model: str, seed: int) -> pd.DataFrame:
+    rows = [(model, seed, update, 1.0, 0.5, 1e-3, 0.1, 1234, update + float(seed)) for update in (10, 20, 30)]
+    columns = ["model", "seed", "update", "loss", "accuracy", "learning_rate", "gradient_norm", "parameters", "cpu_seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def fill(folder: Path) -> Path:
+    """Every file that the stage reads, in `folder`."""
+    for method in METHODS:
+        for seed in (42, 43):
+            evaluation(method, seed).to_csv(folder / f"evaluate_{method}_{seed}.csv", index=False)
+    for model in ("dt", "radt"):
+        for seed in (42, 43):
+            metrics(model, seed).to_csv(folder / f"metrics_{model}_{seed}.csv", index=False)
+    points = "rooms,eval,radt,1,1.0\nrooms,eval,radt,2,2.0\nrooms,eval,radt,4,6.0\nrooms,train,dt,1,0.5\nother,eval,ad,1,3.0\n"
+    (folder / "paper.csv").write_text(f"# source: a paper, with commas\nexperiment,split,method,episode,return\n{points}")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return fill(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stage's output in `out`."""
+    folder = fill(tmp_path_factory.mktemp("made"))
+    assert figure.main(arguments(folder)) == 0
+    return folder
+
+
+def arguments(folder: Path, output: str = "out", settings: str = SETTINGS) -> list[str]:
+    evaluations = [str(path) for path in sorted(folder.glob("evaluate_*.csv"))]
+    trained = [str(path) for path in sorted(folder.glob("metrics_*.csv"))]
+    command = ["--experiment", "rooms", "--settings", settings, "--evaluations", *evaluations, "--metrics", *trained]
+    return [*command, "--paper", str(folder / "paper.csv"), "--output", str(folder / output)]
+
+
+def stage(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """The stage in a fresh process."""
+    program = [sys.executable, "-m", "radt.stages.figure", *command]
+    return subprocess.run(program, capture_output=True, text=True, cwd=REPOSITORY / "src", env=os.environ | environment)
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "out" / "table.csv").set_index(["method", "split"])
+
+
+def test_table_against_means_taken_by_hand(made: Path):
+    header = (made / "out" / "table.csv").read_text().splitlines()[0]
+    assert header == (
+        "experiment,method,split,episode_1,episode_10,episode_20,episode_last,average,average_ci_low,average_ci_high,iqm,"
+        "paper_last,paper_average,optimum,seeds,updates,parameters,cpu_seconds"
+    )
+    rows = read_table(made)
+    assert list(rows.index) == [(m, s) for m in ("radt", "radt_fixed", "dt") for s in ("held_out", "train")]
+    for (method, split), row in rows.iterrows():
+        frame = pd.concat([evaluation(method, seed) for seed in (42, 43)])
+        frame = frame[frame["split"] == split]
+        by_episode = frame.groupby("episode")["return"].mean()
+        expected = [by_episode[1], by_episode[10], by_episode[12], frame["return"].mean(), frame["optimum"].mean()]
+        columns = ["episode_1", "episode_10", "episode_last", "average", "optimum"]
+        np.testing.assert_allclose(row[columns].astype(float), expected, rtol=1e-5)
+        assert row["average_ci_low"] < row["average"] < row["average_ci_high"]
+        pairs = np.sort(frame.groupby(["seed", "task"])["return"].mean().to_numpy())
+        cut = len(pairs) // 4
+        assert row["iqm"] == pytest.approx(pairs[cut : len(pairs) - cut].mean(), rel=1e-5)
+    assert rows["episode_20"].isna().all()
+    assert set(rows["seeds"]) == {2} and set(rows["updates"]) == {30} and set(rows["parameters"]) == {1234}
+    np.testing.assert_allclose(rows["cpu_seconds"], 30 + 42.5)
+
+
+def test_paper_columns_follow_the_model_and_fill_gaps_by_lines(made: Path):
+    rows = read_table(made)
+    for method in ("radt", "radt_fixed"):
+        assert rows.loc[(method, "held_out"), "paper_last"] == 6.0
+        assert rows.loc[(method, "held_out"), "paper_average"] == pytest.approx((1 + 2 + 4 + 6) / 4)
+        assert np.isnan(rows.loc[(method, "train"), "paper_last"])
+    assert rows.loc[("dt", "train"), "paper_last"] == 0.5
+    lines = pd.read_csv(made / "out" / "curves.csv")
+    assert len(lines) == 3 * 2 * EPISODES
+    radt = lines[(lines["method"] == "radt") & (lines["split"] == "held_out")].set_index("episode")
+    assert radt["paper"].dropna().to_dict() == {1: 1.0, 2: 2.0, 4: 6.0}
+    assert (radt["low"] <= radt["mean"]).all() and (radt["mean"] <= radt["high"]).all()
+
+
+def test_same_bytes_in_a_fresh_process_and_from_files_in_another_order(made: Path):
+    command = arguments(made, "again")
+    first, last = command.index("--evaluations") + 1, command.index("--metrics")
+    command[first:last] = reversed(command[first:last])
+    assert stage(command, PYTHONHASHSEED="7").returncode == 0
+    digests = [[hashlib.sha256((made / out / name).read_bytes()).hexdigest() for name in FILES] for out in ("out", "again")]
+    assert digests[0] == digests[1]
+    assert sorted(path.name for path in (made / "out").iterdir()) == FILES
+    pdf = (made / "out" / "figure.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf and b"/Type3" not in pdf
+
+
+def test_stage_imports_no_torch_faiss_gymnasium():
+    program = "import sys, radt.stages.figure; print([m for m in ('torch', 'faiss', 'gymnasium') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=REPOSITORY / "src")
+    assert done.stdout.strip() == "[]"
+
+
+def edit(path: Path, change) -> None:
+    change(pd.read_csv(path)).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("evaluate_radt_42.csv", lambda f: f.drop(columns="return"), "lacks the column 'return'"),
+        ("evaluate_radt_42.csv", lambda f: pd.concat([f, f.iloc[:1]]), "two rows for the same split, task and episode"),
+        ("evaluate_radt_42.csv", lambda f: f.iloc[1:], "episodes other than 1 to 12 for task 0 of 'train'"),
+        ("evaluate_radt_42.csv", lambda f: f[f["task"] != 7], "has 2 of the 3 tasks of split 'held_out'"),
+        ("evaluate_radt_42.csv", lambda f: f[f["split"] == "train"], "has 0 of the 3 tasks of split 'held_out'"),
+        ("evaluate_radt_42.csv", lambda f: f.iloc[:0], "holds experiments []"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(experiment="other"), "holds experiments ['other']"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(seed=43), "repeats method 'radt', seed 43"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(seed=f["task"]), "more than one method or seed"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(method="mine"), "evaluate.methods does not name"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(**{"return": "x"}), "column 'return'"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(episode=f["episode"].where(f["episode"] > 1)), "column 'episode'"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(episode=f["episode"] + 0.5), "column 'episode'"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(optimum=float("inf")), "not a number"),
+        ("metrics_radt_42.csv", lambda f: f.drop(columns="cpu_seconds"), "lacks the column 'cpu_seconds'"),
+        ("metrics_radt_42.csv", lambda f: f.iloc[:0], "does not hold exactly one training run"),
+        ("metrics_radt_42.csv", lambda f: f.assign(seed=43), "repeats model 'radt', seed 43"),
+        ("metrics_radt_42.csv", lambda f: f.assign(seed=1), "no metrics file holds model 'radt', seed 42"),
+        ("metrics_radt_42.csv", lambda f: f.iloc[:2], "end at different updates or sizes"),
+    ],
+)
+def test_bad_files_are_refused_by_name_and_nothing_is_written(folder: Path, name: str, change, words: str):
+    edit(folder / name, change)
+    with pytest.raises(RadtError) as error:
+        figure.main(arguments(folder))
+    message = str(error.value)
+    assert words in message and "\n" not in message
+    assert name in message or name.replace("42", "43") in message or "metrics file" in message
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot be read"), ("", "is not a CSV file"), ("a,b\n1,2,3,4\n1\n", "evaluate"), ("\x00\xff", "evaluate")],
+)
+def test_files_that_are_no_csv_are_refused(folder: Path, content: str | None, words: str):
+    path = folder / "evaluate_radt_42.csv"
+    command = arguments(folder)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(RadtError, match=words) as error:
+        figure.main(command)
+    assert path.name in str(error.value)
+
+
+def test_command_line_says_one_sentence_and_exits_1(folder: Path):
+    (folder / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,test,radt,1,1.0\n")
+    done = stage(arguments(folder))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ") and "'test'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_repository_holds_the_papers_curves():
+    path = REPOSITORY / "config" / "paper_curves.csv"
+    assert path.read_text().startswith("# source: ")
+    points = inputs.paper(path, "darkroom")
+    evaluate = Evaluate.model_validate_json(json.dumps(EVALUATE))
+    curve = inputs.paper_curve(points, "radt_fixed", "held_out", evaluate)
+    assert (curve[1], curve[40], len(curve)) == (1.1, 81.59, 39)
+    assert table._paper(curve)["paper_average"] == pytest.approx(61.0, abs=0.1)
+    assert inputs.paper(path, "no_such_room").empty
+    assert len(set(inputs.read(path, inputs.PAPER, "")["experiment"])) == 7
+
+
+def test_split_sizes_leave_validation_out_of_training():
+    sizes = inputs.split_sizes(Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=16))
+    assert sizes == {"held_out": 20, "train": 64, "validation": 16}
+
+
+def test_labels_are_spread_in_order_inside_the_panel():
+    wanted = np.array([1.0, 2.0, 50.0, 51.0, 52.0, 99.0])
+    places = draw.spread(wanted, 8.0, 100.0)
+    assert (np.diff(places) >= 8.0 - 1e-9).all()
+    np.testing.assert_allclose(places[2:5], [43.0, 51.0, 59.0])
+    assert places[0] >= 0 and places[-1] == 99.0
+    np.testing.assert_allclose(draw.spread(np.array([10.0, 30.0]), 8.0, 100.0), [10.0, 30.0])
+
+
+def test_methods_differ_without_colour():
+    evaluate = Evaluate.model_validate_json(json.dumps(EVALUATE))
+    methods = inputs.method_order(METHODS, evaluate)
+    looks = [draw.look(method, methods, evaluate) for method in methods]
+    assert [look.name for look in looks] == ["RA-DT", "RA-DT (fixed)", "DT"]
+    assert len({look.dashes for look in looks}) == len({look.marker for look in looks}) == 3

@@ -1,0 +1,114 @@
+"""Networks against Hugging Face's GPT-2 as an independent oracle, and the properties that the method needs."""
+
+import pytest
+import torch
+
+from helpers import MODEL, ROOM, random_steps
+from radt.data.steps import Steps, concatenate
+from radt.models.blocks import Block
+from radt.models.decision_transformer import DecisionTransformer
+from radt.models.retrieval_transformer import RetrievalTransformer
+
+
+@pytest.mark.parametrize("cross_attention", [False, True])
+def test_block_equals_gpt2(cross_attention):
+    transformers = pytest.importorskip("transformers")
+    from transformers.models.gpt2.modeling_gpt2 import GPT2Block
+
+    config = transformers.GPT2Config(
+        n_embd=16,
+        n_head=4,
+        n_layer=1,
+        activation_function="gelu",
+        add_cross_attention=cross_attention,
+        attn_implementation="eager",
+    )
+    theirs = GPT2Block(config, layer_idx=0).eval()
+    ours = Block(16, 4, 0.0, cross_attention).eval()
+    pairs = [("self_attention.project_in", "attn.c_attn"), ("self_attention.project_out", "attn.c_proj")]
+    pairs += [("mlp_in", "mlp.c_fc"), ("mlp_out", "mlp.c_proj"), ("norm_self", "ln_1"), ("norm_mlp", "ln_2")]
+    if cross_attention:
+        pairs += [("cross_attention.project_query", "crossattention.q_attn"), ("norm_cross", "ln_cross_attn")]
+        pairs += [("cross_attention.project_context", "crossattention.c_attn")]
+        pairs += [("cross_attention.project_out", "crossattention.c_proj")]
+    for mine, his in pairs:
+        source, target = theirs.get_submodule(his), ours.get_submodule(mine)
+        torch.nn.init.normal_(source.weight)
+        torch.nn.init.normal_(source.bias)
+        is_norm = isinstance(target, torch.nn.LayerNorm)
+        target.load_state_dict({"weight": source.weight.data if is_norm else source.weight.data.T, "bias": source.bias.data})
+    x, context = torch.randn(3, 7, 16), torch.randn(3, 5, 16)
+    causal = torch.full((7, 7), torch.finfo(torch.float32).min).triu(1)[None, None]
+    inputs = {"encoder_hidden_states": context} if cross_attention else {}
+    expected = theirs(x, attention_mask=causal, **inputs)
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    read = (context[:, None], torch.ones(3, 1, 5, dtype=torch.bool)) if cross_attention else None
+    torch.testing.assert_close(ours(x, None, None, read), expected, rtol=1e-4, atol=1e-4)
+
+
+def models(tokens):
+    torch.manual_seed(0)
+    settings = MODEL.model_copy(update={"tokens": tokens})
+    dt = DecisionTransformer(settings, ROOM, True, settings.window).eval()
+    return dt, RetrievalTransformer(settings, ROOM, "all", 6).eval()
+
+
+@pytest.mark.parametrize("tokens", ["step", "interleaved"])
+def test_prediction_never_sees_its_action_or_the_future(tokens):
+    dt, radt = models(tokens)
+    steps, other = random_steps(2, 8, seed=1), random_steps(2, 8, seed=2)
+    context = random_steps(2, 6, seed=3).map(lambda x: x[:, None])
+    cut = 5
+    mixed = concatenate([steps[:, :cut], other[:, cut:]], 1)
+    changed = Steps(**{**vars(mixed), "observation": mixed.observation.clone(), "returns": mixed.returns.clone()})
+    changed.observation[:, cut - 1], changed.returns[:, cut - 1] = steps.observation[:, cut - 1], steps.returns[:, cut - 1]
+    changed.action[:, cut - 1] = 4 - changed.action[:, cut - 1]
+    changed.reward[:, cut - 1] += 1
+    torch.testing.assert_close(dt(changed)[0][:, :cut], dt(steps)[0][:, :cut])
+    torch.testing.assert_close(radt(changed, context)[:, :cut], radt(steps, context)[:, :cut])
+
+
+@pytest.mark.parametrize("tokens", ["step", "interleaved"])
+def test_padding_changes_nothing(tokens):
+    dt, radt = models(tokens)
+    steps, junk = random_steps(2, 8, seed=1), random_steps(2, 8, seed=2)
+    mask = torch.arange(8) < 5
+    padded = concatenate([steps[:, :5], junk[:, 5:]], 1)
+    padded = Steps(**{**vars(padded), "mask": mask.expand(2, -1)})
+    torch.testing.assert_close(dt(padded)[0][:, :5], dt(steps[:, :5])[0])
+    context = random_steps(2, 6, seed=3).map(lambda x: x[:, None])
+    torch.testing.assert_close(radt(padded, context)[:, :5], radt(steps[:, :5], context))
+
+
+def test_kept_keys_and_values_give_the_same_logits():
+    dt, radt = models("step")
+    steps, context = random_steps(3, 8, seed=1), random_steps(3, 6, seed=2).map(lambda x: x[:, None])
+    kept, kept_radt = dt.new_caches(3), radt.new_caches(3)
+    one_by_one = torch.cat([dt(steps[:, t : t + 1], kept)[0] for t in range(8)], 1)
+    torch.testing.assert_close(one_by_one, dt(steps)[0], rtol=1e-4, atol=1e-5)
+    one_by_one = torch.cat([radt(steps[:, t : t + 1], context, kept_radt) for t in range(8)], 1)
+    torch.testing.assert_close(one_by_one, radt(steps, context), rtol=1e-4, atol=1e-5)
+    first_half = dt.new_caches(3)
+    dt(steps[:, :4], first_half)
+    torch.testing.assert_close(dt(steps[:, 4:], first_half)[0], dt(steps)[0][:, 4:], rtol=1e-4, atol=1e-5)
+
+
+def test_a_segment_reads_only_its_own_context():
+    _, radt = models("step")
+    steps = random_steps(2, 8, seed=1)
+    contexts = torch.stack
+    two = random_steps(2, 12, seed=2).map(lambda x: x.unflatten(1, (2, 6)))
+    changed = random_steps(2, 12, seed=3).map(lambda x: x.unflatten(1, (2, 6)))
+    swapped = Steps(**{k: contexts([getattr(two, k)[:, 0], getattr(changed, k)[:, 1]], 1) for k in vars(two)})
+    a, b = radt(steps, two), radt(steps, swapped)
+    torch.testing.assert_close(a[:, :4], b[:, :4])
+    assert not torch.allclose(a[:, 4:], b[:, 4:])
+
+
+def test_a_masked_context_is_no_context():
+    _, radt = models("step")
+    steps = random_steps(2, 8, seed=1)
+    context = random_steps(2, 6, seed=2).map(lambda x: x[:, None])
+    empty = Steps(**{**vars(context), "mask": torch.zeros_like(context.mask)})
+    torch.testing.assert_close(radt(steps, empty), radt(steps, None))
+    assert not torch.allclose(radt(steps, context), radt(steps, None))

@@ -1,0 +1,140 @@
+"""Search, de-duplication, ranking and chunks against brute force."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import MODEL, ROOM
+from radt.data.windows import Columns, returns_to_go
+from radt.models.decision_transformer import DecisionTransformer
+from radt.retrieval.chunks import contexts, embed_episodes, window_means
+from radt.retrieval.index import distinct
+from radt.retrieval.ranking import best, keep_nearest, min_max
+from radt.retrieval.search import Search
+
+
+def unit(count, width, seed):
+    keys = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+    return keys / np.linalg.norm(keys, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("engine", ["faiss", "torch"])
+def test_search_equals_brute_force_with_ties(engine):
+    keys = unit(300, 8, 0)
+    keys[100:140] = keys[7]  # forty identical keys: the order among them is that of their ids
+    queries = np.concatenate([unit(20, 8, 1), keys[7:8]])
+    scores, ids = Search(keys, engine).nearest(queries, 20)
+    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(Search.DECIMALS)
+    expected = np.stack([sorted(range(300), key=lambda i, row=row: (-row[i], i))[:20] for row in exact])
+    np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_allclose(scores, np.take_along_axis(exact, expected, 1), atol=1e-6)
+
+
+def test_search_of_fewer_keys_than_asked_for_returns_all():
+    keys = unit(5, 8, 0)
+    assert Search(keys, "faiss").nearest(unit(3, 8, 1), 50)[1].shape == (3, 5)
+
+
+def test_a_cluster_keeps_exactly_its_first_member():
+    base = unit(6, 16, 0)
+    keys = np.concatenate([base, base[[2, 2, 2, 4]] + 1e-4])
+    keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
+    same = np.zeros(10, np.int64)
+    np.testing.assert_array_equal(distinct(keys, same, 0.98), np.arange(6))
+    other_task = np.array([0] * 6 + [1] * 4)
+    np.testing.assert_array_equal(distinct(keys, other_task, 0.98), [0, 1, 2, 3, 4, 5, 6, 9])
+    np.testing.assert_array_equal(distinct(keys, same, 1.0), np.arange(10))
+
+
+def test_distinct_keeps_a_cover():
+    keys = unit(200, 3, 5)
+    stay = distinct(keys, np.zeros(200, np.int64), 0.9)
+    similar = keys @ keys[stay].T
+    assert (similar.max(1) > 0.9 - 1e-6).all()
+    np.fill_diagonal(among := keys[stay] @ keys[stay].T, 0)
+    assert among.max() <= 0.9 + 1e-6
+
+
+def test_ranking_against_loops():
+    g = torch.Generator().manual_seed(0)
+    scores, valid = torch.randint(0, 6, (30, 12), generator=g).float(), torch.rand(30, 12, generator=g) < 0.7
+    valid[0] = False
+    scaled, kept, (column, found) = min_max(scores, valid), keep_nearest(scores, valid, 4), best(scores, valid, 3)
+    for row in range(30):
+        live = [i for i in range(12) if valid[row, i]]
+        order = sorted(live, key=lambda i, row=row: (-scores[row, i].item(), i))
+        assert {i for i in range(12) if kept[row, i]} == set(order[:4])
+        assert column[row][found[row]].tolist() == order[:3]
+        low, high = (f((scores[row, i].item() for i in live), default=0) for f in (min, max))
+        for i in live:
+            assert scaled[row, i] == pytest.approx((scores[row, i].item() - low) / (high - low) if high > low else 1)
+
+
+def columns(episodes=3, horizon=8):
+    random = np.random.default_rng(0)
+    rows = episodes * horizon
+    reward = random.integers(0, 2, rows).astype(np.float32)
+    start = np.arange(0, rows + 1, horizon)
+    returns = torch.from_numpy(returns_to_go(reward, start))
+    observation = torch.from_numpy(np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8))
+    action = torch.from_numpy(random.integers(0, 5, rows).astype(np.uint8))
+    return Columns(observation, action, torch.from_numpy(reward), returns), torch.from_numpy(start[:-1])
+
+
+def test_returns_to_go():
+    rewards = np.array([1, 0, 2, 5, 0, 1], np.float32)
+    np.testing.assert_array_equal(returns_to_go(rewards, np.array([0, 3, 6])), [3, 2, 2, 6, 1, 1])
+
+
+def test_windows_do_not_cross_episodes():
+    data, first = columns()
+    steps = data.windows(first, first + 5, first + 8, 6)
+    assert steps.mask.tolist() == [[True] * 3 + [False] * 3] * 3
+    assert steps.time[0, :3].tolist() == [5, 6, 7]
+    assert steps.action[1, :3].tolist() == data.action[13:16].tolist()
+    assert steps.previous_action[1, :3].tolist() == data.action[12:15].tolist()
+    begin = data.windows(first, first, first + 2, 2)
+    assert begin.previous_action[:, 0].tolist() == [5, 5, 5] and begin.previous_reward[:, 0].tolist() == [0, 0, 0]
+
+
+def test_context_is_the_past_and_the_future_of_the_anchor():
+    data, first = columns()
+    for anchor, expected in ((2, range(0, 4)), (4, range(2, 6)), (8, range(6, 8))):
+        steps = contexts(data, first, torch.full((3,), 8), torch.full((3,), anchor), 2)
+        assert steps.time[1][steps.mask[1]].tolist() == list(expected)
+        assert steps.returns[1][steps.mask[1]].tolist() == data.returns[[8 + t for t in expected]].tolist()
+
+
+def test_window_means_against_loops():
+    g = torch.Generator().manual_seed(0)
+    outputs, weight = torch.randn(2, 8, 4, generator=g), (torch.rand(2, 8, generator=g) < 0.7).float()
+    stop = torch.tensor([[1, 3, 8], [2, 4, 6]])
+    got = window_means(outputs, weight, stop, 3)
+    for b in range(2):
+        for s, end in enumerate(stop[b].tolist()):
+            chosen = [outputs[b, t] for t in range(max(0, end - 3), end) if weight[b, t]]
+            mean = torch.stack(chosen).mean(0) if chosen else torch.zeros(4)
+            torch.testing.assert_close(got[b, s], torch.nn.functional.normalize(mean, dim=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [8, 4])
+def test_keys_equal_window_by_window(window):
+    torch.manual_seed(0)
+    encoder = DecisionTransformer(MODEL, ROOM, True, window).eval()
+    data, first = columns()
+    keys, row, anchor = embed_episodes(encoder, data, first, torch.full((3,), 8), 2)
+    assert row.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and anchor.tolist() == [2, 4, 6, 8] * 3
+    for key, r, a in zip(keys, row.tolist(), anchor.tolist(), strict=True):
+        begin = max(0, a - window)
+        steps = data.windows(first[r : r + 1], first[r : r + 1] + begin, first[r : r + 1] + a, a - begin)
+        mean = encoder(steps)[1][0, -2:].mean(0)
+        torch.testing.assert_close(key, torch.nn.functional.normalize(mean, dim=0), rtol=1e-4, atol=1e-5)
+
+
+def test_reading_alone_or_in_a_batch_is_the_same():
+    torch.manual_seed(0)
+    encoder = DecisionTransformer(MODEL, ROOM, True, 8).eval()
+    data, first = columns()
+    together = embed_episodes(encoder, data, first, torch.full((3,), 8), 4)[0]
+    alone = torch.cat([embed_episodes(encoder, data, first[i : i + 1], torch.full((1,), 8), 4)[0] for i in range(3)])
+    torch.testing.assert_close(together, alone)

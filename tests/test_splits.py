@@ -1,0 +1,61 @@
+"""Goals and splits against the lists of the published environment settings."""
+
+import numpy as np
+import pytest
+
+from radt.settings import Experiment
+from radt.tasks.splits import goals, optimum, split_of, tasks_of
+
+# width, height, horizon, first goals, first held-out goals, mean optimum of the training and of the held-out goals
+PUBLISHED = [
+    (10, 10, 100, [[2, 0], [0, 2], [1, 5], [2, 2], [5, 7]], [[9, 0], [8, 4], [3, 4], [6, 5], [7, 5]], 91.2, 90.05),
+    (20, 20, 400, [[2, 15], [13, 11], [19, 10]], [[16, 12], [9, 15], [1, 6]], 381.7, 377.25),
+    (40, 20, 800, [[29, 6], [38, 6], [36, 2]], [[14, 13], [31, 2], [5, 19]], 770.3, 773.2),
+]
+
+
+def experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0) -> Experiment:
+    return Experiment(width=width, height=height, horizon=horizon, goals=goals, held_out=held_out, validation=validation)
+
+
+@pytest.mark.parametrize(("width", "height", "horizon", "first", "held_out", "train_optimum", "held_out_optimum"), PUBLISHED)
+def test_published_lists(width, height, horizon, first, held_out, train_optimum, held_out_optimum):
+    room = experiment(width, height, horizon)
+    positions = goals(room)
+    assert positions.shape == (100, 2) and len(np.unique(positions, axis=0)) == 100
+    assert positions[: len(first)].tolist() == first
+    assert positions[80 : 80 + len(held_out)].tolist() == held_out
+    # The published means count horizon - distance, also for a goal on the start cell, which can be had one step later only.
+    distances = positions.sum(axis=1)
+    assert (horizon - distances[:80]).mean() == pytest.approx(train_optimum, abs=0.051)
+    assert (horizon - distances[80:]).mean() == pytest.approx(held_out_optimum, abs=1e-9)
+    np.testing.assert_array_equal(optimum(room), horizon - distances - (distances == 0))
+
+
+def test_validation_is_cut_from_the_end_of_the_training_goals():
+    room = experiment(validation=16)
+    assert split_of(room) == ["train"] * 64 + ["validation"] * 16 + ["held_out"] * 20
+    assert tasks_of(room, "validation").tolist() == list(range(64, 80))
+    assert tasks_of(room, "held_out").tolist() == tasks_of(experiment(), "held_out").tolist()
+    np.testing.assert_array_equal(goals(room), goals(experiment()))
+    assert tasks_of(experiment(), "validation").size == 0
+
+
+def test_small_room():
+    room = experiment(5, 5, 20, goals=25, held_out=5, validation=2)
+    assert sorted(map(tuple, goals(room).tolist())) == [(x, y) for x in range(5) for y in range(5)]
+    assert len(tasks_of(room, "train")) == 18
+
+
+@pytest.mark.parametrize(("width", "height", "horizon"), [(4, 3, 9), (2, 1, 3), (3, 2, 2), (5, 1, 1)])
+def test_optimum_is_what_the_best_policy_gets(width, height, horizon):
+    """Dynamic programming over the steps of an episode, with the rules of the room written out once more."""
+    room = experiment(width, height, horizon, goals=width * height, held_out=1)
+    for (goal_x, goal_y), best in zip(goals(room).tolist(), optimum(room), strict=True):
+        value = np.zeros((height, width))
+        for step in reversed(range(horizon)):
+            pay = np.zeros((height, width))
+            pay[goal_y, goal_x] = step < horizon - 1
+            arrive = np.pad(value + pay, 1, mode="edge")
+            value = np.max([arrive[1:-1, 1:-1], arrive[:-2, 1:-1], arrive[2:, 1:-1], arrive[1:-1, :-2], arrive[1:-1, 2:]], axis=0)
+        assert value[0, 0] == best

@@ -1,0 +1,246 @@
+"""The stages end to end on a tiny room, through their command lines: determinism, resuming, refusals."""
+
+import copy
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from radt import artifacts
+from radt.settings import load
+from radt.stages import embed, evaluate, index, pretrain, train_ad, train_retrieval, trajectories
+
+ROOT = Path(__file__).parents[1]
+TINY = {"updates": 12, "batch_size": 4, "warmup": 2, "checkpoint_every": 5, "log_every": 4}
+
+
+def configuration():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["experiments"] = {"tiny": {"width": 4, "height": 3, "horizon": 12, "goals": 10, "held_out": 2, "validation": 1}}
+    config["trajectories"]["generate"] |= {"episodes": 30, "epsilon_episodes": 20}
+    for name in ("pretrain", "train_retrieval", "train_ad"):
+        config[name] = copy.deepcopy(config[name])
+        config[name]["model"] |= {"width": 16, "layers": 2, "heads": 2, "window": 12}
+        config[name]["optimization"] |= TINY
+    config["train_retrieval"]["retrieval"] |= {"every": 4}
+    config["embed"]["chunk"] = 3
+    config["train_ad"]["later"] = 5
+    config["evaluate"] |= {"episodes": 3, "splits": ["held_out", "train", "validation"]}
+    return config
+
+
+def select(config, *sections):
+    return load(config).select("tiny", *sections)
+
+
+class Chain:
+    """Directories of one small pipeline, and the commands that fill them."""
+
+    def __init__(self, root, config=None, seed=1):
+        self.root, self.config, self.seed = root, config or configuration(), seed
+
+    def common(self, *sections):
+        return ["--experiment", "tiny", "--settings", select(self.config, *sections)]
+
+    def training(self, output, state="state"):
+        places = ["--trajectories", str(self.root / "trajectories"), "--state", str(self.root / state / output)]
+        return ["--seed", str(self.seed), *places, "--output", str(self.root / output)]
+
+    def trajectories(self):
+        return trajectories.main([*self.common("trajectories"), "--output", str(self.root / "trajectories")])
+
+    def pretrain(self, output="dt"):
+        return pretrain.main([*self.common("pretrain"), *self.training(output)])
+
+    def embed(self):
+        inputs = ["--trajectories", str(self.root / "trajectories"), "--encoder", str(self.root / "dt")]
+        return embed.main([*self.common("embed"), *inputs, "--output", str(self.root / "embed")])
+
+    def index(self):
+        inputs = ["--embeddings", str(self.root / "embed"), "--output", str(self.root / "index")]
+        return index.main(["--settings", select(self.config, "index"), *inputs])
+
+    def radt(self, output="radt"):
+        inputs = ["--encoder", str(self.root / "dt"), "--index", str(self.root / "index")]
+        return train_retrieval.main([*self.common("embed", "train_retrieval"), *self.training(output), *inputs])
+
+    def ad(self, output="ad"):
+        return train_ad.main([*self.common("train_ad"), *self.training(output)])
+
+    def evaluate(self, method, model, output):
+        inputs = ["--method", method, "--seed", str(self.seed), "--model", str(self.root / model)]
+        encoder = ["--encoder", str(self.root / "dt")] if model == "radt" else []
+        return evaluate.main([*self.common("embed", "evaluate"), *inputs, *encoder, "--output", str(self.root / output)])
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    made = Chain(tmp_path_factory.mktemp("chain"))
+    for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):
+        assert stage() == 0
+    return made
+
+
+@pytest.fixture
+def copied(chain, tmp_path):
+    """A copy that a test may damage."""
+    shutil.copytree(chain.root, tmp_path / "copy")
+    return Chain(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(("method", "model"), [("radt", "radt"), ("radt_fixed", "radt"), ("ad", "ad"), ("dt", "dt")])
+def test_evaluation_has_a_row_per_task_and_episode(chain, method, model):
+    chain.evaluate(method, model, f"{method}.csv")
+    table = pd.read_csv(chain.root / f"{method}.csv")
+    assert len(table) == 10 * 3 and not table.duplicated(["task", "episode"]).any()
+    assert table.groupby("split").task.nunique().to_dict() == {"held_out": 2, "train": 7, "validation": 1}
+    assert (table["return"] <= table.optimum).all() and (table["return"] >= 0).all()
+    again = chain.root / f"{method}_again.csv"
+    chain.evaluate(method, model, again.name)
+    assert again.read_bytes() == (chain.root / f"{method}.csv").read_bytes()
+
+
+def test_metrics_and_config(chain):
+    for directory, kind in (("dt", "dt"), ("radt", "radt"), ("ad", "ad")):
+        metrics = pd.read_csv(chain.root / directory / "metrics.csv")
+        config = artifacts.read_json(chain.root / directory / "config.json")
+        assert metrics["update"].tolist() == [4, 8, 12] and set(metrics.model) == {kind}
+        tensors = artifacts.read_tensors(chain.root / directory / "model.safetensors")
+        assert metrics.parameters.iloc[-1] == sum(np.size(array) for array in tensors.values())
+        assert config["kind"] == kind and config["sha256"] == artifacts.sha256(chain.root / directory / "model.safetensors")
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "radt", "ad"])
+def test_the_same_seed_trains_the_same_bytes(chain, stage):
+    getattr(chain, stage)(output=f"{stage}_again")
+    original = {"pretrain": "dt"}.get(stage, stage)
+    again = chain.root / f"{stage}_again" / "model.safetensors"
+    assert artifacts.sha256(again) == artifacts.sha256(chain.root / original / "model.safetensors")
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "radt", "ad"])
+def test_an_interrupted_training_ends_in_the_same_bytes(chain, monkeypatch, stage, capsys):
+    from radt.training import loop
+
+    calls = 0
+
+    def interrupt_late(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise KeyboardInterrupt
+        return action_loss(*arguments)
+
+    action_loss = loop.action_loss
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "action_loss", interrupt_late)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(chain, stage)(output=f"{stage}_resumed")
+    assert not (chain.root / f"{stage}_resumed").exists()
+    getattr(chain, stage)(output=f"{stage}_resumed")
+    assert "going on from update 5" in capsys.readouterr().out
+    original = {"pretrain": "dt"}.get(stage, stage)
+    resumed = artifacts.sha256(chain.root / f"{stage}_resumed" / "model.safetensors")
+    assert resumed == artifacts.sha256(chain.root / original / "model.safetensors")
+
+
+def test_a_killed_process_leaves_a_checkpoint_and_no_output(chain):
+    slow = configuration()
+    slow["pretrain"]["optimization"] |= {"updates": 100_000, "checkpoint_every": 3}
+    run = Chain(chain.root, slow)
+    command = [sys.executable, "-m", "radt.stages.pretrain", *run.common("pretrain"), *run.training("killed")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    checkpoint = chain.root / "state/killed/checkpoint.safetensors"
+    while not checkpoint.exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors.strip().endswith("run again to go on from the last checkpoint")
+    assert not (chain.root / "killed").exists() and checkpoint.exists()
+
+
+def test_a_checkpoint_of_other_settings_is_not_continued(chain, monkeypatch, capsys):
+    from radt.training import checkpoints
+
+    monkeypatch.setattr(checkpoints, "remove", lambda directory: None)
+    chain.pretrain(output="first")
+    other = configuration()
+    other["pretrain"]["optimization"]["learning_rate"] = 5e-4
+    Chain(chain.root, other).pretrain(output="first")
+    assert "other settings" in capsys.readouterr().out
+
+
+def run_command(stage, arguments):
+    """Exit status and last line of stderr of a stage run as its rule runs it."""
+    done = subprocess.run([sys.executable, "-m", f"radt.stages.{stage}", *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.strip().splitlines()[-1]
+
+
+def test_refusals_name_the_thing_and_the_remedy(copied):
+    encoder = artifacts.read_json(copied.root / "index/config.json")
+    artifacts.write_json(copied.root / "index/config.json", {**encoder, "encoder": "0" * 64})
+    inputs = ["--encoder", str(copied.root / "dt"), "--index", str(copied.root / "index")]
+    arguments = [*copied.common("embed", "train_retrieval"), *copied.training("new"), *inputs]
+    status, message = run_command("train_retrieval", arguments)
+    assert status == 1 and "built from another encoder" in message and "embed and index" in message
+    assert not (copied.root / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: (root / "ad/model.safetensors").unlink(), "missing or damaged"),
+        (lambda root: flip(root / "ad/model.safetensors"), "missing or damaged"),
+        (lambda root: change(root / "ad/config.json", kind="dt"), "is of a 'dt' model"),
+        (lambda root: change(root / "ad/config.json", room={"width": 9}), "was trained on"),
+    ],
+)
+def test_a_damaged_model_is_refused(copied, damage, message):
+    damage(copied.root)
+    with pytest.raises(Exception, match=message):
+        copied.evaluate("ad", "ad", "refused.csv")
+    assert not (copied.root / "refused.csv").exists()
+
+
+def test_radt_of_another_encoder_is_refused(copied):
+    Chain(copied.root, seed=2).pretrain(output="dt")
+    with pytest.raises(Exception, match="trained with another encoder"):
+        copied.evaluate("radt", "radt", "refused.csv")
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def change(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+PUBLISHED = {"tokens": "interleaved", "window": 6}
+
+
+def test_the_papers_form_runs_end_to_end(tmp_path):
+    config = configuration()
+    for name in ("pretrain", "train_retrieval", "train_ad"):
+        config[name]["model"] |= PUBLISHED
+    config["train_retrieval"] |= {"cross_attention": "all", "context_dropout": 0.0}
+    config["train_retrieval"]["retrieval"] |= {
+        "scope": "window", "pool": "all", "weight_task": 1.0, "weight_return": 0.0, "weight_reward": 0.0, "cutoff": 0.98,
+        "query_dropout": 0.2, "random_before": 3, "chunks": 2,
+    }  # fmt: skip
+    made = Chain(tmp_path, config)
+    for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):
+        assert stage() == 0
+    for method, model in (("radt_fixed", "radt"), ("ad", "ad"), ("dt", "dt")):
+        made.evaluate(method, model, f"{method}.csv")
+        assert len(pd.read_csv(tmp_path / f"{method}.csv")) == 30

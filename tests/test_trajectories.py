@@ -1,0 +1,297 @@
+"""The format on disk: what comes back, what is refused, and what is left when writing fails."""
+
+import dataclasses
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radt.data import trajectories
+from radt.data.qlearning import learn
+from radt.data.trajectories import Shard
+from radt.errors import RadtError
+from radt.settings import Experiment, Generate
+from radt.stages import run
+from radt.tasks.splits import goals, optimum
+
+SOURCE = {"name": "test", "seed": 7}
+
+
+def one_task(histories: Shard, task: int, episodes: int, horizon: int) -> Shard:
+    """The learning history of one task cut out of that of all (training tasks are 0, 1, 2, ...)."""
+    steps, rows = slice(task * episodes * horizon, (task + 1) * episodes * horizon), slice(task * episodes, (task + 1) * episodes)
+    start = np.arange(episodes + 1, dtype=np.int64) * horizon
+    columns = (
+        histories.observations[steps],
+        histories.actions[steps],
+        histories.rewards[steps],
+        start,
+        histories.episode_task[rows],
+    )
+    return Shard(*columns)
+
+
+@pytest.fixture
+def histories(room: Experiment, generate: Generate) -> Shard:
+    return learn(room, generate)
+
+
+@pytest.fixture
+def written(tmp_path: Path, room: Experiment, generate: Generate, histories: Shard) -> Path:
+    """A directory with two shards, of four tasks each."""
+    tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
+    trajectories.write(tmp_path / "data", "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon + 1)
+    return tmp_path / "data"
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def forge(directory: Path, **changes: object) -> None:
+    """Change the manifest and make its checksum fit again."""
+    manifest = json.loads((directory / "manifest.json").read_text()) | changes
+    manifest["checksum"] = trajectories._checksum(manifest)
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_comes_back(written, room, histories):
+    read = trajectories.read(written, "tiny", room)
+    assert len(read.manifest["shards"]) == 2 and len(files(written)) == 3
+    for column, dtype in trajectories.COLUMNS.items():
+        assert getattr(read, column).dtype == dtype
+        np.testing.assert_array_equal(getattr(read, column), getattr(histories, column))
+
+
+def test_one_shard_is_mapped(tmp_path, room, histories):
+    trajectories.write(tmp_path / "data", "tiny", room, SOURCE, [histories])
+    read = trajectories.read(tmp_path / "data", "tiny", room)
+    for column in trajectories.COLUMNS:
+        assert isinstance(getattr(read, column), np.memmap)
+        np.testing.assert_array_equal(getattr(read, column), getattr(histories, column))
+
+
+def test_manifest(written, room, histories, generate):
+    manifest = json.loads((written / "manifest.json").read_text())
+    assert manifest["source"] == SOURCE and manifest["room"] == room.model_dump()
+    assert (manifest["episodes"], manifest["steps"]) == (8 * generate.episodes, 8 * generate.episodes * room.horizon)
+    assert [row["goal"] for row in manifest["tasks"]] == goals(room).tolist()
+    assert [row["optimum"] for row in manifest["tasks"]] == optimum(room).tolist()
+    assert [row["split"] for row in manifest["tasks"]] == ["train"] * 8 + ["validation"] + ["held_out"] * 3
+    assert [row["episodes"] for row in manifest["tasks"]] == [generate.episodes] * 8 + [0] * 4
+    returns = histories.rewards.reshape(8, generate.episodes, room.horizon).sum(axis=2)
+    np.testing.assert_allclose([row["return_last_10"] for row in manifest["tasks"][:8]], returns.mean(axis=1), atol=1e-4)
+    np.testing.assert_array_equal(histories.returns(), returns.reshape(-1))
+
+
+def test_episodes_of_different_lengths(tmp_path, room):
+    start = np.array([0, 3, 8, 9])
+    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.ones(9, np.float32), start, np.array([4, 4, 1], np.int32))
+    trajectories.write(tmp_path, "tiny", room, SOURCE, [shard])
+    read = trajectories.read(tmp_path, "tiny", room)
+    assert read.returns().tolist() == [3, 5, 1] and read.episode_task.tolist() == [4, 4, 1]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "tasks_"])
+@pytest.mark.parametrize("place", [0.01, 0.5, 0.999])
+def test_flipped_bit(written, room, name, place):
+    path = next(written.glob(f"{name}*"))
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RadtError, match=rf"{path.name} .*run"):
+        trajectories.read(written, "tiny", room)
+
+
+def test_missing_shard(written, room):
+    path = next(written.glob("tasks_*"))
+    path.unlink()
+    with pytest.raises(RadtError, match=f"{path.name} is missing: run the trajectories stage again"):
+        trajectories.read(written, "tiny", room)
+
+
+def test_missing_manifest(written, room):
+    (written / "manifest.json").unlink()
+    with pytest.raises(RadtError, match=r"manifest\.json is missing"):
+        trajectories.read(written, "tiny", room)
+
+
+def test_other_experiment(written, room):
+    with pytest.raises(RadtError, match="is of experiment 'tiny', not 'darkroom'"):
+        trajectories.read(written, "darkroom", room)
+
+
+@pytest.mark.parametrize(("key", "value"), [("width", 5), ("horizon", 9), ("held_out", 2), ("validation", 0)])
+def test_other_room(written, room, key, value):
+    with pytest.raises(RadtError, match=rf"experiments\.tiny\.{key} {getattr(room, key)}, now it is {value}"):
+        trajectories.read(written, "tiny", room.model_copy(update={key: value}))
+
+
+def test_other_formats(written, room):
+    forge(written, version=2)
+    with pytest.raises(RadtError, match="format version 2, this radt reads 1"):
+        trajectories.read(written, "tiny", room)
+    (written / "manifest.json").write_text("[]")
+    with pytest.raises(RadtError, match="does not describe trajectories"):
+        trajectories.read(written, "tiny", room)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"), [(8, "the validation task 8"), (11, "the held_out task 11"), (12, "task 12, but"), (-1, "task -1")]
+)
+def test_only_training_tasks_are_written(tmp_path, room, histories, task, message):
+    foreign = dataclasses.replace(histories, episode_task=np.where(histories.episode_task == 7, task, histories.episode_task))
+    with pytest.raises(RadtError, match=message):
+        trajectories.write(tmp_path / "data", "tiny", room, SOURCE, [foreign])
+    assert not (tmp_path / "data").exists()
+
+
+def test_only_training_tasks_are_read(tmp_path, room, histories):
+    """A directory made when task 7 was a training task, with a manifest that hides it."""
+    wider = room.model_copy(update={"validation": 0, "held_out": 4})
+    trajectories.write(tmp_path, "tiny", wider, SOURCE, [histories])
+    stricter = room.model_copy(update={"validation": 2})
+    forge(tmp_path, room=stricter.model_dump())
+    with pytest.raises(RadtError, match="the validation task 7, which must never be trained on"):
+        trajectories.read(tmp_path, "tiny", stricter)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"episode_task": np.array([0, 1, 0])}, "mixes the episodes"),
+        ({"episode_start": np.array([0, 3, 3, 9])}, "lengths do not agree"),
+        ({"episode_start": np.array([0, 3, 8, 10])}, "lengths do not agree"),
+        ({"episode_start": np.array([0, 3, 9])}, "lengths do not agree"),
+        ({"rewards": np.zeros(8, np.float32)}, "lengths do not agree"),
+        ({"observations": np.full((9, 2), 3, np.uint8)}, "does not fit a 4x3 room"),
+        ({"episode_start": np.array([0, 0, 0, 9])}, "lengths do not agree"),
+    ],
+)
+def test_inconsistent_shards_are_refused(tmp_path, room, change, message):
+    start, task = np.array([0, 3, 8, 9]), np.array([0, 0, 1])
+    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.zeros(9, np.float32), start, task)
+    with pytest.raises(RadtError, match=message):
+        trajectories.write(tmp_path, "tiny", room, SOURCE, [dataclasses.replace(shard, **change)])
+
+
+def test_too_long_episode_twice_a_task_and_nothing(tmp_path, room, histories):
+    long = dataclasses.replace(histories, episode_start=histories.episode_start[::5], episode_task=histories.episode_task[::5])
+    with pytest.raises(RadtError, match="horizon 8"):
+        trajectories.write(tmp_path, "tiny", room, SOURCE, [long])
+    with pytest.raises(RadtError, match="gives task 0 twice"):
+        trajectories.write(tmp_path, "tiny", room, SOURCE, [histories, histories], shard_steps=1)
+    with pytest.raises(RadtError, match="gives no trajectories"):
+        trajectories.write(tmp_path, "tiny", room, SOURCE, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("flushes", range(6))
+def test_failed_write_leaves_the_old_data(written, room, generate, monkeypatch, error, flushes):
+    """Failure at each flush: of a shard and of its directory, twice, and of the manifest; then the new data are in place."""
+    before, calls = files(written), []
+
+    def fail(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) > flushes:
+            raise error
+
+    other = learn(room, generate.model_copy(update={"seed": 8}))
+    tasks = [one_task(other, task, generate.episodes, room.horizon) for task in range(8)]
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
+        trajectories.write(written, "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon)
+    assert (files(written) == before) == (flushes < 5)
+    trajectories.read(written, "tiny", room)
+
+
+def test_new_data_replace_old_ones(written, room, generate):
+    (written / ".tasks_0.safetensors.partial").write_text("left by a killed run")
+    before = files(written)
+    trajectories.write(written, "tiny", room, SOURCE, [learn(room, generate.model_copy(update={"seed": 8}))])
+    after = files(written)
+    assert len(after) == 2 and before.keys() & after.keys() == {"manifest.json"}
+    trajectories.read(written, "tiny", room)
+
+
+def test_damaged_shard_is_written_again(written, room, generate, histories):
+    before = files(written)
+    next(written.glob("tasks_*")).write_bytes(b"")
+    tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
+    trajectories.write(written, "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon)
+    assert files(written) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (RadtError("a.csv is missing: make it"), 1, "error: a.csv is missing: make it\n"),
+        (KeyboardInterrupt(), 130, "interrupted; run again to go on from the last checkpoint\n"),
+        (
+            OSError(errno.ENOSPC, "No space left", "x/a.csv"),
+            1,
+            "error: no space left to write x/a.csv: free disk space and run again\n",
+        ),
+    ],
+)
+def test_run_turns_failures_into_a_sentence(capsys, error, status, message):
+    def main() -> int:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run(main)
+    assert caught.value.code == status and capsys.readouterr().err == message
+
+
+def test_run_keeps_status_and_other_tracebacks():
+    with pytest.raises(SystemExit) as caught:
+        run(lambda: 0)
+    assert caught.value.code == 0
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 // 0)
+
+
+def test_sigterm_is_an_interrupt(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(lambda: os.kill(os.getpid(), signal.SIGTERM) or 0)
+    assert caught.value.code == 130
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def stage(output: Path, room: Experiment, settings: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "radt.stages.trajectories", "--experiment", "tiny", "--output", str(output)]
+    text = json.dumps({"experiment": room.model_dump(), "trajectories": settings})
+    return subprocess.run([*command, "--settings", text], capture_output=True, text=True, check=False)
+
+
+def test_stage_is_byte_identical_in_fresh_processes(tmp_path, room, generate):
+    download = {"repository": "a/b", "revision": "0" * 40, "folder": "4x3", "checksums": None}
+    settings = {"source": "generate", "generate": generate.model_dump(), "download": download, "import_folder": None}
+    results = [stage(tmp_path / name, room, settings) for name in "ab"]
+    assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert trajectories.read(tmp_path / "a", "tiny", room).manifest["source"]["algorithm"] == "q-learning"
+    other = stage(tmp_path / "a", room, settings | {"generate": generate.model_dump() | {"seed": 8}})
+    assert other.returncode == 0 and files(tmp_path / "a") != files(tmp_path / "b")
+
+
+def test_stage_refuses_bad_settings(tmp_path, room):
+    result = stage(tmp_path / "a", room, {"source": "guess"})
+    assert result.returncode == 1 and "trajectories.source" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "a").exists()
+
+
+def test_stage_on_a_full_disk(tmp_path, room, generate):
+    download = {"repository": "a/b", "revision": "0" * 40, "folder": "4x3", "checksums": None}
+    settings = {"source": "generate", "generate": generate.model_dump(), "download": download, "import_folder": None}
+    (tmp_path / ".manifest.json.partial").symlink_to("/dev/full")
+    result = stage(tmp_path, room, settings)
+    assert (result.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert result.stderr == f"error: no space left to write {tmp_path}/manifest.json: free disk space and run again\n"

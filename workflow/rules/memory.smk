@@ -1,0 +1,54 @@
+# Input: trajectories and the DT of one seed. Output: one vector for each sub-trajectory, and the search structure over them.
+# Both are made once and used by every seed of RA-DT.
+
+
+rule embed:
+    """Embed every sub-trajectory with the frozen DT."""
+    input:
+        trajectories="results/{experiment}/trajectories/manifest.json",
+        encoder=ENCODER,
+    output:
+        embeddings="results/{experiment}/embed/{encoder}/embeddings.safetensors",
+        config="results/{experiment}/embed/{encoder}/config.json",
+    log:
+        "logs/{experiment}/embed/{encoder}.log",
+    benchmark:
+        "benchmarks/{experiment}/embed/{encoder}.tsv"
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=settings("embed"),
+        code=CODE["embed"],
+    shell:
+        "python -m radt.stages.embed --experiment {wildcards.experiment} --settings {params.settings:q}"
+        " --trajectories $(dirname {input.trajectories}) --encoder $(dirname {input.encoder})"
+        " --output $(dirname {output.embeddings}) > {log} 2>&1"
+
+
+rule index:
+    """Remove near-duplicates and build the index that RA-DT retrieves from while training."""
+    input:
+        "results/{experiment}/embed/{encoder}/embeddings.safetensors",
+    output:
+        index="results/{experiment}/index/{encoder}/index.safetensors",
+        config="results/{experiment}/index/{encoder}/config.json",
+    log:
+        "logs/{experiment}/index/{encoder}.log",
+    benchmark:
+        "benchmarks/{experiment}/index/{encoder}.tsv"
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=settings("index"),
+        code=CODE["index"],
+    shell:
+        "python -m radt.stages.index --settings {params.settings:q} --embeddings $(dirname {input})"
+        " --output $(dirname {output.index}) > {log} 2>&1"

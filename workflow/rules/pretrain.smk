@@ -1,0 +1,29 @@
+# Input: trajectories. Output: the Decision Transformer, `model.safetensors`, `config.json` and `metrics.csv` for each seed.
+
+
+rule pretrain:
+    """Train the Decision Transformer of one seed: the DT baseline, and the encoder of RA-DT."""
+    input:
+        "results/{experiment}/trajectories/manifest.json",
+    output:
+        model="results/{experiment}/pretrain/seed{seed}/model.safetensors",
+        config="results/{experiment}/pretrain/seed{seed}/config.json",
+        metrics="results/{experiment}/pretrain/seed{seed}/metrics.csv",
+    log:
+        "logs/{experiment}/pretrain/seed{seed}.log",
+    benchmark:
+        "benchmarks/{experiment}/pretrain/seed{seed}.tsv"
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=gpu(SETTINGS.pretrain.optimization.device),
+    params:
+        settings=settings("pretrain"),
+        code=CODE["pretrain"],
+    shell:
+        "python -m radt.stages.pretrain --experiment {wildcards.experiment} --seed {wildcards.seed} --settings {params.settings:q}"
+        " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/pretrain/seed{wildcards.seed}"
+        " --output $(dirname {output.model}) > {log} 2>&1"
