@@ -51,7 +51,7 @@ def mirror(found):
         stage["outs"] |= {tracked(path) for path in job["outputs"]}
         stage["deps"] |= {tracked(path) for path in job["inputs"]}
         stage["params"] |= {"experiments.darkroom" if key == "experiment" else key for key in job["settings"]}
-        stage["files"] |= job["inputs"] | job["outputs"]
+        stage["files"].add((frozenset(job["inputs"]), frozenset(job["outputs"])))
     return stages
 
 

@@ -46,11 +46,11 @@ def test_block_equals_gpt2(cross_attention):
     torch.testing.assert_close(ours(x, None, None, read), expected, rtol=1e-4, atol=1e-4)
 
 
-def models(tokens):
+def models(tokens, shared=False):
     torch.manual_seed(0)
     settings = MODEL.model_copy(update={"tokens": tokens})
     dt = DecisionTransformer(settings, ROOM, True, settings.window).eval()
-    return dt, RetrievalTransformer(settings, ROOM, "all", 6).eval()
+    return dt, RetrievalTransformer(settings, ROOM, "all", shared, 6).eval()
 
 
 @pytest.mark.parametrize("tokens", ["step", "interleaved"])

@@ -134,8 +134,8 @@ class Model(Section):
     """Dropout of embeddings, attention and residual branches while training."""
     window: PositiveInt
     """Steps of the current episode that the model sees."""
-    return_bins: PositiveInt
-    """Number of one-return-wide bins of the return-to-go token; larger returns share the last bin."""
+    return_bin: PositiveInt
+    """Width of a bin of the return-to-go token; 1 tells returns exactly (published), the horizon or more hides them."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -241,6 +241,8 @@ class TrainRetrieval(Training):
 
     cross_attention: Literal["first", "all"]
     """Blocks that read the retrieved context."""
+    context_embedding: Literal["own", "shared"]
+    """Whether contexts have embedding tables of their own (published) or share those of the window."""
     context_dropout: Fraction
     """Share of training windows without any context, as in the first episode of a new task."""
     retrieval: Retrieval

@@ -20,11 +20,11 @@ class Embedding(nn.Module):
 
     def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int):
         super().__init__()
-        self.form, self.bins = model.tokens, model.return_bins
+        self.form, self.bin = model.tokens, model.return_bin
         self.size = max(experiment.height, experiment.width)
         self.state = nn.Linear(2, model.width)
         self.coordinates = nn.Embedding(2 * self.size, model.width)
-        self.returns = nn.Embedding(model.return_bins, model.width) if returns else None
+        self.returns = nn.Embedding(experiment.horizon // model.return_bin + 1, model.width) if returns else None
         self.action = nn.Embedding(ACTIONS + 1, model.width)
         self.reward = nn.Linear(1, model.width)
         self.time = nn.Embedding(experiment.horizon, model.width)
@@ -39,7 +39,8 @@ class Embedding(nn.Module):
         state = self.state(steps.observation / self.size) + self.coordinates(steps.observation + second).sum(-2)
         parts = [state]
         if self.returns is not None:
-            parts.append(self.returns(steps.returns.round().long().clamp(0, self.bins - 1)))
+            last = self.returns.num_embeddings - 1
+            parts.append(self.returns((steps.returns.round().long() // self.bin).clamp(0, last)))
         if self.form == "step":
             parts += [self.action(steps.previous_action), self.reward(steps.previous_reward[..., None]), self.time(steps.time)]
             tokens = torch.stack(parts).sum(0)

@@ -15,20 +15,23 @@ from radt.settings import Experiment, Model
 class RetrievalTransformer(nn.Module):
     """Decision Transformer whose blocks read retrieved sub-trajectories by cross-attention.
 
-    The context is embedded by tables of its own and read without a further encoder, as published. `cross_attention` says
-    whether the first block or all blocks read it.
+    The context is embedded, by tables of its own (published) or by those of the window, and read without a further encoder.
 
     Args:
         model: sizes and token form.
         experiment: the room, for the sizes of the tables.
         cross_attention: which blocks read the context.
+        shared: whether context and window share their embedding.
         context_steps: steps of a context (chunks joined in time).
     """
 
-    def __init__(self, model: Model, experiment: Experiment, cross_attention: Literal["first", "all"], context_steps: int):
+    def __init__(
+        self, model: Model, experiment: Experiment, cross_attention: Literal["first", "all"], shared: bool, context_steps: int
+    ):
         super().__init__()
-        self.embedding = Embedding(model, experiment, True, model.window)
-        self.context_embedding = Embedding(model, experiment, True, context_steps)
+        positions = max(model.window, context_steps) if shared else model.window
+        self.embedding = Embedding(model, experiment, True, positions)
+        self.context_embedding = None if shared else Embedding(model, experiment, True, context_steps)
         self.blocks = nn.ModuleList(
             Block(model.width, model.heads, model.dropout, cross_attention == "all" or number == 0)
             for number in range(model.layers)
@@ -53,7 +56,8 @@ class RetrievalTransformer(nn.Module):
             padding = steps.mask.repeat_interleave(per_step, -1)
         read = None
         if context is not None:
-            read = (self.context_embedding(context), context.mask.repeat_interleave(per_step, -1))
+            tokens = (self.context_embedding or self.embedding)(context)
+            read = (tokens, context.mask.repeat_interleave(per_step, -1))
         for number, block in enumerate(self.blocks):
             x = block(x, padding, caches[number] if caches else None, read)
         x = self.norm(x).unflatten(1, (-1, per_step))

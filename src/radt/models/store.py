@@ -31,7 +31,7 @@ def radt(experiment: Experiment, training: TrainRetrieval, embed: Embed) -> Retr
     """A fresh RA-DT."""
     model = training.model.model_copy(update={"window": min(training.model.window, experiment.horizon)})
     steps = training.retrieval.chunks * 2 * embed.chunk
-    return RetrievalTransformer(model, experiment, training.cross_attention, steps)
+    return RetrievalTransformer(model, experiment, training.cross_attention, training.context_embedding == "shared", steps)
 
 
 def write(directory: Path, model: nn.Module, config: dict[str, Any], metrics: str) -> None:

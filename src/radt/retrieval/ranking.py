@@ -44,13 +44,22 @@ def utility(similarity: Tensor, returns: Tensor, reward: Tensor, valid: Tensor, 
 
 def keep_nearest(scores: Tensor, valid: Tensor, keep: int) -> Tensor:
     """Of the valid entries of [Q, K] scores, the `keep` highest of each row; ties go to the earlier column."""
-    order = scores.masked_fill(~valid, -torch.inf).sort(dim=-1, descending=True, stable=True).indices
-    rank = order.argsort(-1)
-    return valid & (rank < keep)
+    if keep >= scores.shape[1]:
+        return valid
+    masked = scores.masked_fill(~valid, -torch.inf)
+    last = masked.topk(keep).values[:, -1:]
+    above, equal = masked > last, masked == last
+    room = keep - above.sum(-1, keepdim=True)
+    return valid & (above | (equal & (equal.cumsum(-1) <= room)))
 
 
 def best(score: Tensor, valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Columns [Q, count] of the highest valid scores, best first, ties to the earlier column, and which of them are valid."""
-    masked = score.masked_fill(~valid, -torch.inf)
-    order = masked.sort(dim=-1, descending=True, stable=True).indices[:, :count]
-    return order, valid.gather(-1, order)
+    left = score.masked_fill(~valid, -torch.inf)
+    columns, found = [], []
+    for _ in range(count):
+        column = left.argmax(-1, keepdim=True)  # the first of equals, as torch documents
+        columns.append(column)
+        found.append(left.gather(-1, column) > -torch.inf)
+        left = left.scatter(-1, column, -torch.inf)
+    return torch.cat(columns, -1), torch.cat(found, -1)

@@ -33,7 +33,7 @@ def digest(text: str) -> str:
 
 
 def identity(settings: Section, seed: int, *hashes: str) -> str:
-    """Hash of everything that a checkpoint depends on; `hashes` are those of its input files."""
+    """Hash of everything that a checkpoint depends on; `hashes` are those of code and input files."""
     return digest("/".join([settings.model_dump_json(), str(seed), *hashes]))
 
 

@@ -7,16 +7,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from radt.data import trajectories
 from radt.data.windows import Episodes
+from radt.fingerprint import fingerprint
 from radt.models import store
 from radt.settings import Experiment, Section, Training
 from radt.training import checkpoints, loop
+
+
+STAGES = {"dt": "pretrain", "ad": "train_ad", "radt": "train_retrieval"}
+"""Stage that trains each kind of model."""
 
 
 def arguments(description: str | None, *directories: str) -> argparse.ArgumentParser:
@@ -56,11 +60,12 @@ def finish(
     room: Experiment,
     model: torch.nn.Module,
     batch_loss: Callable[[int], tuple[Tensor, Tensor]],
-    inputs: dict[str, Any],
+    inputs: dict[str, str],
 ) -> None:
     """Train `model` and write it to `given.output`; then drop the checkpoint."""
     torch.set_num_threads(loop.threads())
-    identity = checkpoints.identity(selection, given.seed, *map(str, inputs.values()))
+    code = fingerprint(f"radt.stages.{STAGES[kind]}")
+    identity = checkpoints.identity(selection, given.seed, code, *inputs.values())
     metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
     config = {"kind": kind, "seed": given.seed, "room": room.model_dump(mode="json"), "inputs": inputs}
     store.write(given.output, model, {**config, "training": training.model_dump(mode="json")}, metrics)

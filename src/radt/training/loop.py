@@ -70,7 +70,7 @@ def train(
         batch_loss: update number to (loss, accuracy).
         settings: optimisation.
         state: folder of the checkpoint, removed by nobody but the next training with other settings.
-        identity: hash of settings, code and data; a checkpoint of another identity is not continued.
+        identity: hash of settings, seed, code and inputs; a checkpoint of another identity is not continued.
     """
     optimizer = optimizer_of(model, settings)
     restored = checkpoints.restore(state, identity, model, optimizer)

@@ -1,0 +1,68 @@
+# `make figure` goes from nothing to the Dark-Room figure; `make test` from nothing to passed tests. Both set up .venv first, once.
+# The same by hand: README.md.
+
+VENV := .venv
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help setup figure report test smoke validation lint format type
+
+help:
+	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
+	@echo "make report      report.html: figure, table and how they were made, in one file"
+	@echo "make smoke       every stage on a tiny room, in about a minute"
+	@echo "make validation  the figure on goals kept from training, to choose settings on"
+	@echo "make test        all tests"
+	@echo "make lint        ruff, mypy, snakefmt and snakemake --lint; make type is mypy alone"
+	@echo "make format      repair what lint finds, and write config/schema.json and config/README.md anew"
+	@echo "make setup       only the environment, .venv"
+
+setup: $(VENV)/.core
+
+figure: $(VENV)/.core
+	$(IN_VENV) snakemake -- results/darkroom/figure.pdf
+
+report: figure
+	$(IN_VENV) snakemake --report report.html -- results/darkroom/figure.pdf
+
+smoke: $(VENV)/.core
+	$(IN_VENV) snakemake --configfile config/smoke.yaml -- results/smoke/figure.pdf
+
+validation: $(VENV)/.core
+	$(IN_VENV) snakemake --configfile config/validation.yaml -- results/validation/figure.pdf
+
+test: $(VENV)/.dev
+	$(IN_VENV) python -m pytest
+
+lint: $(VENV)/.dev type
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) snakefmt --line-length 130 --check Snakefile workflow
+	$(IN_VENV) snakemake --lint
+
+type: $(VENV)/.dev
+	$(IN_VENV) mypy
+
+format: $(VENV)/.dev
+	$(IN_VENV) python -m radt.settings
+	$(IN_VENV) python -m radt.manual
+	$(IN_VENV) ruff check --fix .
+	$(IN_VENV) ruff format .
+	$(IN_VENV) snakefmt --line-length 130 Snakefile workflow
+
+# A stamp file says that the environment holds what its lock file says.
+$(VENV)/.core: envs/requirements.txt
+	@"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || \
+		{ echo "error: radt needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "setting up $(VENV), two to three minutes"
+	"$(PYTHON)" -m venv $(VENV)
+	$(PIP) -r envs/requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core envs/requirements-dev.txt
+	$(PIP) -r envs/requirements-dev.txt
+	@touch $@

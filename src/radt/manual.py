@@ -1,0 +1,85 @@
+"""The manual of the configuration: `python -m radt.manual` writes the tables of `config/README.md`.
+
+The text above the first table is written by hand and kept. What a key means is its docstring in `radt.settings`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from radt import artifacts
+from radt.settings import Settings
+
+MANUAL = Path("config/README.md")
+MARK = "<!-- Below: written by `python -m radt.manual`, from the docstrings in src/radt/settings.py. -->"
+Schema = dict[str, Any]
+
+
+def manual(text: str) -> str:
+    """`text` up to the mark, and the tables of every key in the order of the settings."""
+    tree = Settings.model_json_schema()
+    plain = [row for key, entry in tree["properties"].items() if _section(entry, tree) is None for row in _rows(key, entry, tree)]
+    parts = [_table("General", "What is run.", plain)]
+    for key, entry in tree["properties"].items():
+        if section := _section(entry, tree):
+            name = f"{key}.NAME" if "patternProperties" in entry else key
+            rows = [row for inner, value in section["properties"].items() for row in _rows(inner, value, tree)]
+            parts.append(_table(f"`{name}`", entry.get("description", section["description"]), rows))
+    for title in _shared(tree):
+        section = tree["$defs"][title]
+        rows = [row for inner, value in section["properties"].items() for row in _rows(inner, value, tree)]
+        parts.append(_table(title, section["description"], rows))
+    return "\n".join([text.partition(MARK)[0] + MARK, *parts]) + "\n"
+
+
+def _section(entry: Schema, tree: Schema) -> Schema | None:
+    """The section that a schema entry, or each value of a mapping, stands for; None for a plain value."""
+    inner = next(iter(entry.get("patternProperties", {}).values()), entry)
+    return tree["$defs"][inner["$ref"].rpartition("/")[2]] if "$ref" in inner else None
+
+
+def _shared(tree: Schema) -> list[str]:
+    """Sections that stand in several places: they have a table of their own."""
+    text = json.dumps([section["properties"] for section in tree["$defs"].values()])
+    return [title for title in tree["$defs"] if text.count(f'"#/$defs/{title}"') > 1]
+
+
+def _rows(key: str, entry: Schema, tree: Schema) -> Iterator[tuple[str, str, str]]:
+    """Key, what is allowed and meaning, for an entry and all below it."""
+    section = _section(entry, tree)
+    if section is None:
+        yield f"`{key}`", _allowed(entry), entry["description"]
+    elif section["title"] in _shared(tree):
+        yield f"`{key}`", f"section [{section['title']}](#{section['title'].lower()})", entry["description"]
+    else:
+        name = f"{key}.NAME" if "patternProperties" in entry else key
+        for inner, value in section["properties"].items():
+            yield from _rows(f"{name}.{inner}", value, tree)
+
+
+def _allowed(entry: Schema) -> str:
+    """Type and range of a value in words."""
+    if "enum" in entry:
+        return ", ".join(f"`{value}`" for value in entry["enum"])
+    if "anyOf" in entry:
+        return " or ".join(_allowed(choice) for choice in entry["anyOf"])
+    if "prefixItems" in entry:
+        return "list: " + ", ".join(_allowed(item) for item in entry["prefixItems"])
+    if "items" in entry:
+        return f"list, each {_allowed(entry['items'])}"
+    words = {"minimum": "at least {}", "exclusiveMinimum": "more than {}", "maximum": "at most {}", "pattern": "like `{}`"}
+    limits = ", ".join(word.format(entry[key]) for key, word in words.items() if key in entry)
+    return f"{str(entry['type']).replace('string', 'text')} {limits}".strip()
+
+
+def _table(title: str, description: str, rows: list[tuple[str, str, str]]) -> str:
+    """A Markdown section with one table."""
+    head = [f"\n## {title}\n", f"{' '.join(description.split())}\n", "| key | allowed | meaning |", "|---|---|---|"]
+    return "\n".join([*head, *(f"| {key} | {allowed} | {' '.join(meaning.split())} |" for key, allowed, meaning in rows)])
+
+
+if __name__ == "__main__":
+    artifacts.write_text(MANUAL, manual(MANUAL.read_text()))

@@ -1,0 +1,163 @@
+"""The code fingerprint changes with what a stage uses, and with nothing else."""
+
+import subprocess
+import sys
+
+import pytest
+
+from radt.errors import RadtError
+from radt.fingerprint import fingerprint
+
+STAGES = ["trajectories", "pretrain", "embed", "index", "train_retrieval", "train_ad", "evaluate", "figure"]
+FILES = {
+    "radt/__init__.py": '"""A package."""\n',
+    "radt/stages/__init__.py": "def run(main):\n    return main()\n",
+    "radt/stages/train.py": """\
+        '''A stage.'''
+        from radt import store
+        from radt.loop import train
+        from radt.settings import Train
+        from radt.stages import run
+
+        def main():
+            return train(Train, store.write)
+
+        if __name__ == "__main__":
+            run(main)
+        """,
+    "radt/loop.py": """\
+        from radt.maths.scale import half
+
+        RATE = 3
+
+        def train(settings, write):
+            # a comment
+            return write(half(RATE))
+        """,
+    "radt/maths/scale.py": """\
+        def half(value):
+            '''A docstring.'''
+            return value / 2
+
+        def double(value):
+            return value * 2
+        """,
+    "radt/settings.py": """\
+        class Section:
+            pass
+
+        class Train(Section):
+            rate: int
+            '''What it means.'''
+
+        class Figure(Section):
+            size: int
+        """,
+    "radt/store.py": """\
+        import radt.plugins
+
+        def write(value):
+            return value
+
+        def read(value):
+            return value
+        """,
+    "radt/plugins.py": "print('runs when imported')\n\ndef unused():\n    return 1\n",
+}
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """A function that writes the small package with one text replaced and gives its fingerprint."""
+
+    def make(file="radt/loop.py", old="", new="", count=[0]):  # noqa: B006 (counts the copies: files are read once)
+        count[0] += 1
+        source = tmp_path / str(count[0])
+        for name, text in FILES.items():
+            text = "\n".join(line.removeprefix("        ") for line in text.splitlines()) + "\n"
+            assert name != file or old in text
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(text.replace(old, new) if name == file and old else text)
+        return fingerprint("radt.stages.train", source)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("radt/loop.py", "# a comment", "# another one"),
+        ("radt/loop.py", "RATE = 3", "RATE   =   (3)  # layout"),
+        ("radt/maths/scale.py", "A docstring.", "Another one."),
+        ("radt/settings.py", "What it means.", "What else it means."),
+        ("radt/stages/train.py", "A stage.", "The stage."),
+        ("radt/maths/scale.py", "value * 2", "value + value"),
+        ("radt/settings.py", "size: int", "size: float"),
+        ("radt/store.py", "def read(value):\n    return value", "def read(value):\n    return None"),
+        ("radt/plugins.py", "return 1", "return 2"),
+    ],
+    ids=["comment", "layout", "docstring", "field docstring", "module docstring", "function", "class", "in module", "plugin"],
+)
+def test_an_edit_of_comments_or_of_what_is_not_used_changes_nothing(edited, file, old, new):
+    assert edited(file, old, new) == edited()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("radt/stages/train.py", "run(main)", "run(print)"),
+        ("radt/stages/__init__.py", "return main()", "return main() or 0"),
+        ("radt/__init__.py", '"""A package."""', "print()"),
+        ("radt/loop.py", "RATE = 3", "RATE = 4"),
+        ("radt/maths/scale.py", "value / 2", "value * 0.5"),
+        ("radt/settings.py", "rate: int", "rate: float"),
+        ("radt/settings.py", "class Section:\n    pass", "class Section:\n    strict = True"),
+        ("radt/store.py", "def write(value):\n    return value", "def write(value):\n    return [value]"),
+        ("radt/plugins.py", "runs when", "still runs when"),
+    ],
+    ids=[
+        "stage",
+        "package of stages",
+        "package",
+        "constant",
+        "two imports away",
+        "class",
+        "base class",
+        "in module",
+        "run at import",
+    ],
+)
+def test_a_real_edit_of_what_is_used_changes_it(edited, file, old, new):
+    assert edited(file, old, new) != edited()
+
+
+def test_a_missing_module_is_named_with_its_file():
+    with pytest.raises(RadtError, match=r"radt\.stages\.dream is missing, expected in .*stages/dream\.py"):
+        fingerprint("radt.stages.dream")
+
+
+def test_broken_code_is_named_with_its_line(edited):
+    with pytest.raises(RadtError, match=r"loop\.py:5 is not valid Python"):
+        edited("radt/loop.py", "def train", "def def")
+
+
+def test_an_imported_module_that_is_missing_is_named(edited):
+    with pytest.raises(RadtError, match=r"radt\.gone is missing"):
+        edited("radt/loop.py", "from radt.maths.scale", "from radt.gone")
+
+
+def test_all_stages_together_are_quick():
+    code = (
+        "import time; from radt.fingerprint import fingerprint; start = time.process_time();"
+        f"[fingerprint('radt.stages.' + stage) for stage in {STAGES}]; print(time.process_time() - start)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.5  # 0.2 s on an idle core
+
+
+def test_stages_differ_and_do_not_depend_on_the_process():
+    prints = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
+    assert len(set(prints.values())) == len(STAGES)
+    code = "from radt.fingerprint import fingerprint; print(fingerprint('radt.stages.embed'))"
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == prints["embed"]

@@ -1,0 +1,96 @@
+"""The shape of the repository: which way imports run, what is never used, and how long shared files may grow."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "radt"
+RANK = {"": 0, "tasks": 1, "data": 2, "models": 3, "retrieval": 4, "training": 5, "evaluation": 5, "figures": 6, "stages": 7}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def folder(path):
+    """The folder of the package that a file is in; empty for the files at its top."""
+    return path.relative_to(PACKAGE).parent.as_posix().removeprefix(".")
+
+
+def imported(path):
+    """The folders of the package that a file imports from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        for module in modules:
+            parts = module.split(".")
+            if parts[0] == "radt" and len(parts) > 1:
+                yield parts[1] if (PACKAGE / parts[1]).is_dir() else ""
+
+
+def test_every_folder_has_its_place_in_the_order():
+    assert {folder(path) for path in SOURCES} == set(RANK)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    own = folder(path)
+    for other in imported(path):
+        assert other == own or RANK[other] < RANK[own], f"{own or 'radt'} imports from {other}"
+
+
+def test_figure_stage_needs_neither_torch_nor_faiss():
+    code = "import sys, radt.stages.figure; print(sorted({'torch', 'faiss'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_settings_are_checked_without_torch():
+    code = "import sys, radt.settings, radt.fingerprint; print(sorted({'torch', 'faiss'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", SOURCES + sorted((ROOT / "workflow").rglob("*.smk")) + [ROOT / "Snakefile"], ids=str)
+def test_nothing_is_pickled(path):
+    forbidden = r"import (pickle|dill|joblib|shelve|cloudpickle)|torch\.(save|load)\(|allow_pickle=True|(read|to)_pickle"
+    assert not re.search(forbidden, path.read_text())
+
+
+def test_no_file_for_everything_and_no_arguments_passed_through():
+    assert not [path for path in SOURCES if path.stem in ("utils", "helpers", "common", "misc")]
+    for path in SOURCES:
+        functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        assert not [function.name for function in functions if function.args.kwarg], path
+
+
+def test_shared_workflow_code_stays_short():
+    assert len((ROOT / "workflow" / "common.smk").read_text().splitlines()) <= 80
+
+
+def test_lock_pins_every_package_without_urls():
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        lines = [line for line in (ROOT / "envs" / name).read_text().splitlines() if line and not line.startswith(("#", "-r"))]
+        assert lines == sorted(lines, key=str.lower)
+        for line in lines:
+            assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line
+
+
+def test_lock_holds_what_the_package_asks_for():
+    def names(lines):
+        return {re.split(r"[<>=\[]", line)[0].lower().replace("_", "-") for line in lines if line and line[0] not in "#-"}
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    top = names((ROOT / "envs" / "requirements.in").read_text().splitlines())
+    lock = names((ROOT / "envs" / "requirements.txt").read_text().splitlines())
+    dev = names((ROOT / "envs" / "requirements-dev.txt").read_text().splitlines())
+    assert names(project["dependencies"]) == top
+    assert top <= lock
+    extras = project["optional-dependencies"]
+    assert names(extras["dev"]) | names(extras["minihack"]) <= dev | lock
+    assert not dev & lock
