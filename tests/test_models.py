@@ -42,7 +42,9 @@ def test_block_equals_gpt2(cross_attention):
     inputs = {"encoder_hidden_states": context} if cross_attention else {}
     expected = theirs(x, attention_mask=causal, **inputs)
     expected = expected[0] if isinstance(expected, tuple) else expected
-    read = (context[:, None], torch.ones(3, 1, 5, dtype=torch.bool)) if cross_attention else None
+    read = None
+    if cross_attention:
+        read = ours.cross_attention.project(context[:, None], torch.ones(3, 1, 5, dtype=torch.bool))
     torch.testing.assert_close(ours(x, None, None, read), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -65,7 +67,7 @@ def test_prediction_never_sees_its_action_or_the_future(tokens):
     changed.action[:, cut - 1] = 4 - changed.action[:, cut - 1]
     changed.reward[:, cut - 1] += 1
     torch.testing.assert_close(dt(changed)[0][:, :cut], dt(steps)[0][:, :cut])
-    torch.testing.assert_close(radt(changed, context)[:, :cut], radt(steps, context)[:, :cut])
+    torch.testing.assert_close(radt(changed, radt.read(context))[:, :cut], radt(steps, radt.read(context))[:, :cut])
 
 
 @pytest.mark.parametrize("tokens", ["step", "interleaved"])
@@ -77,7 +79,7 @@ def test_padding_changes_nothing(tokens):
     padded = Steps(**{**vars(padded), "mask": mask.expand(2, -1)})
     torch.testing.assert_close(dt(padded)[0][:, :5], dt(steps[:, :5])[0])
     context = random_steps(2, 6, seed=3).map(lambda x: x[:, None])
-    torch.testing.assert_close(radt(padded, context)[:, :5], radt(steps[:, :5], context))
+    torch.testing.assert_close(radt(padded, radt.read(context))[:, :5], radt(steps[:, :5], radt.read(context)))
 
 
 def test_kept_keys_and_values_give_the_same_logits():
@@ -86,8 +88,8 @@ def test_kept_keys_and_values_give_the_same_logits():
     kept, kept_radt = dt.new_caches(3), radt.new_caches(3)
     one_by_one = torch.cat([dt(steps[:, t : t + 1], kept)[0] for t in range(8)], 1)
     torch.testing.assert_close(one_by_one, dt(steps)[0], rtol=1e-4, atol=1e-5)
-    one_by_one = torch.cat([radt(steps[:, t : t + 1], context, kept_radt) for t in range(8)], 1)
-    torch.testing.assert_close(one_by_one, radt(steps, context), rtol=1e-4, atol=1e-5)
+    one_by_one = torch.cat([radt(steps[:, t : t + 1], radt.read(context), kept_radt) for t in range(8)], 1)
+    torch.testing.assert_close(one_by_one, radt(steps, radt.read(context)), rtol=1e-4, atol=1e-5)
     first_half = dt.new_caches(3)
     dt(steps[:, :4], first_half)
     torch.testing.assert_close(dt(steps[:, 4:], first_half)[0], dt(steps)[0][:, 4:], rtol=1e-4, atol=1e-5)
@@ -100,7 +102,7 @@ def test_a_segment_reads_only_its_own_context():
     two = random_steps(2, 12, seed=2).map(lambda x: x.unflatten(1, (2, 6)))
     changed = random_steps(2, 12, seed=3).map(lambda x: x.unflatten(1, (2, 6)))
     swapped = Steps(**{k: contexts([getattr(two, k)[:, 0], getattr(changed, k)[:, 1]], 1) for k in vars(two)})
-    a, b = radt(steps, two), radt(steps, swapped)
+    a, b = radt(steps, radt.read(two)), radt(steps, radt.read(swapped))
     torch.testing.assert_close(a[:, :4], b[:, :4])
     assert not torch.allclose(a[:, 4:], b[:, 4:])
 
@@ -110,5 +112,5 @@ def test_a_masked_context_is_no_context():
     steps = random_steps(2, 8, seed=1)
     context = random_steps(2, 6, seed=2).map(lambda x: x[:, None])
     empty = Steps(**{**vars(context), "mask": torch.zeros_like(context.mask)})
-    torch.testing.assert_close(radt(steps, empty), radt(steps, None))
-    assert not torch.allclose(radt(steps, context), radt(steps, None))
+    torch.testing.assert_close(radt(steps, radt.read(empty)), radt(steps, None))
+    assert not torch.allclose(radt(steps, radt.read(context)), radt(steps, None))

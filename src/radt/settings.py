@@ -193,6 +193,8 @@ class Embed(Section):
     """Steps between two sub-trajectories, averaged in a key, and taken before and after the anchor of a value."""
     batch_size: PositiveInt
     """Episodes embedded at once."""
+    device: Literal["cpu", "cuda"]
+    """Where to embed."""
 
 
 class Index(Section):
@@ -213,7 +215,8 @@ class Retrieval(Section):
     every: PositiveInt
     """Steps between two queries."""
     pool: Literal["all", "task", "earlier"]
-    """Where to search: the chunks of all tasks (published); of the query's task; of earlier episodes of its learning history."""
+    """Where to search: the chunks of all tasks (published); of the query's task; or of the first m episodes of its learning
+    history, m drawn log-uniformly below the window's episode: a memory of any age, as in evaluation."""
     candidates: PositiveInt
     """Nearest keys searched, before the cut-off (pool `all`)."""
     cutoff: PositiveFloat
@@ -243,8 +246,6 @@ class TrainRetrieval(Training):
     """Blocks that read the retrieved context."""
     context_embedding: Literal["own", "shared"]
     """Whether contexts have embedding tables of their own (published) or share those of the window."""
-    context_dropout: Fraction
-    """Share of training windows without any context, as in the first episode of a new task."""
     retrieval: Retrieval
     """How contexts are found."""
 
@@ -361,14 +362,20 @@ class Settings(Section):
         """
         if experiment not in self.experiments:
             raise RadtError(f"unknown experiment {experiment!r}: the configuration has {sorted(self.experiments)}")
-        window = min(self.train_retrieval.model.window, self.experiments[experiment].horizon)
+        room = self.experiments[experiment]
+        if "validation" in self.evaluate.splits and not room.validation:
+            raise RadtError(
+                f"configuration key 'evaluate.splits' names 'validation', but experiments.{experiment}.validation is 0: keep some"
+                " training goals for it, or remove it"
+            )
+        window = min(self.train_retrieval.model.window, room.horizon)
         every = self.train_retrieval.retrieval.every
         if self.train_retrieval.retrieval.scope == "segment" and window % every:
             raise RadtError(
                 f"configuration key 'train_retrieval.retrieval.every' has the value {every}: with scope 'segment', allowed is a"
                 f" divisor of the window of {experiment!r} ({window} steps)"
             )
-        chosen = {"experiment": self.experiments[experiment].model_dump(mode="json")}
+        chosen = {"experiment": room.model_dump(mode="json")}
         chosen |= {name: getattr(self, name).model_dump(mode="json") for name in sections}
         return json.dumps(chosen, sort_keys=True)
 

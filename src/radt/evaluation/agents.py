@@ -11,10 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from radt.data.steps import Steps, concatenate
+from radt.data.steps import concatenate
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
-from radt.models.blocks import KeyValues
+from radt.models.blocks import KeyValues, Reading
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import window_means
@@ -58,8 +58,8 @@ class DtAgent:
     def read(self, time: int) -> tuple[Tensor, Tensor]:
         """Logits and state outputs [B, T, ...] of the new step (kept) or of the window up to it (read anew)."""
         steps = self.history.window(time, 1 if self.keep else self.window)
-        logits, outputs = self.model(steps, self.caches)
-        return logits, outputs
+        logits, outputs = self.model(steps.to(self.model.device), self.caches)
+        return logits.cpu(), outputs.float().cpu()
 
     def finish(self) -> None:
         """See `Agent`."""
@@ -78,15 +78,15 @@ class AdAgent:
         if self.keep:
             self.caches = self.model.new_caches(self.history.tasks)
             if self.history.episode:
-                self.model(self.history.previous(self.window), self.caches)
+                self.model(self.history.previous(self.window).to(self.model.device), self.caches)
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
         steps = self.history.window(time, 1 if self.keep else self.window)
         if not self.keep and self.history.episode:
             steps = concatenate([self.history.previous(self.window), steps], 1)
-        logits: Tensor = self.model(steps, self.caches)[0]
-        return logits[:, -1]
+        logits: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
+        return logits[:, -1].cpu()
 
     def finish(self) -> None:
         """See `Agent`."""
@@ -108,7 +108,7 @@ class RetrievalAgent:
         self.keep = keeps(settings, self.history.horizon)
         self.caches: list[KeyValues] | None = None
         self.outputs: list[Tensor] = []
-        self.context: Steps | None = None
+        self.readings: list[Reading | None] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
@@ -121,10 +121,11 @@ class RetrievalAgent:
         outputs = self.encoder.read(time)[1]
         self.outputs = [*self.outputs[-(self.memory.chunk - 1) :], outputs] if self.encoder.keep else [outputs]
         if time % self.every == 0:
-            self.context = self.memory.context(self.query())
+            context = self.memory.context(self.query())
+            self.readings = self.model.read(context.to(self.model.device)) if context else None
         steps = self.history.window(time, 1 if self.keep else self.window)
-        logits: Tensor = self.model(steps, self.context, self.caches)
-        return logits[:, -1]
+        logits: Tensor = self.model(steps.to(self.model.device), self.readings, self.caches)
+        return logits[:, -1].cpu()
 
     def query(self) -> Tensor:
         """Query [B, W] of the current step."""

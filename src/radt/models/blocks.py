@@ -68,6 +68,19 @@ class SelfAttention(nn.Module):
         return projected
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Keys and values [B S, heads, C, W / heads] of contexts, ready to be read more than once."""
+
+    keys: Tensor
+    values: Tensor
+    allowed: Tensor
+    """[B S, 1, 1, C] tokens that may be read; all of them where a segment has no context, so that the softmax is defined."""
+    present: Tensor
+    """[B S, 1, 1] whether the segment has a context."""
+    segments: int
+
+
 class CrossAttention(nn.Module):
     """Every token of a segment reads all tokens of that segment's context; a segment without context reads nothing."""
 
@@ -78,23 +91,19 @@ class CrossAttention(nn.Module):
         self.project_context = nn.Linear(width, 2 * width)
         self.project_out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """Read the context.
-
-        Args:
-            x: [B, T, W] tokens, the first T / S of them in segment 0, and so on.
-            context: [B, S, C, W] tokens.
-            mask: [B, S, C], true for real context tokens; a segment may have none.
-        """
-        segments = context.shape[1]
-        query = split_heads(self.project_query(x).unflatten(1, (segments, -1)).flatten(0, 1), self.heads)
+    def project(self, context: Tensor, mask: Tensor) -> Reading:
+        """What is read of a context [B, S, C, W], whose `mask` [B, S, C] is true for real tokens; a segment may have none."""
         key, value = (split_heads(part, self.heads) for part in self.project_context(context.flatten(0, 1)).chunk(2, -1))
         real = mask.flatten(0, 1)
-        present = real.any(-1)
-        allowed = (real | ~present[:, None])[:, None, None, :]
+        present = real.any(-1)[:, None, None]
+        return Reading(key, value, (real[:, None] | ~present)[:, None], present, context.shape[1])
+
+    def forward(self, x: Tensor, reading: Reading) -> Tensor:
+        """[B, T, W] to [B, T, W]; the first T / S tokens are segment 0, and so on."""
+        query = self.project_query(x).unflatten(1, (reading.segments, -1)).flatten(0, 1)
         dropout = self.dropout if self.training else 0.0
-        y = self.project_out(attend(query, key, value, allowed, dropout, False)) * present[:, None, None]
-        segmented: Tensor = y.unflatten(0, (-1, segments))
+        y = attend(split_heads(query, self.heads), reading.keys, reading.values, reading.allowed, dropout, False)
+        segmented: Tensor = (self.project_out(y) * reading.present).unflatten(0, (-1, reading.segments))
         return segmented.flatten(1, 2)
 
 
@@ -110,13 +119,11 @@ class Block(nn.Module):
         self.mlp_in, self.mlp_out = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
-    def forward(
-        self, x: Tensor, padding: Tensor | None, cache: KeyValues | None, context: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
-        """[B, T, W] to [B, T, W]; `context` holds the tokens [B, S, C, W] and their mask [B, S, C]."""
+    def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None, reading: Reading | None) -> Tensor:
+        """[B, T, W] to [B, T, W]."""
         x = x + self.dropout(self.self_attention(self.norm_self(x), padding, cache))
-        if self.cross_attention is not None and self.norm_cross is not None and context is not None:
-            x = x + self.dropout(self.cross_attention(self.norm_cross(x), *context))
+        if self.cross_attention is not None and self.norm_cross is not None and reading is not None:
+            x = x + self.dropout(self.cross_attention(self.norm_cross(x), reading))
         y: Tensor = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.norm_mlp(x)))))
         return y
 

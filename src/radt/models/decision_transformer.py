@@ -44,6 +44,11 @@ class DecisionTransformer(nn.Module):
         x = self.norm(x).unflatten(1, (-1, self.embedding.tokens_per_step))
         return self.head(x[:, :, self.embedding.action_token]), x[:, :, 0]
 
+    @property
+    def device(self) -> str:
+        """Where the weights are."""
+        return str(self.head.weight.device)
+
     def new_caches(self, batch: int) -> list[KeyValues]:
         """Empty caches for `batch` sequences, one per block."""
         weight = self.head.weight

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from radt.data.steps import ACTIONS, Steps
-from radt.models.blocks import Block, KeyValues, initialize
+from radt.models.blocks import Block, CrossAttention, KeyValues, Reading, initialize
 from radt.models.embedding import Embedding
 from radt.settings import Experiment, Model
 
@@ -41,12 +41,22 @@ class RetrievalTransformer(nn.Module):
         self.heads, self.positions = model.heads, model.window
         initialize(self, model.layers)
 
-    def forward(self, steps: Steps, context: Steps | None, caches: list[KeyValues] | None = None) -> Tensor:
+    def read(self, context: Steps) -> list[Reading | None]:
+        """What each block reads of [B, S, C] retrieved steps."""
+        tokens = (self.context_embedding or self.embedding)(context)
+        mask = context.mask.repeat_interleave(self.embedding.tokens_per_step, -1)
+        readings: list[Reading | None] = []
+        for block in self.blocks:
+            part = block.cross_attention
+            readings.append(part.project(tokens, mask) if isinstance(part, CrossAttention) else None)
+        return readings
+
+    def forward(self, steps: Steps, readings: list[Reading | None] | None, caches: list[KeyValues] | None = None) -> Tensor:
         """Action logits [B, T, A].
 
         Args:
             steps: [B, T] windows; with `caches`, the steps that follow those in the caches.
-            context: [B, S, C] retrieved steps; segment s of the window (T / S steps) reads context s. None: nothing is read.
+            readings: from `read`; segment s of the window (T / S steps) reads context s. None: nothing is read.
             caches: as in `DecisionTransformer.forward`.
         """
         x = self.embedding(steps, caches[0].length if caches else 0)
@@ -54,15 +64,16 @@ class RetrievalTransformer(nn.Module):
         padding = None
         if caches is None and not bool(steps.mask.all()):
             padding = steps.mask.repeat_interleave(per_step, -1)
-        read = None
-        if context is not None:
-            tokens = (self.context_embedding or self.embedding)(context)
-            read = (tokens, context.mask.repeat_interleave(per_step, -1))
         for number, block in enumerate(self.blocks):
-            x = block(x, padding, caches[number] if caches else None, read)
+            x = block(x, padding, caches[number] if caches else None, readings[number] if readings else None)
         x = self.norm(x).unflatten(1, (-1, per_step))
         logits: Tensor = self.head(x[:, :, self.embedding.action_token])
         return logits
+
+    @property
+    def device(self) -> str:
+        """Where the weights are."""
+        return str(self.head.weight.device)
 
     def new_caches(self, batch: int) -> list[KeyValues]:
         """Empty caches for `batch` sequences, one per block."""

@@ -16,6 +16,12 @@ from radt.data.windows import Columns
 from radt.models.decision_transformer import DecisionTransformer
 
 
+def state_outputs(encoder: DecisionTransformer, steps: Steps) -> Tensor:
+    """State outputs [B, T, W] of the encoder, computed on its device, on the CPU in float32."""
+    outputs: Tensor = encoder(steps.to(encoder.device))[1]
+    return outputs.float().cpu()
+
+
 def window_means(outputs: Tensor, weight: Tensor, stop: Tensor, chunk: int) -> Tensor:
     """Normalised means of the encoder's state outputs over at most `chunk` steps before `stop`.
 
@@ -76,7 +82,7 @@ def embed_episodes(
         stop = torch.minimum(group[:, -1], length)
         start = (stop - encoder.positions).clamp_min(0)
         steps = columns.windows(first, first + start, first + stop, min(longest, encoder.positions))
-        outputs = encoder(steps)[1].float()
+        outputs = state_outputs(encoder, steps)
         ends = torch.minimum(group, length[:, None]) - start[:, None]
         keys.append(window_means(outputs, steps.mask.float(), ends, chunk))
     real = anchor <= length[:, None]

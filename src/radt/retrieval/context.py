@@ -9,7 +9,7 @@ from torch import Tensor
 from radt.data.steps import Steps
 from radt.data.windows import Episodes
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import contexts, window_means
+from radt.retrieval.chunks import contexts, state_outputs, window_means
 from radt.retrieval.index import ChunkIndex
 from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings import Retrieval
@@ -36,7 +36,7 @@ class TrainingContexts:
 
     def __init__(self, encoder: DecisionTransformer, index: ChunkIndex, episodes: Episodes, settings: Retrieval, chunk: int):
         self.encoder, self.index, self.episodes, self.settings, self.chunk = encoder, index, episodes, settings, chunk
-        self.search, self.keys = index.search(settings.engine), torch.from_numpy(index.keys)
+        self.search, self.keys = index.search(settings.engine, encoder.device), torch.from_numpy(index.keys)
         self.task = episodes.task[index.episode]
         self.returns = episodes.columns.returns[episodes.first[index.episode]]
         values = contexts(episodes.columns, episodes.first[index.episode], episodes.length[index.episode], index.anchor, chunk)
@@ -52,24 +52,38 @@ class TrainingContexts:
         Args:
             steps: the windows.
             episode: [B] their episodes.
-            random: draws the query dropout and the random chunks.
+            random: draws the query dropout, the age of the memory and the random chunks.
         """
         stops = query_stops(steps.mask, self.settings)
         weight = steps.mask.float()
         if self.settings.query_dropout:
             weight = weight * torch.from_numpy(random.random(weight.shape) >= self.settings.query_dropout)
-        queries = window_means(self.encoder(steps)[1].float(), weight.float(), stops, self.chunk).flatten(0, 1)
+        outputs = state_outputs(self.encoder, steps)
+        queries = window_means(outputs, weight.float(), stops, self.chunk).flatten(0, 1)
         owner = episode.repeat_interleave(stops.shape[1])
-        chunk, found = self.rank(queries, owner)
+        memory = self.memory(episode, random).repeat_interleave(stops.shape[1])
+        chunk, found = self.rank(queries, owner, memory)
         early = steps.time.gather(1, stops - 1).flatten() < self.settings.random_before
         chunk[early], found[early] = self.random_chunks(owner[early], random), True
         return self.values(chunk, found).map(lambda x: x.unflatten(0, stops.shape))
 
-    def rank(self, queries: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk ids [Q, chunks] for [Q, W] queries out of `episode` [Q], and which of them were found."""
+    def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
+        """First episode [B] that the memory of each window does not hold any more; the pools but `earlier` hold all.
+
+        Log-uniform in the place of the window's episode in its learning history: half of the memories hold as few episodes as in
+        evaluation, and good windows meet contexts of poor episodes that they improve on.
+        """
+        if self.settings.pool != "earlier":
+            return torch.full_like(episode, len(self.episodes.task))
+        begin = self.episodes.first_of_task[self.episodes.task[episode]]
+        exponent = torch.from_numpy(random.random(len(episode)))
+        return begin + ((episode - begin + 1).double() ** exponent).long() - 1
+
+    def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Chunk ids [Q, chunks] for [Q, W] queries of `episode` [Q], from before `memory` [Q], and which were found."""
         if self.settings.pool == "all":
             similarity, ids = (torch.from_numpy(x) for x in self.search.nearest(queries.numpy(), self.settings.candidates))
-            return self.choose(similarity, ids, episode)
+            return self.choose(similarity, ids, episode, memory)
         chunk = torch.zeros(len(queries), self.settings.chunks, dtype=torch.long)
         found = torch.zeros_like(chunk, dtype=torch.bool)
         tasks = self.episodes.task[episode]
@@ -78,15 +92,13 @@ class TrainingContexts:
             first = int(self.task_first[task])
             ids = self.by_task[first : first + int(self.task_count[task])]
             similarity = queries[rows] @ self.keys[ids].T
-            chunk[rows], found[rows] = self.choose(similarity, ids.expand(len(rows), -1), episode[rows])
+            chunk[rows], found[rows] = self.choose(similarity, ids.expand(len(rows), -1), episode[rows], memory[rows])
         return chunk, found
 
-    def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Of [Q, K] candidates, those that pass the cut-off and are of another trajectory, re-ranked; see `rank`."""
         owner = self.index.episode[ids]
-        valid = (similarity <= self.settings.cutoff) & (owner != episode[:, None])
-        if self.settings.pool == "earlier":
-            valid &= owner < episode[:, None]
+        valid = (similarity <= self.settings.cutoff) & (owner != episode[:, None]) & (owner < memory[:, None])
         valid = keep_nearest(similarity, valid, self.settings.keep)
         score = utility(similarity, self.returns[ids], self.reward[ids], valid, self.settings)
         score = score + self.settings.weight_task * (self.task[ids] == self.episodes.task[episode][:, None])

@@ -23,9 +23,9 @@ class ChunkIndex:
     episode: Tensor
     anchor: Tensor
 
-    def search(self, engine: Literal["faiss", "torch"]) -> Search:
-        """A search over the keys."""
-        return Search(self.keys, engine)
+    def search(self, engine: Literal["faiss", "torch"], device: str) -> Search:
+        """A search over the keys; `device` is where the torch engine keeps them."""
+        return Search(self.keys, engine, device)
 
 
 def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: float) -> NDArray[np.int64]:

@@ -18,9 +18,9 @@ class Engine(Protocol):
 
 
 class FaissEngine:
-    """`IndexFlatIP` of FAISS."""
+    """`IndexFlatIP` of FAISS, on the CPU."""
 
-    def __init__(self, keys: NDArray[np.float32]):
+    def __init__(self, keys: NDArray[np.float32], device: str):
         self._index = faiss.IndexFlatIP(keys.shape[1])
         self._index.add(keys)
 
@@ -31,14 +31,15 @@ class FaissEngine:
 
 
 class TorchEngine:
-    """Matrix product and top-k."""
+    """Matrix product and top-k, on a device."""
 
-    def __init__(self, keys: NDArray[np.float32]):
-        self._keys = torch.from_numpy(keys)
+    def __init__(self, keys: NDArray[np.float32], device: str):
+        self._keys = torch.from_numpy(keys).to(device)
 
     def candidates(self, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """See `Engine`."""
-        ids: NDArray[np.int64] = (torch.from_numpy(queries) @ self._keys.T).topk(count, sorted=False).indices.numpy()
+        products = torch.from_numpy(queries).to(self._keys.device) @ self._keys.T
+        ids: NDArray[np.int64] = products.topk(count, sorted=False).indices.cpu().numpy()
         return ids
 
 
@@ -56,9 +57,9 @@ class Search:
     DECIMALS = 6
     MARGIN = 16
 
-    def __init__(self, keys: NDArray[np.float32], engine: Literal["faiss", "torch"]):
+    def __init__(self, keys: NDArray[np.float32], engine: Literal["faiss", "torch"], device: str = "cpu"):
         self._keys = np.ascontiguousarray(keys, dtype=np.float32)
-        self._engine = ENGINES[engine](self._keys)
+        self._engine = ENGINES[engine](self._keys, device)
 
     def nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and ids [Q, min(count, keys)] of the nearest keys of [Q, W] queries, best first."""

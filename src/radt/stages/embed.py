@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     selection = parse(Selection, given.settings)
     data = job.read_data(given.trajectories, given.experiment, selection.experiment)
     encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment)
+    encoder.to(selection.embed.device)
     keys, episode, anchor = embed_all(encoder, data.episodes, selection.embed)
     task = data.episodes.task[episode]
     tensors = {"keys": keys.numpy(), "episode": episode.int().numpy(), "anchor": anchor.int().numpy(), "task": task.int().numpy()}

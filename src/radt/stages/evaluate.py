@@ -38,15 +38,17 @@ def make_agent(kind: str, selection: Selection, model: Path, encoder: Path | Non
     room, settings = selection.experiment, selection.evaluate
     if kind == "dt":
         network, training, _ = store.read_dt(model, room)
-        return DtAgent(network, training.model, history)
+        return DtAgent(network.to(settings.device), training.model, history)
     if kind == "ad":
         network, training_ad = store.read_ad(model, room)
-        return AdAgent(network, training_ad.model, history)
+        return AdAgent(network.to(settings.device), training_ad.model, history)
     if encoder is None:
         raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
     reader, reading, encoder_hash = store.read_dt(encoder, room)
     radt, training_radt = store.read_radt(model, room, selection.embed, encoder_hash)
     count = training_radt.retrieval.chunks
+    reader.to(settings.device)
+    radt.to(settings.device)
     memory = OnlineMemory(reader, history, settings.memory, selection.embed.chunk, count)
     return RetrievalAgent(radt, training_radt.model, DtAgent(reader, reading.model, history), memory, settings.memory.every)
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from radt import artifacts, seeding
-from radt.data.steps import Steps
 from radt.errors import RadtError
 from radt.models import store
 from radt.retrieval import index
@@ -34,11 +32,6 @@ def check_index(directory: Path, encoder: str, data: str, chunk: int) -> None:
             raise RadtError(f"the index {directory} was built from another {name}: run the embed and index stages again")
 
 
-def drop_contexts(contexts: Steps, share: float, random: torch.Tensor) -> Steps:
-    """Contexts [B, S, C] without those of the windows whose number in `random` [B] is below `share`."""
-    return Steps(**{**vars(contexts), "mask": contexts.mask & (random >= share)[:, None, None]})
-
-
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     given = job.arguments(__doc__, "encoder", "index").parse_args(argv)
@@ -47,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     optimization, window = training.optimization, min(training.model.window, room.horizon)
     data = job.read_data(given.trajectories, given.experiment, room)
     encoder, _, encoder_hash = store.read_dt(given.encoder, room)
+    encoder.to(optimization.device)
     check_index(given.index, encoder_hash, data.sha256, selection.embed.chunk)
     chunks = index.read(given.index)
     retrieve = TrainingContexts(encoder, chunks, data.episodes, training.retrieval, selection.embed.chunk)
@@ -57,10 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         random = seeding.generator(given.seed, "radt windows", update)
         episode, steps = data.episodes.sample(random, optimization.batch_size, window)
         contexts = retrieve(steps, episode, random)
-        contexts = drop_contexts(contexts, training.context_dropout, torch.from_numpy(random.random(len(episode))))
         steps = steps.to(optimization.device)
         with loop.autocast(optimization):
-            logits = model(steps, contexts.to(optimization.device))
+            logits = model(steps, model.read(contexts.to(optimization.device)))
         return loop.action_loss(logits, steps)
 
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}

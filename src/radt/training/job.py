@@ -18,7 +18,6 @@ from radt.models import store
 from radt.settings import Experiment, Section, Training
 from radt.training import checkpoints, loop
 
-
 STAGES = {"dt": "pretrain", "ad": "train_ad", "radt": "train_retrieval"}
 """Stage that trains each kind of model."""
 
