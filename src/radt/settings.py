@@ -216,7 +216,7 @@ class Retrieval(Section):
     """Steps between two queries."""
     pool: Literal["all", "task", "earlier"]
     """Where to search: the chunks of all tasks (published); of the query's task; or of the first m episodes of its learning
-    history, m drawn log-uniformly below the window's episode: a memory of any age, as in evaluation."""
+    history, m drawn uniformly up to the window's own episode: a memory of any age, as in evaluation."""
     candidates: PositiveInt
     """Nearest keys searched, before the cut-off (pool `all`)."""
     cutoff: PositiveFloat
@@ -246,6 +246,8 @@ class TrainRetrieval(Training):
     """Blocks that read the retrieved context."""
     context_embedding: Literal["own", "shared"]
     """Whether contexts have embedding tables of their own (published) or share those of the window."""
+    context_dropout: Fraction
+    """Share of training windows without any context, as in the first episode of a new task."""
     retrieval: Retrieval
     """How contexts are found."""
 
@@ -263,7 +265,8 @@ class Protocol(Section):
     model: Literal["radt", "ad", "dt"]
     """Whose weights."""
     target_return: Literal["fixed", "from_memory", "none"]
-    """`fixed`: drawn around `target_mean`; `from_memory`: low while no episode has returned anything; `none`: not used."""
+    """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing has been rewarded, then `target_mean`; `none`: not
+    used."""
     actions: Literal["greedy", "top_half", "sample"]
     """Best action, sampled among those above the median, or sampled among all."""
 
@@ -295,9 +298,7 @@ class Evaluate(Section):
     target_std: NonNegativeFloat
     """Its standard deviation."""
     target_low: tuple[NonNegativeFloat, PositiveFloat]
-    """Range of the target return while no episode has returned anything."""
-    found_above: NonNegativeFloat
-    """An episode that returns more than this counts as having found the goal."""
+    """Range of the target return while nothing has been rewarded."""
     memory: Memory
     """Ranking of the memory."""
     methods: dict[Name, Protocol]

@@ -15,21 +15,37 @@ from radt.tasks.darkroom import DarkRoomVectorEnv
 from radt.tasks.splits import goals
 
 
-def target_returns(protocol: Protocol, settings: Evaluate, history: History, random: np.random.Generator) -> Tensor:
-    """Return [B] that the agent is asked for in the current episode.
+class Target:
+    """Return-to-go [B] that the agent is asked for, by the rule of a protocol.
 
-    `fixed`: N(target_mean, target_std), rounded, as published. `from_memory` (ours): while none of the task's episodes has
-    returned more than `found_above`, uniform in `target_low`, so that the agent does what poor learners do: look elsewhere;
-    afterwards `target_mean`. `none`: zeros, for models that do not read it.
+    `fixed`: N(target_mean, target_std), rounded, drawn per episode, less what was received (published). `from_memory` (ours): as
+    long as none of a task's steps was rewarded, uniform in `target_low`, so that the agent does what poor learners do: look
+    elsewhere; from the first reward on, also within the episode, what is left of `target_mean`. `none`: zeros.
     """
-    if protocol.target_return == "none":
-        return torch.zeros(history.tasks)
-    high = np.round(random.normal(settings.target_mean, settings.target_std, history.tasks))
-    if protocol.target_return == "fixed":
-        return torch.from_numpy(high).float()
-    low = torch.from_numpy(random.uniform(*settings.target_low, history.tasks)).float()
-    found = (history.totals > settings.found_above).any(1)
-    return torch.where(found, torch.full_like(low, settings.target_mean), low)
+
+    def __init__(self, protocol: Protocol, settings: Evaluate, tasks: int):
+        self.rule, self.settings = protocol.target_return, settings
+        self.found = torch.zeros(tasks, dtype=torch.bool)
+        self.wanted = torch.zeros(tasks)
+
+    def begin(self, random: np.random.Generator) -> None:
+        """Draw the target of a new episode."""
+        settings, count = self.settings, len(self.wanted)
+        if self.rule == "fixed":
+            self.wanted = torch.from_numpy(random.normal(settings.target_mean, settings.target_std, count).round()).float()
+        elif self.rule == "from_memory":
+            low = torch.from_numpy(random.uniform(*settings.target_low, count)).float()
+            self.wanted = torch.where(self.found, settings.target_mean, low)
+
+    def receive(self, time: int, reward: Tensor) -> None:
+        """Take the reward [B] of step `time` off the target."""
+        if self.rule == "none":
+            return
+        self.wanted = self.wanted - reward
+        if self.rule == "from_memory":
+            first = (reward > 0) & ~self.found
+            self.wanted = torch.where(first, max(self.settings.target_mean - time - 1, 0.0), self.wanted)
+            self.found |= first
 
 
 def choose(logits: Tensor, protocol: Protocol, random: np.random.Generator) -> Tensor:
@@ -59,18 +75,18 @@ def in_context(
     """Returns [B, episodes] of `tasks` [B], played in one batch."""
     chosen = goals(experiment)[tasks]
     env = DarkRoomVectorEnv(experiment.width, experiment.height, experiment.horizon, chosen)
+    target = Target(protocol, settings, len(tasks))
     for episode in range(settings.episodes):
         observation, _ = env.reset(seed=seed)
-        wanted = target_returns(protocol, settings, history, seeding.generator(seed, "target return", episode))
+        target.begin(seeding.generator(seed, "target return", episode))
         agent.begin()
         for time in range(experiment.horizon):
-            history.observe(time, torch.from_numpy(observation), wanted)
-            logits = agent.logits(time)
+            history.observe(time, torch.from_numpy(observation), target.wanted)
             step = episode * experiment.horizon + time
-            action = choose(logits, protocol, seeding.generator(seed, "actions", step))
+            action = choose(agent.logits(time), protocol, seeding.generator(seed, "actions", step))
             observation, reward, *_ = env.step(action.numpy())
-            history.act(time, action, torch.from_numpy(reward).float())
-            wanted = wanted - torch.from_numpy(reward).float()
+            history.act(time, action, torch.from_numpy(reward))
+            target.receive(time, torch.from_numpy(reward))
         history.finish()
         agent.finish()
     return history.totals.numpy()

@@ -70,14 +70,13 @@ class TrainingContexts:
     def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
         """First episode [B] that the memory of each window does not hold any more; the pools but `earlier` hold all.
 
-        Log-uniform in the place of the window's episode in its learning history: half of the memories hold as few episodes as in
-        evaluation, and good windows meet contexts of poor episodes that they improve on.
+        Uniform between the first episode of the learning history and the window's own: good windows also meet the memory of a
+        poor learner, as an agent does right after it has found the goal by chance.
         """
         if self.settings.pool != "earlier":
             return torch.full_like(episode, len(self.episodes.task))
         begin = self.episodes.first_of_task[self.episodes.task[episode]]
-        exponent = torch.from_numpy(random.random(len(episode)))
-        return begin + ((episode - begin + 1).double() ** exponent).long() - 1
+        return begin + (torch.from_numpy(random.random(len(episode))) * (episode - begin + 1)).long()
 
     def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Chunk ids [Q, chunks] for [Q, W] queries of `episode` [Q], from before `memory` [Q], and which were found."""

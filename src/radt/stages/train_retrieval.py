@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from radt import artifacts, seeding
+from radt.data.steps import Steps
 from radt.errors import RadtError
 from radt.models import store
 from radt.retrieval import index
@@ -32,6 +34,11 @@ def check_index(directory: Path, encoder: str, data: str, chunk: int) -> None:
             raise RadtError(f"the index {directory} was built from another {name}: run the embed and index stages again")
 
 
+def drop(contexts: Steps, dropped: Tensor) -> Steps:
+    """Contexts [B, S, C] with nothing to read in the windows that are `dropped` [B]."""
+    return Steps(**{**vars(contexts), "mask": contexts.mask & ~dropped[:, None, None]})
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     given = job.arguments(__doc__, "encoder", "index").parse_args(argv)
@@ -50,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
         random = seeding.generator(given.seed, "radt windows", update)
         episode, steps = data.episodes.sample(random, optimization.batch_size, window)
-        contexts = retrieve(steps, episode, random)
+        contexts = drop(
+            retrieve(steps, episode, random), torch.from_numpy(random.random(len(episode))) < training.context_dropout
+        )
         steps = steps.to(optimization.device)
         with loop.autocast(optimization):
             logits = model(steps, model.read(contexts.to(optimization.device)))
