@@ -156,7 +156,7 @@ def test_a_real_edit_reruns_what_uses_it_and_what_follows(copy):
         ("figure", {"bootstrap_samples": 100}, {"figure": 1}),
         (
             "evaluate",
-            {"methods": {"ad": {"model": "ad", "target_return": "none", "actions": "sample"}}},
+            {"methods": {"ad": {"model": "ad", "target_return": "none", "actions": "greedy"}}},
             {"evaluate_plain": 2, "figure": 1},
         ),
         ("index", {"duplicate_similarity": 0.9}, {"index": 1, "train_retrieval": 2, "evaluate_retrieval": 4, "figure": 1}),

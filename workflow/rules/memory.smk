@@ -14,6 +14,7 @@ rule embed:
         "logs/{experiment}/embed/{encoder}.log",
     benchmark:
         "benchmarks/{experiment}/embed/{encoder}.tsv"
+    priority: 20
     conda:
         "../../environment.yaml"
     threads: 1
@@ -40,6 +41,7 @@ rule index:
         "logs/{experiment}/index/{encoder}.log",
     benchmark:
         "benchmarks/{experiment}/index/{encoder}.tsv"
+    priority: 20
     conda:
         "../../environment.yaml"
     threads: 1

@@ -13,6 +13,7 @@ rule pretrain:
         "logs/{experiment}/pretrain/seed{seed}.log",
     benchmark:
         "benchmarks/{experiment}/pretrain/seed{seed}.tsv"
+    priority: 10
     conda:
         "../../environment.yaml"
     threads: 1
