@@ -63,10 +63,9 @@ def twin(world, limits, query, owner, memory):
     everything = range(len(index.keys))
     pool = everything if limits.pool == "all" else [i for i in everything if task[index.episode[i]] == task[owner]]
     similarity = {i: round(float(np.dot(index.keys[i].astype(np.float64), query.astype(np.float64))), 6) for i in pool}
-    nearest = sorted(pool, key=lambda i: (-similarity[i], i))
-    if limits.pool == "all":
-        nearest = nearest[: limits.candidates]
-    allowed = [i for i in nearest if similarity[i] <= limits.cutoff and index.episode[i] != owner and index.episode[i] < memory]
+    pool = [i for i in pool if index.episode[i] < memory]
+    nearest = sorted(pool, key=lambda i: (-similarity[i], i))[: limits.candidates]
+    allowed = [i for i in nearest if similarity[i] <= limits.cutoff and index.episode[i] != owner]
     kept = allowed[: limits.keep]
     if not kept:
         return []

@@ -30,6 +30,16 @@ def test_search_equals_brute_force_with_ties(engine):
     np.testing.assert_allclose(scores, np.take_along_axis(exact, expected, 1), atol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ["faiss", "torch"])
+@pytest.mark.parametrize(("first", "stop"), [(0, 300), (20, 90), (5, 8), (7, 7)])
+def test_search_in_a_range_equals_brute_force(engine, first, stop):
+    keys, queries = unit(300, 8, 0), unit(20, 8, 1)
+    _, ids = Search(keys, engine).nearest(queries, 20, first, stop)
+    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(Search.DECIMALS)
+    expected = [sorted(range(first, stop), key=lambda i, row=row: (-row[i], i))[:20] for row in exact]
+    np.testing.assert_array_equal(ids, np.array(expected, np.int64).reshape(20, -1))
+
+
 def test_search_of_fewer_keys_than_asked_for_returns_all():
     keys = unit(5, 8, 0)
     assert Search(keys, "faiss").nearest(unit(3, 8, 1), 50)[1].shape == (3, 5)

@@ -126,6 +126,14 @@ def test_the_same_seed_trains_the_same_bytes(chain, stage):
     assert artifacts.sha256(again) == artifacts.sha256(chain.root / original / "model.safetensors")
 
 
+def test_both_search_engines_train_the_same_bytes(chain):
+    other = configuration()
+    other["train_retrieval"]["retrieval"]["engine"] = "torch"
+    Chain(chain.root, other).radt(output="radt_torch")
+    hashes = {artifacts.sha256(chain.root / name / "model.safetensors") for name in ("radt", "radt_torch")}
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize("stage", ["pretrain", "radt", "ad"])
 def test_an_interrupted_training_ends_in_the_same_bytes(chain, monkeypatch, stage, capsys):
     from radt.training import loop

@@ -76,8 +76,9 @@ class Episodes:
         self.first = torch.from_numpy(start[:-1].copy())
         self.length = torch.from_numpy(np.diff(start))
         self.task = torch.from_numpy(np.array(trajectories.episode_task)).long()
-        self.first_of_task = torch.full((int(self.task.max()) + 1,), len(self.task))
-        self.first_of_task.scatter_reduce_(0, self.task, torch.arange(len(self.task)), "amin")
+        tasks, rows = int(self.task.max()) + 1, torch.arange(len(self.task))
+        self.first_of_task = torch.full((tasks,), len(rows)).scatter_reduce(0, self.task, rows, "amin")
+        self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
 
     def sample(self, random: np.random.Generator, count: int, window: int) -> tuple[Tensor, Steps]:
         """Draw windows: their episodes [count] and their steps [count, window].

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,14 +38,11 @@ class TrainingContexts:
 
     def __init__(self, encoder: DecisionTransformer, index: ChunkIndex, episodes: Episodes, settings: Retrieval, chunk: int):
         self.encoder, self.index, self.episodes, self.settings, self.chunk = encoder, index, episodes, settings, chunk
-        self.search, self.keys = index.search(settings.engine, encoder.device), torch.from_numpy(index.keys)
-        self.task = episodes.task[index.episode]
-        self.returns = episodes.columns.returns[episodes.first[index.episode]]
-        values = contexts(episodes.columns, episodes.first[index.episode], episodes.length[index.episode], index.anchor, chunk)
+        self.search = index.search(settings.engine, encoder.device)
+        first, length = episodes.first[index.episode], episodes.length[index.episode]
+        values = contexts(episodes.columns, first, length, index.anchor, chunk)
+        self.task, self.returns = episodes.task[index.episode], episodes.columns.returns[first]
         self.reward = (values.reward * values.mask).sum(-1)
-        by_task = self.task.argsort(stable=True)
-        counts = torch.bincount(self.task[by_task], minlength=int(episodes.task.max()) + 1)
-        self.by_task, self.task_first, self.task_count = by_task, counts.cumsum(0) - counts, counts
 
     @torch.no_grad()
     def __call__(self, steps: Steps, episode: Tensor, random: np.random.Generator) -> Steps:
@@ -78,26 +77,34 @@ class TrainingContexts:
         begin = self.episodes.first_of_task[self.episodes.task[episode]]
         return begin + (torch.from_numpy(random.random(len(episode))) * (episode - begin + 1)).long()
 
+    def pool(self, episode: Tensor, memory: Tensor) -> Tensor:
+        """First chunk and the one after the last [Q, 2] that may be a context of `episode` [Q]; see `Retrieval.pool`.
+
+        Chunks are in the order of the episodes, and the episodes of a task follow each other.
+        """
+        if self.settings.pool == "all":
+            return torch.tensor([0, len(self.task)]).expand(len(episode), -1)
+        last = self.episodes.last_of_task[self.episodes.task[episode]]
+        begin = self.episodes.first_of_task[self.episodes.task[episode]]
+        end = memory if self.settings.pool == "earlier" else last + 1
+        return torch.searchsorted(self.index.episode, torch.stack([begin, end], -1))
+
     def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Chunk ids [Q, chunks] for [Q, W] queries of `episode` [Q], from before `memory` [Q], and which were found."""
-        if self.settings.pool == "all":
-            similarity, ids = (torch.from_numpy(x) for x in self.search.nearest(queries.numpy(), self.settings.candidates))
-            return self.choose(similarity, ids, episode, memory)
         chunk = torch.zeros(len(queries), self.settings.chunks, dtype=torch.long)
         found = torch.zeros_like(chunk, dtype=torch.bool)
-        tasks = self.episodes.task[episode]
-        for task in tasks.unique().tolist():
-            rows = torch.nonzero(tasks == task)[:, 0]
-            first = int(self.task_first[task])
-            ids = self.by_task[first : first + int(self.task_count[task])]
-            similarity = queries[rows] @ self.keys[ids].T
-            chunk[rows], found[rows] = self.choose(similarity, ids.expand(len(rows), -1), episode[rows], memory[rows])
+        pools, member = self.pool(episode, memory).unique(dim=0, return_inverse=True)
+        for number, (first, stop) in enumerate(pools.tolist()):
+            rows = torch.nonzero(member == number)[:, 0]
+            near = self.search.nearest(queries[rows].numpy(), self.settings.candidates, first, stop)
+            similarity, ids = (torch.from_numpy(array) for array in near)
+            if ids.shape[1] >= self.settings.chunks:
+                chunk[rows], found[rows] = self.choose(similarity, ids, episode[rows])
         return chunk, found
 
-    def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
         """Of [Q, K] candidates, those that pass the cut-off and are of another trajectory, re-ranked; see `rank`."""
-        owner = self.index.episode[ids]
-        valid = (similarity <= self.settings.cutoff) & (owner != episode[:, None]) & (owner < memory[:, None])
+        valid = (similarity <= self.settings.cutoff) & (self.index.episode[ids] != episode[:, None])
         valid = keep_nearest(similarity, valid, self.settings.keep)
         score = utility(similarity, self.returns[ids], self.reward[ids], valid, self.settings)
         score = score + self.settings.weight_task * (self.task[ids] == self.episodes.task[episode][:, None])
@@ -107,14 +114,15 @@ class TrainingContexts:
     def random_chunks(self, episode: Tensor, random: np.random.Generator) -> Tensor:
         """Random chunks [Q, chunks] of the same task as `episode` [Q]."""
         task = self.episodes.task[episode]
+        ends = torch.stack([self.episodes.first_of_task[task], self.episodes.last_of_task[task] + 1], -1)
+        first, stop = torch.searchsorted(self.index.episode, ends).unbind(-1)
         draw = torch.from_numpy(random.random((len(episode), self.settings.chunks)))
-        offset = (draw * self.task_count[task][:, None]).long()
-        return self.by_task[self.task_first[task][:, None] + offset]
+        return first[:, None] + (draw * (stop - first)[:, None]).long()
 
     def values(self, chunk: Tensor, found: Tensor) -> Steps:
         """Steps [Q, chunks * 2 chunk] of chunk ids [Q, chunks], joined in time."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
         steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk)
-        steps = Steps(**{**vars(steps), "mask": steps.mask & found[..., None]})
+        steps = replace(steps, mask=steps.mask & found[..., None])
         return steps.map(lambda x: x.flatten(1, 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,7 @@ def with_context(episodes: Episodes, episode: Tensor, steps: Steps, later: int) 
     context = torch.maximum(episode - later, episodes.first_of_task[episodes.task[episode]])
     first, length = episodes.first[context], episodes.length[context]
     before = episodes.columns.windows(first, first + (length - window).clamp_min(0), first + length, window)
-    before = Steps(**{**vars(before), "mask": before.mask & (context != episode)[:, None]})
+    before = replace(before, mask=before.mask & (context != episode)[:, None])
     return concatenate([before, steps], 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,7 +37,7 @@ def check_index(directory: Path, encoder: str, data: str, chunk: int) -> None:
 
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
     """Contexts [B, S, C] with nothing to read in the windows that are `dropped` [B]."""
-    return Steps(**{**vars(contexts), "mask": contexts.mask & ~dropped[:, None, None]})
+    return replace(contexts, mask=contexts.mask & ~dropped[:, None, None])
 
 
 def main(argv: list[str] | None = None) -> int:

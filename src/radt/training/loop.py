@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,9 +74,9 @@ def train(
     optimizer = optimizer_of(model, settings)
     restored = checkpoints.restore(state, identity, model, optimizer)
     rows, begin, spent = restored.rows, restored.update, restored.cpu_seconds
-    started, parameters = time.process_time(), sum(parameter.numel() for parameter in model.parameters())
-    bar = tqdm(total=settings.updates, initial=begin, desc=f"{name} seed {seed}", unit="update", mininterval=5, file=sys.stderr)
-    bar.disable = bar.disable or not sys.stderr.isatty()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    started, clock = time.process_time(), time.monotonic()
+    bar = tqdm(desc=f"{name} seed {seed}", total=settings.updates, initial=begin, unit="update", mininterval=1, disable=None)
     model.train()
     for update in range(begin, settings.updates):
         rate = learning_rate(update, settings)
@@ -95,8 +94,10 @@ def train(
             cpu = spent + time.process_time() - started
             values = (name, seed, done, f"{loss.item():.5f}", f"{accuracy.item():.5f}", f"{rate:.3e}", f"{float(norm):.4f}")
             rows.append([str(value) for value in (*values, parameters, f"{cpu:.1f}")])
-            if bar.disable:
-                print(f"update {done}/{settings.updates} loss {loss.item():.4f} cpu {cpu:.0f} s", flush=True)
+            if bar.disable:  # not a terminal: a log gets lines instead
+                speed = (done - begin) / (time.monotonic() - clock)
+                left = (settings.updates - done) / speed
+                print(f"update {done}/{settings.updates} loss {loss.item():.4f} {speed:.1f}/s {left:.0f} s left", flush=True)
         if done % settings.checkpoint_every == 0 and done < settings.updates:
             cpu = spent + time.process_time() - started
             checkpoints.save(state, identity, checkpoints.State(done, cpu, rows), model, optimizer)
