@@ -46,6 +46,10 @@ def world():
     return encoder, episodes, ChunkIndex(keys.numpy(), episode, anchor)
 
 
+def chance(purpose):
+    return np.random.default_rng(len(purpose))
+
+
 def scaled(values):
     low, high = min(values), max(values)
     return [(v - low) / (high - low) if high > low else 1.0 for v in values]
@@ -83,7 +87,7 @@ def twin(world, limits, query, owner, memory):
 
 
 @pytest.mark.parametrize("engine", ["torch", "faiss"])
-@pytest.mark.parametrize("pool", ["all", "task", "earlier"])
+@pytest.mark.parametrize("pool", ["all", "earlier"])
 def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
     encoder, episodes, index = world
     limits = settings(pool=pool, engine=engine)
@@ -112,7 +116,7 @@ def test_memories_are_of_any_age_but_never_of_the_future(world):
     last = torch.full((500,), 2 * EACH - 1)
     memory = contexts.memory(last, np.random.default_rng(0))
     assert set(memory.tolist()) == set(range(EACH, 2 * EACH))
-    everything = TrainingContexts(encoder, index, episodes, settings(pool="task"), CHUNK)
+    everything = TrainingContexts(encoder, index, episodes, settings(), CHUNK)
     assert set(everything.memory(last, np.random.default_rng(0)).tolist()) == {TASKS * EACH}
 
 
@@ -121,11 +125,11 @@ def test_a_context_is_found_from_what_came_before_it(world):
     contexts = TrainingContexts(encoder, index, episodes, settings(), CHUNK)
     _, steps = episodes.sample(np.random.default_rng(0), 4, HORIZON)
     chosen = torch.tensor([0, 7, 12, 17])
-    one = contexts(steps, chosen, np.random.default_rng(1))
+    one = contexts(steps, chosen, chance)
     steps.action[:, 5:] = 0
     steps.reward[:, 5:] = 0
     steps.previous_action[:, 6:] = 0
-    two = contexts(steps, chosen, np.random.default_rng(1))
+    two = contexts(steps, chosen, chance)
     assert all(torch.equal(getattr(one, name), getattr(two, name)) for name in vars(one))
 
 
@@ -133,8 +137,15 @@ def test_early_queries_get_a_random_chunk_of_their_task(world):
     encoder, episodes, index = world
     contexts = TrainingContexts(encoder, index, episodes, settings(random_before=10), CHUNK)
     owner = torch.arange(TASKS * EACH)
-    chunks = contexts.random_chunks(owner, np.random.default_rng(0))
-    assert torch.equal(episodes.task[index.episode[chunks]], episodes.task[owner][:, None].expand(-1, 2))
+    everything, early = torch.full_like(owner, TASKS * EACH), episodes.first_of_task[episodes.task[owner]] + 2
+    for memory in (everything, early):
+        chunks, found = contexts.random_chunks(owner, memory, np.random.default_rng(0))
+        drawn = index.episode[chunks]
+        assert found.all()
+        assert torch.equal(episodes.task[drawn], episodes.task[owner][:, None].expand(-1, 2))
+        assert (drawn != owner[:, None]).all() and (drawn < memory[:, None]).all()
+    nothing = contexts.random_chunks(owner, episodes.first_of_task[episodes.task[owner]], np.random.default_rng(0))
+    assert not nothing[1].any()
 
 
 def test_the_online_memory_agrees_with_a_brute_force_twin(world):

@@ -17,8 +17,8 @@ def evaluate(**changes):
     return Evaluate(**{**values, "memory": MEMORY, "methods": {}, "device": "cpu", **changes})
 
 
-def protocol(target="fixed", actions="greedy"):
-    return Protocol(model="dt", target_return=target, actions=actions)
+def protocol(target="fixed", actions="greedy", model="dt"):
+    return Protocol(model=model, target_return=target, actions=actions)
 
 
 def test_fixed_target_is_normal_rounded_and_falls_with_the_reward():
@@ -32,7 +32,7 @@ def test_fixed_target_is_normal_rounded_and_falls_with_the_reward():
 
 
 def test_target_from_memory_is_low_until_something_is_rewarded():
-    target = Target(protocol("from_memory"), evaluate(), 3)
+    target = Target(protocol("from_memory", model="radt"), evaluate(), 3)
     target.begin(np.random.default_rng(0))
     assert ((target.wanted >= 1) & (target.wanted <= 24)).all()
     target.receive(39, torch.tensor([0.0, 1.0, 0.0]))

@@ -171,7 +171,7 @@ def test_a_killed_process_leaves_a_checkpoint_and_no_output(chain):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and errors.strip().endswith("run again to go on from the last checkpoint")
+    assert process.returncode == 130 and errors.strip().endswith("goes on from its last checkpoint")
     assert not (chain.root / "killed").exists() and checkpoint.exists()
 
 

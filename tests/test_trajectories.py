@@ -233,7 +233,7 @@ def test_damaged_shard_is_written_again(written, room, generate, histories):
     ("error", "status", "message"),
     [
         (RadtError("a.csv is missing: make it"), 1, "error: a.csv is missing: make it\n"),
-        (KeyboardInterrupt(), 130, "interrupted; run again to go on from the last checkpoint\n"),
+        (KeyboardInterrupt(), 130, "interrupted; run again: a training goes on from its last checkpoint\n"),
         (
             OSError(errno.ENOSPC, "No space left", "x/a.csv"),
             1,

@@ -126,6 +126,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def verify(path: Path, config: Path) -> None:
+    """Raise `RadtError` unless `path` has the sha256 that stands in the JSON file `config`."""
+    expected = read_json(config).get("sha256")
+    if not path.exists() or sha256(path) != expected:
+        raise RadtError(f"{path} is missing or damaged: delete {config.parent} and run the stage that writes it again")
+
+
 def _flush_directory(directory: Path) -> None:
     """Make a rename inside `directory` survive a power cut."""
     handle = os.open(directory, os.O_RDONLY)

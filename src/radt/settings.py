@@ -28,7 +28,7 @@ Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 class Section(BaseModel):
     """Base of every section: unknown keys and loose types are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -37,9 +37,9 @@ SectionT = TypeVar("SectionT", bound=Section)
 class Experiment(Section):
     """One benchmark: the room, its goals and their split (paper, Section 4)."""
 
-    width: PositiveInt
+    width: Annotated[int, Field(ge=1, le=256)]
     """Columns of the room."""
-    height: PositiveInt
+    height: Annotated[int, Field(ge=1, le=256)]
     """Rows of the room."""
     horizon: PositiveInt
     """Steps of an episode; no episode ends earlier."""
@@ -137,6 +137,10 @@ class Model(Section):
     return_bin: PositiveInt
     """Width of a bin of the return-to-go token; 1 tells returns exactly (published), the horizon or more hides them."""
 
+    def span(self, experiment: Experiment) -> int:
+        """Steps of a window in an experiment: never more than an episode."""
+        return min(self.window, experiment.horizon)
+
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
         if self.width % self.heads:
@@ -214,11 +218,11 @@ class Retrieval(Section):
     from its end (published)."""
     every: PositiveInt
     """Steps between two queries."""
-    pool: Literal["all", "task", "earlier"]
-    """Where to search: the chunks of all tasks (published); of the query's task; or of the first m episodes of its learning
-    history, m drawn uniformly up to the window's own episode: a memory of any age, as in evaluation."""
+    pool: Literal["all", "earlier"]
+    """Where to search: the chunks of all tasks (published), or of the first m episodes of the same learning history, m drawn
+    uniformly up to the window's own episode: a memory of any age, as in evaluation."""
     candidates: PositiveInt
-    """Nearest keys searched, before the cut-off (pool `all`)."""
+    """Nearest keys searched, before the cut-off."""
     cutoff: PositiveFloat
     """Keys more similar (cosine) than this are never returned; 1 or more keeps all."""
     keep: PositiveInt
@@ -270,6 +274,13 @@ class Protocol(Section):
     actions: Literal["greedy", "top_half", "sample"]
     """Best action, sampled among those above the median, or sampled among all."""
 
+    @model_validator(mode="after")
+    def _target_is_read(self) -> Self:
+        allowed = {"radt": ("fixed", "from_memory"), "ad": ("none",), "dt": ("fixed",)}[self.model]
+        if self.target_return not in allowed:
+            raise ValueError(f"target_return is {self.target_return!r}, allowed for {self.model!r} is {' or '.join(allowed)}")
+        return self
+
 
 class Memory(Section):
     """Ranking of the agent's own chunks in evaluation."""
@@ -291,8 +302,8 @@ class Evaluate(Section):
 
     episodes: PositiveInt
     """Episodes of a task, weights frozen."""
-    splits: list[Literal["held_out", "train", "validation"]]
-    """Which tasks."""
+    splits: Annotated[list[Literal["held_out", "train", "validation"]], Field(min_length=1)]
+    """Which tasks; a split that has none in an experiment is passed over."""
     target_mean: PositiveFloat
     """Mean of the fixed target return."""
     target_std: NonNegativeFloat
@@ -350,32 +361,38 @@ class Settings(Section):
             raise ValueError(
                 f"methods names {unknown}, allowed are the keys of evaluate.methods: {sorted(self.evaluate.methods)}"
             )
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds is {self.seeds}, allowed is each seed once")
+        lists = (("seeds", self.seeds), ("methods", self.methods), ("evaluate.splits", self.evaluate.splits))
+        for name, values in lists:
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} is {values}, allowed is each of them once")
+        chunks, keep = self.train_retrieval.retrieval.chunks, min(self.train_retrieval.retrieval.keep, self.evaluate.memory.keep)
+        if chunks > keep:
+            raise ValueError(f"train_retrieval.retrieval.chunks is {chunks}, allowed is at most what is kept ({keep})")
         if self.encoder_seed not in self.seeds:
             raise ValueError(f"encoder_seed is {self.encoder_seed}, allowed is one of seeds {self.seeds}")
+        for name, experiment in self.experiments.items():
+            self._check_fit(name, experiment)
         return self
+
+    def _check_fit(self, name: str, experiment: Experiment) -> None:
+        """Raise `ValueError` when the settings cannot be used in an experiment."""
+        horizon, retrieval, model = experiment.horizon, self.train_retrieval.retrieval, self.train_retrieval.model
+        if self.embed.chunk > horizon:
+            raise ValueError(f"embed.chunk is {self.embed.chunk}, allowed is at most the horizon of {name!r} ({horizon})")
+        if retrieval.scope == "segment" and (model.tokens != "step" or model.window < horizon or horizon % retrieval.every):
+            raise ValueError(
+                f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window} and every"
+                f" {retrieval.every}: allowed are tokens 'step', at least the horizon of {name!r} ({horizon}) and a divisor of it"
+            )
 
     def select(self, experiment: str, *sections: str) -> str:
         """JSON of one experiment's section and of the named ones, for the command line of a stage.
 
-        Raises `RadtError` when the experiment is unknown or does not fit the settings.
+        Raises `RadtError` when the experiment is unknown.
         """
         if experiment not in self.experiments:
             raise RadtError(f"unknown experiment {experiment!r}: the configuration has {sorted(self.experiments)}")
         room = self.experiments[experiment]
-        if "validation" in self.evaluate.splits and not room.validation:
-            raise RadtError(
-                f"configuration key 'evaluate.splits' names 'validation', but experiments.{experiment}.validation is 0: keep some"
-                " training goals for it, or remove it"
-            )
-        window = min(self.train_retrieval.model.window, room.horizon)
-        every = self.train_retrieval.retrieval.every
-        if self.train_retrieval.retrieval.scope == "segment" and window % every:
-            raise RadtError(
-                f"configuration key 'train_retrieval.retrieval.every' has the value {every}: with scope 'segment', allowed is a"
-                f" divisor of the window of {experiment!r} ({window} steps)"
-            )
         chosen = {"experiment": room.model_dump(mode="json")}
         chosen |= {name: getattr(self, name).model_dump(mode="json") for name in sections}
         return json.dumps(chosen, sort_keys=True)
@@ -398,7 +415,7 @@ def explain(error: ValidationError) -> str:
 def parse(kind: type[SectionT], values: dict[str, Any] | str) -> SectionT:
     """Validate `values` (a mapping, or JSON text) as `kind`; raises `RadtError` with one sentence."""
     try:
-        text = values if isinstance(values, str) else json.dumps(values)
+        text = values if isinstance(values, str) else json.dumps(values, default=str)
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise RadtError(explain(error)) from None

@@ -73,8 +73,10 @@ def _load(path: Path) -> dict[str, Array]:
             columns = {key: np.asarray(file[key]) for key in SHAPES}
     except FileNotFoundError:
         raise RadtError(f"{path} is missing: add the files of all training goals") from None
-    except ValueError:
-        raise RadtError(f"{path} holds pickled objects, which radt never loads: export its arrays as plain .npz") from None
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise RadtError(f"{path} holds pickled objects, which radt never loads: export its arrays as plain .npz") from None
+        raise RadtError(f"{path} is damaged (no valid .npz file): get it again") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, AttributeError, TypeError):
         raise RadtError(f"{path} is damaged (no valid .npz file): get it again") from None
     return {key: _flat(path, key, values) for key, values in columns.items()}

@@ -18,7 +18,7 @@ from radt.models.blocks import KeyValues, Reading
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import window_means
-from radt.settings import Model
+from radt.settings import Model, TrainRetrieval
 
 
 class Agent(Protocol):
@@ -66,7 +66,9 @@ class DtAgent:
 
 
 class AdAgent:
-    """AD: the previous episode stays in the context. The first episode takes the place of the context, as while training."""
+    """AD: the previous episode stays in the context. A first episode that is kept takes the place of the context, where training
+    saw whole episodes, too; one that is read anew follows an empty context, as the first episodes of the learning histories do.
+    """
 
     def __init__(self, model: DecisionTransformer, settings: Model, history: History):
         self.model, self.window, self.history = model, settings.window, history
@@ -83,7 +85,7 @@ class AdAgent:
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
         steps = self.history.window(time, 1 if self.keep else self.window)
-        if not self.keep and self.history.episode:
+        if not self.keep:
             steps = concatenate([self.history.previous(self.window), steps], 1)
         logits: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
         return logits[:, -1].cpu()
@@ -98,14 +100,14 @@ class RetrievalAgent:
     def __init__(
         self,
         model: RetrievalTransformer,
-        settings: Model,
+        settings: TrainRetrieval,
         encoder: DtAgent,
         memory: OnlineMemory,
         every: int,
     ):
-        self.model, self.window, self.history = model, settings.window, encoder.history
+        self.model, self.window, self.history = model, settings.model.window, encoder.history
         self.encoder, self.memory, self.every = encoder, memory, every
-        self.keep = keeps(settings, self.history.horizon)
+        self.keep = settings.retrieval.scope == "segment"  # each step has read the context of its own time
         self.caches: list[KeyValues] | None = None
         self.outputs: list[Tensor] = []
         self.readings: list[Reading | None] | None = None
@@ -118,9 +120,11 @@ class RetrievalAgent:
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
-        outputs = self.encoder.read(time)[1]
-        self.outputs = [*self.outputs[-(self.memory.chunk - 1) :], outputs] if self.encoder.keep else [outputs]
-        if time % self.every == 0:
+        asks = time % self.every == 0
+        if self.encoder.keep or asks:
+            outputs = self.encoder.read(time)[1]
+            self.outputs = [*self.outputs[-(self.memory.chunk - 1) :], outputs] if self.encoder.keep else [outputs]
+        if asks:
             context = self.memory.context(self.query())
             self.readings = self.model.read(context.to(self.model.device)) if context else None
         steps = self.history.window(time, 1 if self.keep else self.window)

@@ -63,6 +63,7 @@ class History:
         return self.columns.windows(first, first + time + 1 - length, first + time + 1, length)
 
     def previous(self, length: int) -> Steps:
-        """[B, min(length, T)] last steps of the previous episode."""
-        first, length = self.first(self.episode - 1), min(length, self.horizon)
-        return self.columns.windows(first, first + self.horizon - length, first + self.horizon, length)
+        """[B, min(length, T)] last steps of the previous episode, all masked when there is none."""
+        first, length = self.first(max(self.episode - 1, 0)), min(length, self.horizon)
+        start = first + self.horizon - length
+        return self.columns.windows(first, start, start + (length if self.episode else 0), length)

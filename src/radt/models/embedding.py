@@ -24,13 +24,14 @@ class Embedding(nn.Module):
         self.size = max(experiment.height, experiment.width)
         self.state = nn.Linear(2, model.width)
         self.coordinates = nn.Embedding(2 * self.size, model.width)
-        self.returns = nn.Embedding(experiment.horizon // model.return_bin + 1, model.width) if returns else None
+        self.returns = nn.Embedding(-(-experiment.horizon // model.return_bin), model.width) if returns else None
         self.action = nn.Embedding(ACTIONS + 1, model.width)
         self.reward = nn.Linear(1, model.width)
         self.time = nn.Embedding(experiment.horizon, model.width)
         self.tokens_per_step = 1 if self.form == "step" else 3 + returns
         self.position = nn.Embedding(positions * self.tokens_per_step, model.width)
         self.norm = nn.LayerNorm(model.width)
+        self.dropout = nn.Dropout(model.dropout) if model.dropout else nn.Identity()
         self.action_token = 1 if self.form == "interleaved" and returns else 0
 
     def forward(self, steps: Steps, start: int = 0) -> Tensor:
@@ -48,5 +49,5 @@ class Embedding(nn.Module):
             parts += [self.action(steps.action), self.reward(steps.reward[..., None])]
             tokens = (torch.stack(parts, -2) + self.time(steps.time)[..., None, :]).flatten(-3, -2)
         first = start * self.tokens_per_step
-        embedded: Tensor = self.norm(tokens + self.position.weight[first : first + tokens.shape[-2]])
+        embedded: Tensor = self.dropout(self.norm(tokens + self.position.weight[first : first + tokens.shape[-2]]))
         return embedded

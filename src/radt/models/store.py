@@ -19,17 +19,17 @@ WEIGHTS = "model.safetensors"
 
 def dt(experiment: Experiment, training: Training) -> DecisionTransformer:
     """A fresh DT; its window is never longer than an episode."""
-    return DecisionTransformer(training.model, experiment, True, min(training.model.window, experiment.horizon))
+    return DecisionTransformer(training.model, experiment, True, training.model.span(experiment))
 
 
 def ad(experiment: Experiment, training: TrainAd) -> DecisionTransformer:
     """A fresh AD network: the context episode's last `window` steps, then the current episode's."""
-    return DecisionTransformer(training.model, experiment, False, 2 * min(training.model.window, experiment.horizon))
+    return DecisionTransformer(training.model, experiment, False, 2 * training.model.span(experiment))
 
 
 def radt(experiment: Experiment, training: TrainRetrieval, embed: Embed) -> RetrievalTransformer:
     """A fresh RA-DT."""
-    model = training.model.model_copy(update={"window": min(training.model.window, experiment.horizon)})
+    model = training.model.model_copy(update={"window": training.model.span(experiment)})
     steps = training.retrieval.chunks * 2 * embed.chunk
     return RetrievalTransformer(model, experiment, training.cross_attention, training.context_embedding == "shared", steps)
 
@@ -46,6 +46,8 @@ def read_config(directory: Path, kind: str, experiment: Experiment) -> dict[str,
     """The `config.json` of a trained network, checked: the kind, the experiment and the weights' hash must agree."""
     path = directory / "config.json"
     config: dict[str, Any] = artifacts.read_json(path)
+    if not isinstance(config, dict) or not {"kind", "room", "inputs", "training", "sha256"} <= config.keys():
+        raise RadtError(f"{path} is damaged: delete {directory} and train it again")
     if config.get("kind") != kind:
         raise RadtError(f"{path} is of a {config.get('kind')!r} model, not {kind!r}: give the directory of a {kind!r} model")
     expected = experiment.model_dump(mode="json")
@@ -88,7 +90,10 @@ def read_ad(directory: Path, experiment: Experiment) -> tuple[DecisionTransforme
 def read_radt(directory: Path, experiment: Experiment, embed: Embed, encoder: str) -> tuple[RetrievalTransformer, TrainRetrieval]:
     """A trained RA-DT, frozen, and its settings; it must have been trained with the encoder of hash `encoder`."""
     config = read_config(directory, "radt", experiment)
-    if config["inputs"]["encoder"] != encoder:
+    chunk = config["inputs"].get("chunk")
+    if chunk != str(embed.chunk):
+        raise RadtError(f"{directory} was trained with embed.chunk {chunk}, not {embed.chunk}: train it again")
+    if config["inputs"].get("encoder") != encoder:
         raise RadtError(f"{directory} was trained with another encoder: train it again with the present one")
     training = parse(TrainRetrieval, config["training"])
     model = radt(experiment, training, embed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -45,29 +46,29 @@ class TrainingContexts:
         self.reward = (values.reward * values.mask).sum(-1)
 
     @torch.no_grad()
-    def __call__(self, steps: Steps, episode: Tensor, random: np.random.Generator) -> Steps:
+    def __call__(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> Steps:
         """Contexts [B, S, C] of [B, T] windows; the mask is all false where nothing was found.
 
         Args:
             steps: the windows.
             episode: [B] their episodes.
-            random: draws the query dropout, the age of the memory and the random chunks.
+            random: purpose to generator, so that one kind of chance does not shift another.
         """
         stops = query_stops(steps.mask, self.settings)
         weight = steps.mask.float()
         if self.settings.query_dropout:
-            weight = weight * torch.from_numpy(random.random(weight.shape) >= self.settings.query_dropout)
+            weight = weight * torch.from_numpy(random("query dropout").random(weight.shape) >= self.settings.query_dropout)
         outputs = state_outputs(self.encoder, steps)
         queries = window_means(outputs, weight.float(), stops, self.chunk).flatten(0, 1)
         owner = episode.repeat_interleave(stops.shape[1])
-        memory = self.memory(episode, random).repeat_interleave(stops.shape[1])
+        memory = self.memory(episode, random("memory age")).repeat_interleave(stops.shape[1])
         chunk, found = self.rank(queries, owner, memory)
         early = steps.time.gather(1, stops - 1).flatten() < self.settings.random_before
-        chunk[early], found[early] = self.random_chunks(owner[early], random), True
+        chunk[early], found[early] = self.random_chunks(owner[early], memory[early], random("random chunks"))
         return self.values(chunk, found).map(lambda x: x.unflatten(0, stops.shape))
 
     def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
-        """First episode [B] that the memory of each window does not hold any more; the pools but `earlier` hold all.
+        """First episode [B] that the memory of each window does not hold any more; pool `all` holds all.
 
         Uniform between the first episode of the learning history and the window's own: good windows also meet the memory of a
         poor learner, as an agent does right after it has found the goal by chance.
@@ -84,10 +85,8 @@ class TrainingContexts:
         """
         if self.settings.pool == "all":
             return torch.tensor([0, len(self.task)]).expand(len(episode), -1)
-        last = self.episodes.last_of_task[self.episodes.task[episode]]
         begin = self.episodes.first_of_task[self.episodes.task[episode]]
-        end = memory if self.settings.pool == "earlier" else last + 1
-        return torch.searchsorted(self.index.episode, torch.stack([begin, end], -1))
+        return torch.searchsorted(self.index.episode, torch.stack([begin, memory], -1))
 
     def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Chunk ids [Q, chunks] for [Q, W] queries of `episode` [Q], from before `memory` [Q], and which were found."""
@@ -111,13 +110,18 @@ class TrainingContexts:
         column, found = best(score, valid, self.settings.chunks)
         return ids.gather(1, column), found
 
-    def random_chunks(self, episode: Tensor, random: np.random.Generator) -> Tensor:
-        """Random chunks [Q, chunks] of the same task as `episode` [Q]."""
+    def random_chunks(self, episode: Tensor, memory: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Random chunks [Q, chunks] of the task of `episode` [Q], of other episodes before `memory` [Q], and which there are."""
         task = self.episodes.task[episode]
-        ends = torch.stack([self.episodes.first_of_task[task], self.episodes.last_of_task[task] + 1], -1)
-        first, stop = torch.searchsorted(self.index.episode, ends).unbind(-1)
+        stop = torch.minimum(self.episodes.last_of_task[task] + 1, memory)
+        ends = torch.stack([self.episodes.first_of_task[task], stop, episode, episode + 1], -1)
+        first, stop, own, after = torch.searchsorted(self.index.episode, ends).unbind(-1)
+        skipped = torch.where(own < stop, after - own, 0)
+        count = stop - first - skipped
         draw = torch.from_numpy(random.random((len(episode), self.settings.chunks)))
-        return first[:, None] + (draw * (stop - first)[:, None]).long()
+        chunk = first[:, None] + (draw * count[:, None]).long()
+        chunk = torch.where(chunk >= own[:, None], chunk + skipped[:, None], chunk)
+        return chunk.clamp_max(len(self.task) - 1), (count > 0)[:, None].expand_as(chunk)
 
     def values(self, chunk: Tensor, found: Tensor) -> Steps:
         """Steps [Q, chunks * 2 chunk] of chunk ids [Q, chunks], joined in time."""

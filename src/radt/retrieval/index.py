@@ -58,10 +58,11 @@ def write(directory: Path, index: ChunkIndex, config: dict[str, object]) -> None
     """Write `index.safetensors` and `config.json`."""
     tensors = {"keys": index.keys, "episode": index.episode.numpy(), "anchor": index.anchor.numpy()}
     artifacts.write_tensors(directory / "index.safetensors", tensors)
-    artifacts.write_json(directory / "config.json", config)
+    artifacts.write_json(directory / "config.json", {**config, "sha256": artifacts.sha256(directory / "index.safetensors")})
 
 
 def read(directory: Path) -> ChunkIndex:
-    """Read what `write` wrote."""
+    """Read what `write` wrote; raises `RadtError` when it was changed since."""
+    artifacts.verify(directory / "index.safetensors", directory / "config.json")
     tensors = artifacts.read_tensors(directory / "index.safetensors", mmap=False)
     return ChunkIndex(tensors["keys"], *(torch.from_numpy(tensors[name]).long() for name in ("episode", "anchor")))

@@ -23,11 +23,13 @@ def run(main: Callable[[], int]) -> NoReturn:
     except RadtError as error:
         _fail(f"error: {error}", 1)
     except KeyboardInterrupt:
-        _fail("interrupted; run again to go on from the last checkpoint", 130)
+        _fail("interrupted; run again: a training goes on from its last checkpoint", 130)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _fail(f"error: no space left to write {error.filename or 'a file'}: free disk space and run again", 1)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _fail(f"error: no space left to write {error.filename or 'a file'}: free disk space and run again", 1)
+        if isinstance(error, PermissionError):
+            _fail(f"error: no permission for {error.filename}: change its owner or mode and run again", 1)
+        raise
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

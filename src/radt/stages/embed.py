@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--encoder", required=True, type=Path, help="directory of the pre-trained DT")
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
-    torch.set_num_threads(loop.threads())
     selection = parse(Selection, given.settings)
+    loop.prepare(selection.embed.device)
     data = job.read_data(given.trajectories, given.experiment, selection.experiment)
     encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment)
     encoder.to(selection.embed.device)
@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     tensors = {"keys": keys.numpy(), "episode": episode.int().numpy(), "anchor": anchor.int().numpy(), "task": task.int().numpy()}
     artifacts.write_tensors(given.output / "embeddings.safetensors", tensors)
     config = {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk, "keys": len(keys)}
+    config["sha256"] = artifacts.sha256(given.output / "embeddings.safetensors")
     artifacts.write_json(given.output / "config.json", config)
     print(f"{len(keys)} sub-trajectories, {keys.shape[1]} numbers each")
     return 0

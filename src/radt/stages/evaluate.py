@@ -8,7 +8,6 @@ import io
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from radt import artifacts
 from radt.errors import RadtError
@@ -50,7 +49,7 @@ def make_agent(kind: str, selection: Selection, model: Path, encoder: Path | Non
     reader.to(settings.device)
     radt.to(settings.device)
     memory = OnlineMemory(reader, history, settings.memory, selection.embed.chunk, count)
-    return RetrievalAgent(radt, training_radt.model, DtAgent(reader, reading.model, history), memory, settings.memory.every)
+    return RetrievalAgent(radt, training_radt, DtAgent(reader, reading.model, history), memory, settings.memory.every)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,13 +63,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT that embeds (RA-DT only)")
     parser.add_argument("--output", required=True, type=Path, help="CSV file to write")
     given = parser.parse_args(argv)
-    torch.set_num_threads(loop.threads())
     selection = parse(Selection, given.settings)
     room, settings = selection.experiment, selection.evaluate
+    loop.prepare(settings.device)
     if given.method not in settings.methods:
         raise RadtError(f"unknown method {given.method!r}: evaluate.methods has {sorted(settings.methods)}")
     protocol = settings.methods[given.method]
     tasks = np.concatenate([tasks_of(room, split) for split in settings.splits])
+    if not len(tasks):
+        raise RadtError(f"evaluate.splits is {settings.splits}, but {given.experiment!r} has no such tasks: add a split")
     history = History(len(tasks), settings.episodes, room.horizon)
     agent = make_agent(protocol.model, selection, given.model, given.encoder, history)
     returns = in_context(agent, history, room, tasks, protocol, settings, given.seed)
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     artifacts.write_text(given.output, text.getvalue())
-    for split in settings.splits:
+    for split in dict.fromkeys(splits[task] for task in tasks):
         mean = returns[[splits[task] == split for task in tasks]].mean(0)
         print(f"{split}: first {mean[0]:.1f}, last {mean[-1]:.1f}, average {mean.mean():.1f}")
     return 0

@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     settings = parse(Selection, given.settings).index
     config = artifacts.read_json(given.embeddings / "config.json")
+    artifacts.verify(given.embeddings / "embeddings.safetensors", given.embeddings / "config.json")
     tensors = artifacts.read_tensors(given.embeddings / "embeddings.safetensors")
     stay = index.distinct(tensors["keys"], tensors["task"].astype("int64"), settings.duplicate_similarity)
     episode, anchor = (torch.from_numpy(tensors[name][stay]).long() for name in ("episode", "anchor"))

@@ -23,10 +23,11 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.pretrain
+    loop.prepare(training.optimization.device)
     data = job.read_data(given.trajectories, given.experiment, room)
     seeding.seed_torch(given.seed, "dt weights")
     model = store.dt(room, training).to(training.optimization.device)
-    window = min(training.model.window, room.horizon)
+    window = training.model.span(room)
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
         random = seeding.generator(given.seed, "dt windows", update)

@@ -42,10 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_ad
+    loop.prepare(training.optimization.device)
     data = job.read_data(given.trajectories, given.experiment, room)
     seeding.seed_torch(given.seed, "ad weights")
     model = store.ad(room, training).to(training.optimization.device)
-    window = min(training.model.window, room.horizon)
+    window = training.model.span(room)
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
         random = seeding.generator(given.seed, "ad windows", update)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__, "encoder", "index").parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_retrieval
-    optimization, window = training.optimization, min(training.model.window, room.horizon)
+    optimization, window = training.optimization, training.model.span(room)
+    loop.prepare(training.optimization.device)
     data = job.read_data(given.trajectories, given.experiment, room)
     encoder, _, encoder_hash = store.read_dt(given.encoder, room)
     encoder.to(optimization.device)
@@ -55,18 +58,21 @@ def main(argv: list[str] | None = None) -> int:
     seeding.seed_torch(given.seed, "radt weights")
     model = store.radt(room, training, selection.embed).to(optimization.device)
 
+    def chance(update: int, purpose: str) -> np.random.Generator:
+        return seeding.generator(given.seed, f"radt {purpose}", update)
+
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
-        random = seeding.generator(given.seed, "radt windows", update)
-        episode, steps = data.episodes.sample(random, optimization.batch_size, window)
-        contexts = drop(
-            retrieve(steps, episode, random), torch.from_numpy(random.random(len(episode))) < training.context_dropout
-        )
+        episode, steps = data.episodes.sample(chance(update, "windows"), optimization.batch_size, window)
+        contexts = retrieve(steps, episode, partial(chance, update))
+        dropped = torch.from_numpy(chance(update, "context dropout").random(len(episode)) < training.context_dropout)
+        contexts = drop(contexts, dropped)
         steps = steps.to(optimization.device)
         with loop.autocast(optimization):
             logits = model(steps, model.read(contexts.to(optimization.device)))
         return loop.action_loss(logits, steps)
 
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}
+    inputs["chunk"] = str(selection.embed.chunk)
     job.finish("radt", given, selection, training, room, model, batch_loss, inputs)
     return 0
 

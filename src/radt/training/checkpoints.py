@@ -37,6 +37,12 @@ def identity(settings: Section, seed: int, *hashes: str) -> str:
     return digest("/".join([settings.model_dump_json(), str(seed), *hashes]))
 
 
+def content_digest(tensors: dict[str, artifacts.Array]) -> str:
+    """sha256 of the contents of named arrays."""
+    parts = [name + hashlib.sha256(np.ascontiguousarray(tensors[name]).tobytes()).hexdigest() for name in sorted(tensors)]
+    return digest("/".join(parts))
+
+
 def remove(directory: Path) -> None:
     """Remove the checkpoint of a finished training."""
     (directory / FILE).unlink(missing_ok=True)
@@ -47,7 +53,7 @@ def save(directory: Path, identity: str, state: State, model: nn.Module, optimiz
     tensors = {f"model.{name}": tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value).cpu().numpy() for slot, value in slots.items()}
-    values = {"identity": identity, "update": state.update, "cpu_seconds": state.cpu_seconds, "rows": state.rows}
+    values = {"identity": identity, "tensors": content_digest(tensors), **vars(state)}
     tensors["state"] = np.frombuffer(json.dumps(values).encode(), np.uint8)
     artifacts.write_tensors(directory / FILE, tensors)
 
@@ -60,6 +66,8 @@ def restore(directory: Path, identity: str, model: nn.Module, optimizer: torch.o
     try:
         tensors = artifacts.read_tensors(path, mmap=False)
         values = json.loads(tensors.pop("state").tobytes())
+        if values["tensors"] != content_digest(tensors):
+            raise ValueError("changed")
     except (RadtError, KeyError, ValueError):
         print(f"{path} is damaged: starting from the first update", flush=True)
         return State()

@@ -62,7 +62,6 @@ def finish(
     inputs: dict[str, str],
 ) -> None:
     """Train `model` and write it to `given.output`; then drop the checkpoint."""
-    torch.set_num_threads(loop.threads())
     code = fingerprint(f"radt.stages.{STAGES[kind]}")
     identity = checkpoints.identity(selection, given.seed, code, *inputs.values())
     metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from radt import seeding
 from radt.data.steps import Steps
+from radt.errors import RadtError
 from radt.settings import Optimization
 from radt.training import checkpoints
 
@@ -68,7 +69,7 @@ def train(
         model: network in training mode, on its device.
         batch_loss: update number to (loss, accuracy).
         settings: optimisation.
-        state: folder of the checkpoint, removed by nobody but the next training with other settings.
+        state: folder of the checkpoint.
         identity: hash of settings, seed, code and inputs; a checkpoint of another identity is not continued.
     """
     optimizer = optimizer_of(model, settings)
@@ -82,7 +83,7 @@ def train(
         rate = learning_rate(update, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        seeding.seed_torch(seed, "dropout", update)
+        seeding.seed_torch(seed, f"{name} dropout", update)
         loss, accuracy = batch_loss(update)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -107,9 +108,11 @@ def train(
     return text.getvalue()
 
 
-def threads() -> int:
-    """Threads that the rule gave to this process (`OMP_NUM_THREADS`), 1 when it does not say."""
-    return int(os.environ.get("OMP_NUM_THREADS", "1"))
+def prepare(device: str) -> None:
+    """Take the threads that the rule gave (`OMP_NUM_THREADS`, else 1); raise `RadtError` when `device` is not there."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RadtError("a device is set to 'cuda', but torch finds no GPU: set every `device` to cpu, or run where there is one")
 
 
 def autocast(settings: Optimization) -> torch.autocast:
