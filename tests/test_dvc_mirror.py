@@ -28,7 +28,7 @@ def jobs(*options):
             {
                 "rule": re.match(r"(?:local)?rule (\w+):", block)[1],
                 "inputs": set(lines["input"].split(", ")) if "input" in lines else set(),
-                "outputs": set(lines["output"].split(", ")),
+                "outputs": {path.removesuffix(" (update)") for path in lines["output"].split(", ")},
                 "settings": json.loads(words[words.index("--settings") + 1]),
             }
         )

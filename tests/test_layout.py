@@ -1,4 +1,4 @@
-"""The shape of the repository: which way imports run, what is never used, and how long shared files may grow."""
+"""The shape of the repository: which way imports run, what is never used, how long shared files may grow, where links lead."""
 
 import ast
 import re
@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
 RANK = {"": 0, "tasks": 1, "data": 2, "models": 3, "retrieval": 4, "training": 5, "evaluation": 5, "figures": 6, "stages": 7}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*/README.md")), ROOT / "CONTRIBUTING.md"]
 
 
 def folder(path):
@@ -94,3 +95,15 @@ def test_lock_holds_what_the_package_asks_for():
     extras = project["optional-dependencies"]
     assert names(extras["dev"]) | names(extras["minihack"]) <= dev | lock
     assert not dev & lock
+
+
+def test_readme_has_no_gaps_left_to_fill():
+    assert "@@" not in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_images_lead_to_files(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    paths = [link.partition("#")[0] for link in links if not re.match(r"[a-z]+:", link)]
+    assert [path for path in paths if path and not (page.parent / path).exists()] == []

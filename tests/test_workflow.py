@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 SMOKE = ["--configfile", "config/smoke.yaml"]
 FIGURE = "results/smoke/figure.pdf"
+SHORT = {"width": 5, "height": 5, "horizon": 30, "goals": 25, "held_out": 5, "validation": 0}
 
 
 def snakemake(*options, folder=ROOT):
@@ -31,9 +32,16 @@ def planned(*options, folder=ROOT):
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
 
 
+def accept(folder):
+    """Make everything that is there count as up to date."""
+    status, text = snakemake("--touch", "--forceall", *SMOKE, "--", FIGURE, folder=folder)
+    assert status == 0, text
+    assert planned(*SMOKE, "--", FIGURE, folder=folder) == {}
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy of the project in which every file of the smoke experiment is there and up to date, but empty."""
+    """A copy of the project in which every file of the smoke experiment is there and up to date, but holds only its name."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("Snakefile", "environment.yaml"):
         shutil.copy(ROOT / name, folder)
@@ -41,12 +49,10 @@ def copy(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     _, text = snakemake("--dry-run", *SMOKE, "--", FIGURE, folder=folder)
     for names in re.findall(r"^ +output: (.+)$", text, flags=re.MULTILINE):
-        for path in (folder / name for name in names.split(", ")):
+        for path in (folder / name.removesuffix(" (update)") for name in names.split(", ")):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    status, text = snakemake("--touch", "--forceall", *SMOKE, "--", FIGURE, folder=folder)
-    assert status == 0, text
-    assert planned(*SMOKE, "--", FIGURE, folder=folder) == {}
+            path.write_text(path.name)
+    accept(folder)
     return folder
 
 
@@ -75,6 +81,15 @@ def test_every_target_is_planned(configuration, target, evaluations):
     assert plan["pretrain"] == plan["train_retrieval"] == plan["train_ad"]
 
 
+@pytest.mark.parametrize(
+    ("name", "evaluations"), [("paper", 9), ("validation", 24), ("smoke", 16)], ids=["paper", "validation", "smoke"]
+)
+def test_all_is_planned_whatever_the_splits_of_an_experiment(name, evaluations):
+    plan = planned("--forceall", "--configfile", f"config/{name}.yaml")
+    assert plan["figure"] == (1 if name == "paper" else 2)
+    assert plan["evaluate_retrieval"] + plan["evaluate_plain"] == evaluations
+
+
 def test_evaluation_reads_weights_only_and_the_figure_tables_only():
     _, text = snakemake("--dry-run", "--forceall", *SMOKE, "--", FIGURE)
     inputs = re.findall(r"rule (\w+):\n +input: (.+)$", text, flags=re.MULTILINE)
@@ -94,8 +109,9 @@ def test_evaluation_reads_weights_only_and_the_figure_tables_only():
         ({"train_ad": {"optimisation": {}}}, ["unknown", "train_ad.optimisation"]),
         ({"seeds": ["first"]}, ["seeds.0", "'first'", "integer"]),
         ({"encoder_seed": 1}, ["encoder_seed", "1", "[42, 43, 44]"]),
+        ({"experiments": {"short": SHORT}}, ["every", "25", "'short'", "30"]),
     ],
-    ids=["unknown key", "seed", "combination"],
+    ids=["unknown key", "seed", "combination", "one of two experiments"],
 )
 def test_bad_settings_are_refused_before_the_graph_is_built(values, words, tmp_path):
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(values))
@@ -176,11 +192,38 @@ def test_the_report_is_one_page_with_captions(copy):
     assert not re.search(r"<(script|link|img)[^>]* (src|href)=.?https?:", page)
 
 
-def test_a_failing_job_tells_why_and_leaves_the_rest(copy):
-    others = [path for path in (copy / "results/smoke").glob("*/**/*") if path.is_file()]
-    status, text = snakemake("--cores", "1", "--forcerun", "figure", *SMOKE, "--", FIGURE, folder=copy)
-    assert status != 0
-    log = (copy / "logs/smoke/figure/figure.log").read_text().strip().splitlines()
-    assert log[-1].startswith("error: ")
-    assert log[-1] in text
-    assert all(path.is_file() for path in others)
+def test_every_output_outlives_a_failure(copy):
+    _, text = snakemake("--dry-run", "--forceall", *SMOKE, "--", FIGURE, folder=copy)
+    outputs = re.findall(r"^ +output: (.+)$", text, flags=re.MULTILINE)
+    assert outputs
+    assert all(name.endswith(" (update)") for names in outputs for name in names.split(", "))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "log", "rerun"),
+    [
+        ("figure", {"bootstrap_samples": 50}, "figure/figure.log", {"figure": 1}),
+        (
+            "index",
+            {"duplicate_similarity": 0.8},
+            "index/dt.log",
+            {"index": 1, "train_retrieval": 2, "evaluate_retrieval": 4, "figure": 1},
+        ),
+    ],
+    ids=["figure", "index"],
+)
+def test_a_failing_job_tells_why_removes_nothing_and_is_tried_again(copy, tmp_path, key, value, log, rerun):
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({key: value}))
+    options = (*SMOKE, str(tmp_path / "changed.yaml"), "--", FIGURE)
+    before = {path: path.read_bytes() for path in (copy / "results").rglob("*") if path.is_file()}
+    assert copy / FIGURE in before
+    try:
+        status, text = snakemake("--cores", "1", *options, folder=copy)
+        assert status != 0
+        last = (copy / "logs/smoke" / log).read_text().strip().splitlines()[-1]
+        assert last.startswith("error: ")
+        assert last in text
+        assert {path: path.read_bytes() for path in (copy / "results").rglob("*") if path.is_file()} == before
+        assert planned(*options, folder=copy) == rerun
+    finally:
+        accept(copy)

@@ -17,6 +17,7 @@ try:
     SETTINGS = load(config)
     STAGES = ["trajectories", "pretrain", "embed", "index", "train_retrieval", "train_ad", "evaluate", "figure"]
     CODE = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
+    SECTIONS = {name: json.loads(SETTINGS.select(name, *STAGES)) for name in SETTINGS.experiments}
 except RadtError as error:
     raise SystemExit(f"error: {error}") from None
 
@@ -46,9 +47,10 @@ def settings(*sections):
     """Parameter: JSON of the experiment and of `sections`, and no more, so that a change reruns only what reads it."""
 
     def select(wildcards):
-        chosen = json.loads(SETTINGS.select(wildcards.experiment, *sections))
+        chosen = {name: SECTIONS[wildcards.experiment][name] for name in ("experiment", *sections)}
         if "method" in wildcards.keys():  # evaluating a method does not depend on the other methods
-            chosen["evaluate"]["methods"] = {wildcards.method: chosen["evaluate"]["methods"][wildcards.method]}
+            protocol = chosen["evaluate"]["methods"][wildcards.method]
+            chosen["evaluate"] = {**chosen["evaluate"], "methods": {wildcards.method: protocol}}
         return json.dumps(chosen, sort_keys=True)
 
     return select
@@ -62,3 +64,10 @@ def weights(wildcards):
 def gpu(device):
     """Resource: how many GPUs a job on `device` takes."""
     return 1 if device == "cuda" else 0
+
+
+onerror:
+    # Every output is marked `update`, so a job that fails leaves the old files; but Snakemake records it as done with the new
+    # settings. Marked as started, it counts as incomplete and runs again (docs/decisions/0005-shape-of-rules.md).
+    for job in workflow.scheduler.failed:
+        workflow.persistence.started(job)

@@ -408,7 +408,7 @@ def explain(error: ValidationError) -> str:
         return f"configuration key {key!r} is missing: config/config.yaml shows its place"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
-        return f"configuration {key!r}: {message}"
+        return f"configuration key {key!r}: {message}" if problem["loc"] else f"configuration: {message}"
     return f"configuration key {key!r} has the value {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -8,7 +8,7 @@ rule evaluate_retrieval:
         model=weights,
         encoder=ENCODER,
     output:
-        "results/{experiment}/evaluate/{method}/seed{seed}.csv",
+        update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
     log:
         "logs/{experiment}/evaluate_retrieval/{method}_seed{seed}.log",
     benchmark:
@@ -36,7 +36,7 @@ rule evaluate_plain:
     input:
         model=weights,
     output:
-        "results/{experiment}/evaluate/{method}/seed{seed}.csv",
+        update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
     log:
         "logs/{experiment}/evaluate_plain/{method}_seed{seed}.log",
     benchmark:

@@ -10,10 +10,10 @@ rule figure:
         metrics=collect(METRICS, seed=SETTINGS.seeds, allow_missing=True),
         paper="config/paper_curves.csv",
     output:
-        pdf=report("results/{experiment}/figure.pdf", caption="../report/figure.rst", category="{experiment}"),
-        png=report("results/{experiment}/figure.png", caption="../report/figure.rst", category="{experiment}"),
-        table=report("results/{experiment}/table.csv", caption="../report/table.rst", category="{experiment}"),
-        curves="results/{experiment}/curves.csv",
+        pdf=report(update("results/{experiment}/figure.pdf"), caption="../report/figure.rst", category="{experiment}"),
+        png=report(update("results/{experiment}/figure.png"), caption="../report/figure.rst", category="{experiment}"),
+        table=report(update("results/{experiment}/table.csv"), caption="../report/table.rst", category="{experiment}"),
+        curves=update("results/{experiment}/curves.csv"),
     log:
         "logs/{experiment}/figure/figure.log",
     benchmark:

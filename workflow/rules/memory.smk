@@ -8,8 +8,8 @@ rule embed:
         trajectories="results/{experiment}/trajectories/manifest.json",
         encoder=ENCODER,
     output:
-        embeddings="results/{experiment}/embed/{encoder}/embeddings.safetensors",
-        config="results/{experiment}/embed/{encoder}/config.json",
+        embeddings=update("results/{experiment}/embed/{encoder}/embeddings.safetensors"),
+        config=update("results/{experiment}/embed/{encoder}/config.json"),
     log:
         "logs/{experiment}/embed/{encoder}.log",
     benchmark:
@@ -21,6 +21,7 @@ rule embed:
     resources:
         mem_mb=4000,
         runtime=240,
+        gpu=gpu(SETTINGS.embed.device),
     params:
         settings=settings("embed"),
         code=CODE["embed"],
@@ -35,8 +36,8 @@ rule index:
     input:
         "results/{experiment}/embed/{encoder}/embeddings.safetensors",
     output:
-        index="results/{experiment}/index/{encoder}/index.safetensors",
-        config="results/{experiment}/index/{encoder}/config.json",
+        index=update("results/{experiment}/index/{encoder}/index.safetensors"),
+        config=update("results/{experiment}/index/{encoder}/config.json"),
     log:
         "logs/{experiment}/index/{encoder}.log",
     benchmark:

@@ -6,9 +6,9 @@ rule pretrain:
     input:
         "results/{experiment}/trajectories/manifest.json",
     output:
-        model="results/{experiment}/pretrain/seed{seed}/model.safetensors",
-        config="results/{experiment}/pretrain/seed{seed}/config.json",
-        metrics="results/{experiment}/pretrain/seed{seed}/metrics.csv",
+        model=update("results/{experiment}/pretrain/seed{seed}/model.safetensors"),
+        config=update("results/{experiment}/pretrain/seed{seed}/config.json"),
+        metrics=update("results/{experiment}/pretrain/seed{seed}/metrics.csv"),
     log:
         "logs/{experiment}/pretrain/seed{seed}.log",
     benchmark:

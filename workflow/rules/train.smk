@@ -1,5 +1,5 @@
 # Input: trajectories; for RA-DT also the DT that encodes, and the index. Output: the three files of a trained model.
-# Checkpoints are in state/, which no rule declares: Snakemake would delete them before a job that should go on from them.
+# Checkpoints are in state/, which no rule declares: a training removes them itself when it is done.
 
 
 rule train_retrieval:
@@ -9,9 +9,9 @@ rule train_retrieval:
         encoder=ENCODER,
         index="results/{experiment}/index/dt/index.safetensors",
     output:
-        model="results/{experiment}/train/radt/seed{seed}/model.safetensors",
-        config="results/{experiment}/train/radt/seed{seed}/config.json",
-        metrics="results/{experiment}/train/radt/seed{seed}/metrics.csv",
+        model=update("results/{experiment}/train/radt/seed{seed}/model.safetensors"),
+        config=update("results/{experiment}/train/radt/seed{seed}/config.json"),
+        metrics=update("results/{experiment}/train/radt/seed{seed}/metrics.csv"),
     log:
         "logs/{experiment}/train_retrieval/seed{seed}.log",
     benchmark:
@@ -37,9 +37,9 @@ rule train_ad:
     input:
         "results/{experiment}/trajectories/manifest.json",
     output:
-        model="results/{experiment}/train/ad/seed{seed}/model.safetensors",
-        config="results/{experiment}/train/ad/seed{seed}/config.json",
-        metrics="results/{experiment}/train/ad/seed{seed}/metrics.csv",
+        model=update("results/{experiment}/train/ad/seed{seed}/model.safetensors"),
+        config=update("results/{experiment}/train/ad/seed{seed}/config.json"),
+        metrics=update("results/{experiment}/train/ad/seed{seed}/metrics.csv"),
     log:
         "logs/{experiment}/train_ad/seed{seed}.log",
     benchmark:

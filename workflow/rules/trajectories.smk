@@ -4,7 +4,7 @@
 rule trajectories:
     """Learning histories of all training tasks: generated, downloaded or imported."""
     output:
-        "results/{experiment}/trajectories/manifest.json",
+        update("results/{experiment}/trajectories/manifest.json"),
     log:
         "logs/{experiment}/trajectories/trajectories.log",
     benchmark:
