@@ -165,7 +165,14 @@ def test_a_killed_process_leaves_a_checkpoint_and_no_output(chain):
     slow["pretrain"]["optimization"] |= {"updates": 100_000, "checkpoint_every": 3}
     run = Chain(chain.root, slow)
     command = [sys.executable, "-m", "radt.stages.pretrain", *run.common("pretrain"), *run.training("killed")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a parent in the background may ignore Ctrl-C
+    )
     checkpoint = chain.root / "state/killed/checkpoint.safetensors"
     while not checkpoint.exists():
         assert process.poll() is None
