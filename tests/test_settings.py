@@ -111,6 +111,16 @@ def test_every_number_of_the_defaults_has_a_comment():
         ("trajectories.source", "import", ["trajectories", "import_folder", "name the folder"]),
         ("trajectories.download.revision", "main", ["revision", "'main'", "40 hex digits"]),
         ("evaluate.target_low", [5.0, 1.0], ["target_low", "[5.0, 1.0]", "low <= high"]),
+        ("embed.chunk", 101, ["embed.chunk is 101", "horizon of 'darkroom' (100)"]),
+        ("evaluate.splits", [], ["evaluate.splits", "at least 1"]),
+        ("evaluate.splits", ["train", "train"], ["evaluate.splits", "each of them once"]),
+        ("evaluate.methods.ad.target_return", "from_memory", ["evaluate.methods.ad", "'from_memory'", "none"]),
+        ("evaluate.methods.radt.target_return", "none", ["evaluate.methods.radt", "fixed or from_memory"]),
+        ("train_retrieval.model.tokens", "interleaved", ["scope is 'segment'", "tokens 'step'"]),
+        ("train_retrieval.retrieval.every", 30, ["every 30", "a divisor of it"]),
+        ("train_retrieval.retrieval.chunks", 51, ["chunks is 51", "(50)"]),
+        ("experiments.darkroom.width", 300, ["experiments.darkroom.width", "300", "256"]),
+        ("pretrain.optimization.learning_rate", float("inf"), ["pretrain.optimization.learning_rate", "finite"]),
     ],
 )
 def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, words):

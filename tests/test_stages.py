@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from radt import artifacts
+from radt.errors import RadtError
 from radt.settings import load
 from radt.stages import embed, evaluate, index, pretrain, train_ad, train_retrieval, trajectories
 
@@ -229,6 +231,21 @@ def test_radt_of_another_encoder_is_refused(copied):
     Chain(copied.root, seed=2).pretrain(output="dt")
     with pytest.raises(Exception, match="trained with another encoder"):
         copied.evaluate("radt", "radt", "refused.csv")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no GPU")
+def test_a_gpu_that_is_not_there_is_named(chain):
+    config = configuration()
+    config["pretrain"]["optimization"]["device"] = "cuda"
+    with pytest.raises(RadtError, match="torch finds no GPU"):
+        Chain(chain.root, config).pretrain(output="gpu")
+    assert not (chain.root / "gpu").exists()
+
+
+def test_a_flipped_byte_in_the_index_is_refused(copied):
+    flip(copied.root / "index/index.safetensors")
+    with pytest.raises(RadtError, match=r"index\.safetensors is missing or damaged"):
+        copied.radt(output="refused")
 
 
 def flip(path):
