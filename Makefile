@@ -2,13 +2,14 @@
 # The same by hand: README.md.
 
 VENV := .venv
+BENCH := .venv-bench
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup figure report test smoke validation lint format type
+.PHONY: help setup figure report test smoke validation lint format type bench
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
@@ -16,6 +17,7 @@ help:
 	@echo "make smoke       every stage on a tiny room, in about a minute"
 	@echo "make validation  the figure on goals kept from training, to choose settings on"
 	@echo "make test        all tests"
+	@echo "make bench       speed against what people use, results/bench.json; has its own environment, .venv-bench"
 	@echo "make lint        ruff, mypy, snakefmt and snakemake --lint; make type is mypy alone"
 	@echo "make format      repair what lint finds, and write config/schema.json and config/README.md anew"
 	@echo "make setup       only the environment, .venv"
@@ -53,16 +55,28 @@ format: $(VENV)/.dev
 	$(IN_VENV) ruff format .
 	$(IN_VENV) snakefmt --line-length 130 Snakefile workflow
 
-# A stamp file says that the environment holds what its lock file says.
+bench: $(BENCH)/.bench
+	PATH="$(CURDIR)/$(BENCH)/bin:$$PATH" OMP_NUM_THREADS=1 python -W ignore -m radt.bench $(OPTIONS)
+
+# A stamp file in an environment says that it holds what its lock file says.
+define CORE
+@"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || \
+	{ echo "error: radt needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
+@echo "setting up $(@D), two to three minutes"
+"$(PYTHON)" -m venv $(@D)
+$(PIP) -r envs/requirements.txt
+$(PIP) --no-deps --no-build-isolation --editable .
+endef
+
 $(VENV)/.core: envs/requirements.txt
-	@"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || \
-		{ echo "error: radt needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
-	@echo "setting up $(VENV), two to three minutes"
-	"$(PYTHON)" -m venv $(VENV)
-	$(PIP) -r envs/requirements.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(CORE)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core envs/requirements-dev.txt
 	$(PIP) -r envs/requirements-dev.txt
+	@touch $@
+
+$(BENCH)/.bench: envs/requirements.txt envs/requirements-bench.txt
+	$(CORE)
+	$(PIP) --no-deps --no-build-isolation -r envs/requirements-bench.txt
 	@touch $@

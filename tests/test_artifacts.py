@@ -76,8 +76,9 @@ def test_tensors_agree_with_the_safetensors_package(tmp_path):
 
 def test_same_tensors_same_bytes():
     metadata = {f"key{number}": "value" for number in range(9)}
-    assert len({artifacts.tensor_bytes(dict(reversed(TENSORS.items())), metadata) for _ in range(5)}) == 1
-    assert artifacts.tensor_bytes(TENSORS) == artifacts.tensor_bytes(dict(reversed(TENSORS.items())))
+    reverse = dict(reversed(TENSORS.items()))
+    assert len({b"".join(artifacts.tensor_parts(reverse, metadata)) for _ in range(5)}) == 1
+    assert b"".join(artifacts.tensor_parts(TENSORS)) == b"".join(artifacts.tensor_parts(reverse))
 
 
 def test_mapped_arrays_are_aligned_and_read_only(tmp_path):
@@ -95,7 +96,7 @@ def test_missing_tensors(tmp_path):
 
 def test_every_truncation_is_noticed(tmp_path):
     path = tmp_path / "a.safetensors"
-    content = artifacts.tensor_bytes(TENSORS)
+    content = b"".join(artifacts.tensor_parts(TENSORS))
     for length in range(0, len(content), 3):
         path.write_bytes(content[:length])
         with pytest.raises(RadtError, match=r"a\.safetensors is damaged"):
@@ -106,7 +107,7 @@ def test_every_truncation_is_noticed(tmp_path):
 
 
 def test_flipped_bits_of_a_header_never_crash(tmp_path):
-    path, content = tmp_path / "a.safetensors", artifacts.tensor_bytes(TENSORS)
+    path, content = tmp_path / "a.safetensors", b"".join(artifacts.tensor_parts(TENSORS))
     length = 8 + int.from_bytes(content[:8], "little")
     for position in range(length):
         path.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])

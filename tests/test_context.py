@@ -5,23 +5,26 @@ import pytest
 import torch
 
 from helpers import MODEL, ROOM
-from radt.data.trajectories import Trajectories
-from radt.data.windows import Episodes
+from radt.data.trajectories import Shard, Trajectories
+from radt.data.windows import Columns, Episodes
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import embed_episodes
+from radt.retrieval.chunks import embed_episodes, episode_vectors, state_outputs, window_means
 from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
-from radt.settings import Memory, Retrieval
+from radt.settings import Embed, Memory, Retrieval
+from radt.stages.embed import embed_all
 
 CHUNK, HORIZON, TASKS, EACH = 2, 8, 3, 6
+EMBED = Embed(chunk=CHUNK, every=4, batch_size=5, device="cpu")
 
 
 def settings(**changes):
     values = {
-        "engine": "torch", "scope": "segment", "every": 4, "pool": "all", "candidates": 30, "cutoff": 0.99, "keep": 9,
+        "engine": "torch", "scope": "segment", "pool": "all", "candidates": 30, "cutoff": 0.99, "keep": 9,
         "weight_similarity": 1.0, "weight_task": 1.0, "weight_return": 0.5, "weight_reward": 0.25, "query_dropout": 0.0,
+        "exact_keys": 10**6, "probes": 8,
         "random_before": 0, "chunks": 2,
     }  # fmt: skip
     return Retrieval(**{**values, **changes})
@@ -31,17 +34,16 @@ def settings(**changes):
 def world():
     random = np.random.default_rng(3)
     rows = TASKS * EACH * HORIZON
-    data = Trajectories(
+    shard = Shard(
         np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8),
         random.integers(0, 5, rows).astype(np.uint8),
         random.integers(0, 2, rows).astype(np.float32),
         np.arange(0, rows + 1, HORIZON),
         np.repeat(np.arange(TASKS), EACH).astype(np.int32),
-        manifest={},
     )
     torch.manual_seed(0)
     encoder = DecisionTransformer(MODEL, ROOM, True, HORIZON).eval().requires_grad_(False)
-    episodes = Episodes(data)
+    episodes = Episodes(Trajectories([shard], manifest={}))
     keys, episode, anchor = embed_episodes(encoder, episodes.columns, episodes.first, episodes.length, CHUNK)
     return encoder, episodes, ChunkIndex(keys.numpy(), episode, anchor)
 
@@ -55,9 +57,15 @@ def scaled(values):
     return [(v - low) / (high - low) if high > low else 1.0 for v in values]
 
 
+def flat(episodes):
+    """All steps, one after the other."""
+    steps = episodes.columns.windows(episodes.first, episodes.first, episodes.first + episodes.length, HORIZON)
+    return steps.map(lambda values: values.flatten(0, 1))
+
+
 def chunk_reward(episodes, episode, anchor):
     first = int(episodes.first[episode])
-    return float(episodes.columns.reward[first + max(0, anchor - CHUNK) : first + min(HORIZON, anchor + CHUNK)].sum())
+    return float(flat(episodes).reward[first + max(0, anchor - CHUNK) : first + min(HORIZON, anchor + CHUNK)].sum())
 
 
 def twin(world, limits, query, owner, memory):
@@ -73,7 +81,7 @@ def twin(world, limits, query, owner, memory):
     kept = allowed[: limits.keep]
     if not kept:
         return []
-    returns = scaled([episodes.columns.returns[episodes.first[index.episode[i]]].item() for i in kept])
+    returns = scaled([flat(episodes).returns[episodes.first[index.episode[i]]].item() for i in kept])
     rewards = scaled([chunk_reward(episodes, index.episode[i], int(index.anchor[i])) for i in kept])
     near = scaled([similarity[i] for i in kept])
     score = {
@@ -91,16 +99,16 @@ def twin(world, limits, query, owner, memory):
 def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
     encoder, episodes, index = world
     limits = settings(pool=pool, engine=engine)
-    contexts = TrainingContexts(encoder, index, episodes, limits, CHUNK)
+    contexts = TrainingContexts(encoder, index, episodes, limits, EMBED)
     random = np.random.default_rng(0)
     queries = random.normal(size=(40, index.keys.shape[1])).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     queries[:10] = index.keys[:10]  # these are above the cut-off
-    owner = torch.from_numpy(random.integers(0, TASKS * EACH, 40))
+    owner = torch.from_numpy(random.integers(0, TASKS * EACH, 20))
     memory = contexts.memory(owner, random)
-    chunk, found = contexts.rank(torch.from_numpy(queries), owner, memory)
+    chunk, found = (x.flatten(0, 1) for x in contexts.rank(torch.from_numpy(queries).unflatten(0, (20, 2)), owner, memory))
     for row in range(40):
-        expected = twin(world, limits, queries[row], int(owner[row]), int(memory[row]))
+        expected = twin(world, limits, queries[row], int(owner[row // 2]), int(memory[row // 2]))
         if not expected:
             assert not found[row].any()
             continue
@@ -112,39 +120,74 @@ def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
 
 def test_memories_are_of_any_age_but_never_of_the_future(world):
     encoder, episodes, index = world
-    contexts = TrainingContexts(encoder, index, episodes, settings(pool="earlier"), CHUNK)
+    contexts = TrainingContexts(encoder, index, episodes, settings(pool="earlier"), EMBED)
     last = torch.full((500,), 2 * EACH - 1)
     memory = contexts.memory(last, np.random.default_rng(0))
     assert set(memory.tolist()) == set(range(EACH, 2 * EACH))
-    everything = TrainingContexts(encoder, index, episodes, settings(), CHUNK)
+    everything = TrainingContexts(encoder, index, episodes, settings(), EMBED)
     assert set(everything.memory(last, np.random.default_rng(0)).tolist()) == {TASKS * EACH}
 
 
-def test_a_context_is_found_from_what_came_before_it(world):
-    encoder, episodes, index = world
-    contexts = TrainingContexts(encoder, index, episodes, settings(), CHUNK)
+def embedded(encoder, episodes):
+    return embed_all(encoder, episodes, EMBED)["queries"]
+
+
+def test_stored_queries_are_those_of_the_windows(world):
+    encoder, episodes, _ = world
+    queries = embedded(encoder, episodes)
     _, steps = episodes.sample(np.random.default_rng(0), 4, HORIZON)
     chosen = torch.tensor([0, 7, 12, 17])
-    one = contexts(steps, chosen, chance)
-    steps.action[:, 5:] = 0
-    steps.reward[:, 5:] = 0
-    steps.previous_action[:, 6:] = 0
-    two = contexts(steps, chosen, chance)
-    assert all(torch.equal(getattr(one, name), getattr(two, name)) for name in vars(one))
+    rows = episodes.first[chosen]
+    steps = episodes.columns.windows(rows, rows, rows + HORIZON, HORIZON)
+    outputs = state_outputs(encoder, steps)
+    for segment, stop in enumerate((1, 5)):  # after the first step of each segment of 4
+        direct = outputs[:, max(0, stop - CHUNK) : stop].mean(1)
+        torch.testing.assert_close(queries[chosen, segment], torch.nn.functional.normalize(direct, dim=-1))
+
+
+def test_a_context_is_found_from_what_came_before_it(world):
+    """A stored query, and a query of a window, do not change with what happens after it."""
+    encoder, episodes, _ = world
+    first, length = episodes.first[:1], episodes.length[:1]
+    steps = flat(episodes)
+    columns = Columns(*(getattr(steps, name)[:HORIZON].clone() for name in ("observation", "action", "reward", "returns")))
+    before = episode_vectors(encoder, columns, first, length, torch.tensor([1, 5]), CHUNK)
+    columns.action[4:] = (columns.action[4:] + 1) % 5
+    columns.observation[5:] = 0
+    after = episode_vectors(encoder, columns, first, length, torch.tensor([1, 5]), CHUNK)
+    torch.testing.assert_close(before, after, rtol=0, atol=0)
+    late = episode_vectors(encoder, columns, first, length, torch.tensor([8]), CHUNK)
+    columns.observation[5:] = 1
+    assert not torch.equal(late, episode_vectors(encoder, columns, first, length, torch.tensor([8]), CHUNK))
+
+
+def test_windows_find_their_contexts_with_stored_and_with_own_queries(world):
+    encoder, episodes, index = world
+    random = np.random.default_rng(0)
+    chosen, steps = episodes.sample(random, 6, HORIZON)
+    stored = TrainingContexts(encoder, index, episodes, settings(), EMBED, embedded(encoder, episodes))
+    assert stored(steps, chosen, chance).mask.shape == (6, 2, 2 * 2 * CHUNK)
+    own = TrainingContexts(encoder, index, episodes, settings(scope="window"), EMBED)
+    vectors, last = own.queries(steps, chosen, chance)
+    direct = window_means(state_outputs(encoder, steps), steps.mask.float(), torch.full((6, 1), HORIZON), CHUNK)
+    torch.testing.assert_close(vectors, direct)
+    assert last.tolist() == [[HORIZON - 1]] * 6
+    dropped = TrainingContexts(encoder, index, episodes, settings(scope="window", query_dropout=0.5), EMBED)
+    assert not torch.equal(dropped.queries(steps, chosen, chance)[0], vectors)
 
 
 def test_early_queries_get_a_random_chunk_of_their_task(world):
     encoder, episodes, index = world
-    contexts = TrainingContexts(encoder, index, episodes, settings(random_before=10), CHUNK)
+    contexts = TrainingContexts(encoder, index, episodes, settings(random_before=10), EMBED)
     owner = torch.arange(TASKS * EACH)
     everything, early = torch.full_like(owner, TASKS * EACH), episodes.first_of_task[episodes.task[owner]] + 2
     for memory in (everything, early):
-        chunks, found = contexts.random_chunks(owner, memory, np.random.default_rng(0))
+        chunks, found = (x.flatten(1) for x in contexts.random_chunks(owner, memory, np.random.default_rng(0), 3))
         drawn = index.episode[chunks]
         assert found.all()
-        assert torch.equal(episodes.task[drawn], episodes.task[owner][:, None].expand(-1, 2))
+        assert torch.equal(episodes.task[drawn], episodes.task[owner][:, None].expand(-1, 3 * 2))
         assert (drawn != owner[:, None]).all() and (drawn < memory[:, None]).all()
-    nothing = contexts.random_chunks(owner, episodes.first_of_task[episodes.task[owner]], np.random.default_rng(0))
+    nothing = contexts.random_chunks(owner, episodes.first_of_task[episodes.task[owner]], np.random.default_rng(0), 3)
     assert not nothing[1].any()
 
 
@@ -153,15 +196,16 @@ def test_the_online_memory_agrees_with_a_brute_force_twin(world):
     history = History(TASKS, EACH, HORIZON)
     weights = Memory(keep=7, weight_similarity=1.0, weight_return=1.0, weight_reward=0.5, every=1)
     memory = OnlineMemory(encoder, history, weights, CHUNK, 1)
-    assert memory.context(torch.zeros(TASKS, MODEL.width)) is None
+    assert not memory.ready
+    steps = flat(episodes)
     for number in range(EACH):
         rows = episodes.first.reshape(TASKS, EACH)[:, number]
         for time in range(HORIZON):
-            history.observe(time, episodes.columns.observation[rows + time], torch.full((TASKS,), 5.0))
-            history.act(time, episodes.columns.action[rows + time], episodes.columns.reward[rows + time])
+            history.observe(time, steps.observation[rows + time].to(torch.uint8), torch.full((TASKS,), 5.0))
+            history.act(time, steps.action[rows + time], steps.reward[rows + time])
         history.finish()
         memory.add(number)
-    torch.testing.assert_close(history.columns.returns, episodes.columns.returns)
+    torch.testing.assert_close(history.columns.returns, steps.returns)
     keys, _, _ = embed_episodes(encoder, episodes.columns, episodes.first, episodes.length, CHUNK)
     torch.testing.assert_close(memory.keys.flatten(0, 1), keys)
     queries = torch.nn.functional.normalize(torch.randn(TASKS, MODEL.width, generator=torch.Generator().manual_seed(0)), dim=-1)

@@ -51,7 +51,7 @@ def test_stage(tmp_path, published_folder, room, generate):
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
     assert files(tmp_path / "a") == files(tmp_path / "b")
     read = trajectories.read(tmp_path / "a", "tiny", room)
-    assert read.actions.tolist() == learn(room, generate).actions.tolist()
+    assert read.shards[0].actions.tolist() == learn(room, generate).actions.tolist()
     assert sorted(read.manifest["source"]["files"]) == sorted(published.file_names(room).values())
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
-RANK = {"": 0, "tasks": 1, "data": 2, "models": 3, "retrieval": 4, "training": 5, "evaluation": 5, "figures": 6, "stages": 7}
+RANK = {"": 0, "tasks": 1, "data": 2, "models": 3, "retrieval": 4, "training": 5, "evaluation": 5, "figures": 6, "stages": 7, "bench": 8}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*/README.md")), ROOT / "CONTRIBUTING.md"]
 
@@ -75,7 +75,7 @@ def test_shared_workflow_code_stays_short():
 
 
 def test_lock_pins_every_package_without_urls():
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-bench.txt"):
         lines = [line for line in (ROOT / "envs" / name).read_text().splitlines() if line and not line.startswith(("#", "-r"))]
         assert lines == sorted(lines, key=str.lower)
         for line in lines:

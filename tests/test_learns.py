@@ -29,7 +29,7 @@ def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path)
     generate = Generate(
         seed=0, episodes=200, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=100
     )
-    episodes = Episodes(Trajectories(**vars(learn(room, generate)), manifest={}))
+    episodes = Episodes(Trajectories([learn(room, generate)], manifest={}))
     torch.manual_seed(0)
     settings = MODEL.model_copy(update={"window": 12})
     model = DecisionTransformer(settings, room, True, 12)

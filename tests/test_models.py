@@ -5,7 +5,7 @@ import torch
 
 from helpers import MODEL, ROOM, random_steps
 from radt.data.steps import Steps, concatenate
-from radt.models.blocks import Block
+from radt.models.blocks import Block, attend
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 
@@ -46,6 +46,27 @@ def test_block_equals_gpt2(cross_attention):
     if cross_attention:
         read = ours.cross_attention.project(context[:, None], torch.ones(3, 1, 5, dtype=torch.bool))
     torch.testing.assert_close(ours(x, None, None, read), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["causal", "padded", "cross"])
+def test_plain_attention_equals_the_fused_one(kind):
+    """In bfloat16, products and gradients of the training path against torch's own attention in float32."""
+    torch.manual_seed(0)
+    length = 5 if kind == "cross" else 9
+    query, key, value = (torch.randn(3, 2, n, 8, requires_grad=True) for n in (9, length, length))
+    mask = None
+    if kind != "causal":
+        mask = torch.rand(3, 1, 9 if kind == "padded" else 1, length) < 0.5
+        mask[..., 0] = True
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, is_causal=mask is None)
+    expected = expected.transpose(1, 2).flatten(2)
+    gradient = torch.randn_like(expected)
+    wanted = torch.autograd.grad(expected, (query, key, value), gradient)
+    got = attend(query.bfloat16(), key.bfloat16(), value.bfloat16(), mask, 0.0, mask is None)
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), expected, rtol=0.03, atol=0.03)
+    for one, other in zip(torch.autograd.grad(got, (query, key, value), gradient.bfloat16()), wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
 
 
 def models(tokens, shared=False):

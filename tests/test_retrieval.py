@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from helpers import MODEL, ROOM
-from radt.data.windows import Columns, returns_to_go
+from radt.data.windows import Columns
 from radt.models.decision_transformer import DecisionTransformer
+from radt.retrieval import search
 from radt.retrieval.chunks import contexts, embed_episodes, window_means
 from radt.retrieval.index import distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
-from radt.retrieval.search import Search
+from radt.retrieval.search import Search, TorchEngine
 
 
 def unit(count, width, seed):
@@ -38,6 +39,63 @@ def test_search_in_a_range_equals_brute_force(engine, first, stop):
     exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(Search.DECIMALS)
     expected = [sorted(range(first, stop), key=lambda i, row=row: (-row[i], i))[:20] for row in exact]
     np.testing.assert_array_equal(ids, np.array(expected, np.int64).reshape(20, -1))
+
+
+def brute_force(keys, queries, count):
+    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(Search.DECIMALS)
+    return np.lexsort((np.broadcast_to(np.arange(len(keys)), exact.shape), -exact), axis=-1)[:, :count]
+
+
+@pytest.mark.parametrize("engine", ["faiss", "torch"])
+def test_many_keys_with_duplicates_on_both_sides_of_every_block(engine, monkeypatch):
+    """Several stripes of several blocks, a last block that is not full, near-duplicates around a few centres, and exact ties."""
+    monkeypatch.setattr(TorchEngine, "BLOCK", 512)
+    monkeypatch.setattr(TorchEngine, "QUERIES", 32)
+    keys = np.repeat(unit(60, 16, 0), 60, axis=0) + np.random.default_rng(1).normal(0, 1e-4, (3600, 16)).astype(np.float32)
+    keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)[np.random.default_rng(2).permutation(3600)]
+    keys[[1, 511, 512, 1023, 1024, 1700, 3599]] = keys[0]
+    queries = np.concatenate([keys[:40], unit(40, 16, 3), 5 * unit(1, 16, 4), np.zeros((1, 16), np.float32)])
+    for count in (1, 7, 100):
+        np.testing.assert_array_equal(Search(keys, engine).nearest(queries, count)[1], brute_force(keys, queries, count))
+    _, ids = Search(keys, engine).nearest(queries, 50, 300, 3300)
+    np.testing.assert_array_equal(ids, brute_force(keys[300:3300], queries, 50) + 300)
+
+
+@pytest.mark.parametrize("small", [0, 1024])
+@pytest.mark.parametrize("engine", ["faiss", "torch"])
+def test_ranges_of_their_own_equal_one_search_each(engine, small, monkeypatch):
+    monkeypatch.setattr(search, "SMALL", small)
+    keys, queries = unit(400, 8, 0), unit(30, 8, 1)
+    keys[50:70] = keys[49]
+    random = np.random.default_rng(0)
+    first = random.integers(0, 400, 30)
+    stop = (first + random.integers(0, 60, 30)).clip(max=400)
+    first[:8], stop[:8] = first[0], stop[0]  # queries that share a range
+    queries[5] = keys[49]
+    scores, ids = Search(keys, engine).nearest_within(queries, 12, first, stop)
+    assert scores.shape == ids.shape == (30, 12)
+    for row, (begin, end) in enumerate(zip(first, stop, strict=True)):
+        expected = brute_force(keys[begin:end], queries[row : row + 1], 12)[0] + begin
+        assert ids[row][: len(expected)].tolist() == expected.tolist()
+        np.testing.assert_allclose(scores[row][: len(expected)], keys[expected] @ queries[row], atol=1e-5)
+        assert (scores[row][len(expected) :] == -np.inf).all() and (ids[row][len(expected) :] == 0).all()
+
+
+def test_inverted_lists_take_over_and_tell_their_recall():
+    keys, queries = unit(3000, 8, 0), unit(50, 8, 1)
+    exact = Search(keys, "torch", exact_keys=3000)
+    assert exact.exact and exact.recall(queries, 10) == 1.0
+    wanted, recalls = exact.nearest(queries, 10)[1], []
+    for probes in (1, 10, 1000):
+        some = Search(keys, "torch", exact_keys=2999, probes=probes)
+        scores, ids = some.nearest(queries, 10)
+        found = [set(row[score > -np.inf]) for row, score in zip(ids, scores, strict=True)]
+        recalls.append(some.recall(queries, 10))
+        assert not some.exact
+        assert recalls[-1] == pytest.approx(np.mean([len(set(a) & b) / 10 for a, b in zip(wanted, found, strict=True)]))
+        np.testing.assert_array_equal(some.nearest(queries, 10, 5, 2900)[1], exact.nearest(queries, 10, 5, 2900)[1])
+    assert recalls[0] < recalls[1] < recalls[2] == 1.0
+    np.testing.assert_array_equal(ids, wanted)
 
 
 def test_search_of_fewer_keys_than_asked_for_returns_all():
@@ -85,15 +143,10 @@ def columns(episodes=3, horizon=8):
     rows = episodes * horizon
     reward = random.integers(0, 2, rows).astype(np.float32)
     start = np.arange(0, rows + 1, horizon)
-    returns = torch.from_numpy(returns_to_go(reward, start))
+    returns = torch.from_numpy(reward.reshape(episodes, horizon)[:, ::-1].cumsum(1)[:, ::-1].reshape(-1))
     observation = torch.from_numpy(np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8))
     action = torch.from_numpy(random.integers(0, 5, rows).astype(np.uint8))
     return Columns(observation, action, torch.from_numpy(reward), returns), torch.from_numpy(start[:-1])
-
-
-def test_returns_to_go():
-    rewards = np.array([1, 0, 2, 5, 0, 1], np.float32)
-    np.testing.assert_array_equal(returns_to_go(rewards, np.array([0, 3, 6])), [3, 2, 2, 6, 1, 1])
 
 
 def test_windows_do_not_cross_episodes():

@@ -32,8 +32,7 @@ def configuration():
         config[name] = copy.deepcopy(config[name])
         config[name]["model"] |= {"width": 16, "layers": 2, "heads": 2, "window": 12}
         config[name]["optimization"] |= TINY
-    config["train_retrieval"]["retrieval"] |= {"every": 4}
-    config["embed"]["chunk"] = 3
+    config["embed"] |= {"chunk": 3, "every": 4}
     config["train_ad"]["later"] = 5
     config["evaluate"] |= {"episodes": 3, "splits": ["held_out", "train", "validation"]}
     return config
@@ -71,7 +70,8 @@ class Chain:
         return index.main(["--settings", select(self.config, "index"), *inputs])
 
     def radt(self, output="radt"):
-        inputs = ["--encoder", str(self.root / "dt"), "--index", str(self.root / "index")]
+        places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
+        inputs = [word for name, folder in places for word in (f"--{name}", str(self.root / folder))]
         return train_retrieval.main([*self.common("embed", "train_retrieval"), *self.training(output), *inputs])
 
     def ad(self, output="ad"):
@@ -204,10 +204,11 @@ def run_command(stage, arguments):
 def test_refusals_name_the_thing_and_the_remedy(copied):
     encoder = artifacts.read_json(copied.root / "index/config.json")
     artifacts.write_json(copied.root / "index/config.json", {**encoder, "encoder": "0" * 64})
-    inputs = ["--encoder", str(copied.root / "dt"), "--index", str(copied.root / "index")]
+    places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
+    inputs = [word for name, folder in places for word in (f"--{name}", str(copied.root / folder))]
     arguments = [*copied.common("embed", "train_retrieval"), *copied.training("new"), *inputs]
     status, message = run_command("train_retrieval", arguments)
-    assert status == 1 and "built from another encoder" in message and "embed and index" in message
+    assert status == 1 and "made from another encoder" in message and "embed and index" in message
     assert not (copied.root / "new").exists()
 
 

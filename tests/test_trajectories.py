@@ -63,18 +63,20 @@ def forge(directory: Path, **changes: object) -> None:
 
 def test_comes_back(written, room, histories):
     read = trajectories.read(written, "tiny", room)
-    assert len(read.manifest["shards"]) == 2 and len(files(written)) == 3
+    assert len(read.manifest["shards"]) == len(read.shards) == 2 and len(files(written)) == 3
+    whole = trajectories.join(read.shards)
     for column, dtype in trajectories.COLUMNS.items():
-        assert getattr(read, column).dtype == dtype
-        np.testing.assert_array_equal(getattr(read, column), getattr(histories, column))
+        assert all(getattr(shard, column).dtype == dtype for shard in read.shards)
+        np.testing.assert_array_equal(getattr(whole, column), getattr(histories, column))
 
 
-def test_one_shard_is_mapped(tmp_path, room, histories):
-    trajectories.write(tmp_path / "data", "tiny", room, SOURCE, [histories])
+@pytest.mark.parametrize("shard_steps", [1, 10**6])
+def test_shards_are_mapped(tmp_path, room, generate, histories, shard_steps):
+    tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
+    trajectories.write(tmp_path / "data", "tiny", room, SOURCE, tasks, shard_steps)
     read = trajectories.read(tmp_path / "data", "tiny", room)
-    for column in trajectories.COLUMNS:
-        assert isinstance(getattr(read, column), np.memmap)
-        np.testing.assert_array_equal(getattr(read, column), getattr(histories, column))
+    assert len(read.shards) == (8 if shard_steps == 1 else 1)
+    assert all(isinstance(getattr(shard, column), np.memmap) for shard in read.shards for column in trajectories.COLUMNS)
 
 
 def test_manifest(written, room, histories, generate):
@@ -95,7 +97,7 @@ def test_episodes_of_different_lengths(tmp_path, room):
     shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.ones(9, np.float32), start, np.array([4, 4, 1], np.int32))
     trajectories.write(tmp_path, "tiny", room, SOURCE, [shard])
     read = trajectories.read(tmp_path, "tiny", room)
-    assert read.returns().tolist() == [3, 5, 1] and read.episode_task.tolist() == [4, 4, 1]
+    assert read.shards[0].returns().tolist() == [3, 5, 1] and read.shards[0].episode_task.tolist() == [4, 4, 1]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "tasks_"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap as mapping
 import os
 from math import prod
 from pathlib import Path
@@ -22,13 +23,14 @@ DTYPES |= {"F16": "f2", "F32": "f4", "F64": "f8"}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, *content: bytes | memoryview) -> None:
     """Put `content` at `path` at once: after a crash or a full disk the old file is there, unchanged, and no other."""
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with partial.open("wb") as file:
-            file.write(content)
+            for part in content:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -52,11 +54,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_tensors(path: Path, tensors: dict[str, Array], metadata: dict[str, str] | None = None) -> None:
     """`write_bytes` of a safetensors file."""
-    write_bytes(path, tensor_bytes(tensors, metadata))
+    write_bytes(path, *tensor_parts(tensors, metadata))
 
 
-def tensor_bytes(tensors: dict[str, Array], metadata: dict[str, str] | None = None) -> bytes:
-    """The safetensors file of `tensors`; the same tensors and metadata make the same bytes.
+def tensor_parts(tensors: dict[str, Array], metadata: dict[str, str] | None = None) -> list[bytes | memoryview]:
+    """The safetensors file of `tensors` in pieces, of which only the header is new memory; the same input makes the same bytes.
 
     Ours, because the safetensors package orders several metadata entries at random. The widest types come first, so that
     all columns are aligned.
@@ -74,7 +76,8 @@ def tensor_bytes(tensors: dict[str, Array], metadata: dict[str, str] | None = No
         offset += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % HEADER)
-    return b"".join([len(text).to_bytes(HEADER, "little"), text, *(tensors[name].tobytes() for name in order)])
+    header_parts = [len(text).to_bytes(HEADER, "little"), text]
+    return [*header_parts, *(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data for name in order)]
 
 
 def read_json(path: Path) -> Any:
@@ -100,6 +103,15 @@ def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RadtError(f"{path} is damaged (no valid safetensors): delete it and run the stage that writes it again") from None
     return arrays if mmap else {name: np.array(array) for name, array in arrays.items()}
+
+
+def forget(array: Array) -> None:
+    """Let go of the resident pages of a mapped array, after a pass over all of it; other arrays stay as they are."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mapping.mmap):
+        owner.madvise(mapping.MADV_DONTNEED)
 
 
 def _views(content: NDArray[np.uint8]) -> dict[str, Array]:

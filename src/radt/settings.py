@@ -195,6 +195,9 @@ class Embed(Section):
 
     chunk: PositiveInt
     """Steps between two sub-trajectories, averaged in a key, and taken before and after the anchor of a value."""
+    every: PositiveInt | None
+    """Steps between two queries of a training window, which are embedded with the episode; null: queries are made while
+    training (published)."""
     batch_size: PositiveInt
     """Episodes embedded at once."""
     device: Literal["cpu", "cuda"]
@@ -213,11 +216,13 @@ class Retrieval(Section):
 
     engine: Literal["faiss", "torch"]
     """Search engine; both return the same ids in the same order."""
+    exact_keys: PositiveInt
+    """Up to how many keys a search among all of them (pool `all`) is exact; beyond, FAISS' inverted lists take over."""
+    probes: PositiveInt
+    """Lists searched for a query where the search is not exact."""
     scope: Literal["segment", "window"]
-    """`segment`: one context for each `every` steps, found from what came before; `window`: one for the whole window, found
-    from its end (published)."""
-    every: PositiveInt
-    """Steps between two queries."""
+    """`segment`: one context for each `embed.every` steps, found from what came before; `window`: one for the whole window,
+    found from its end (published)."""
     pool: Literal["all", "earlier"]
     """Where to search: the chunks of all tasks (published), or of the first m episodes of the same learning history, m drawn
     uniformly up to the window's own episode: a memory of any age, as in evaluation."""
@@ -379,10 +384,14 @@ class Settings(Section):
         horizon, retrieval, model = experiment.horizon, self.train_retrieval.retrieval, self.train_retrieval.model
         if self.embed.chunk > horizon:
             raise ValueError(f"embed.chunk is {self.embed.chunk}, allowed is at most the horizon of {name!r} ({horizon})")
-        if retrieval.scope == "segment" and (model.tokens != "step" or model.window < horizon or horizon % retrieval.every):
+        every = self.embed.every
+        if retrieval.scope == "segment" and (
+            model.tokens != "step" or model.window < horizon or every is None or horizon % every or retrieval.query_dropout
+        ):
             raise ValueError(
-                f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window} and every"
-                f" {retrieval.every}: allowed are tokens 'step', at least the horizon of {name!r} ({horizon}) and a divisor of it"
+                f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window}, query_dropout"
+                f" {retrieval.query_dropout} and embed.every {every}: allowed are tokens 'step', at least the horizon of {name!r}"
+                f" ({horizon}), no query dropout and a divisor of the horizon"
             )
 
     def select(self, experiment: str, *sections: str) -> str:

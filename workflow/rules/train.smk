@@ -7,6 +7,7 @@ rule train_retrieval:
     input:
         trajectories="results/{experiment}/trajectories/manifest.json",
         encoder=ENCODER,
+        embeddings="results/{experiment}/embed/dt/embeddings.safetensors",
         index="results/{experiment}/index/dt/index.safetensors",
     output:
         model=update("results/{experiment}/train/radt/seed{seed}/model.safetensors"),
@@ -28,7 +29,8 @@ rule train_retrieval:
         code=CODE["train_retrieval"],
     shell:
         "python -m radt.stages.train_retrieval --experiment {wildcards.experiment} --seed {wildcards.seed} --settings {params.settings:q}"
-        " --trajectories $(dirname {input.trajectories}) --encoder $(dirname {input.encoder}) --index $(dirname {input.index})"
+        " --trajectories $(dirname {input.trajectories}) --encoder $(dirname {input.encoder})"
+        " --embeddings $(dirname {input.embeddings}) --index $(dirname {input.index})"
         " --state state/{wildcards.experiment}/radt/seed{wildcards.seed} --output $(dirname {output.model}) > {log} 2>&1"
 
 

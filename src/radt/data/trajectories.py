@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radt.artifacts import read_json, read_tensors, sha256, tensor_bytes, write_bytes, write_json
+from radt.artifacts import read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
 from radt.errors import RadtError
 from radt.settings import Experiment
 from radt.tasks.splits import goals, optimum, split_of
 
 FORMAT = "radt-trajectories"
 VERSION = 1
-SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard, mapped as it is
+SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard
 SUMMARY_EPISODES = 10
 AGAIN = "run the trajectories stage again"
 COLUMNS = {"observations": "uint8", "actions": "uint8", "rewards": "float32", "episode_start": "int64", "episode_task": "int32"}
@@ -47,9 +47,11 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Trajectories(Shard):
-    """All shards of a directory as one; the arrays are read-only views of the file when there is one shard."""
+class Trajectories:
+    """The learning histories of a directory."""
 
+    shards: list[Shard]
+    """In the order of the manifest; the arrays are read-only views of the mapped files, whatever their size."""
     manifest: dict[str, Any]
     """What `manifest.json` says."""
 
@@ -115,8 +117,7 @@ def read(directory: Path, name: str, experiment: Experiment) -> Trajectories:
     manifest = read_json(directory / "manifest.json")
     _check_manifest(manifest, directory / "manifest.json", name, experiment)
     shards = [_read_shard(directory / entry["file"], entry, experiment) for entry in manifest["shards"]]
-    whole = join(shards)
-    return Trajectories(**vars(whole), manifest=manifest)
+    return Trajectories(shards, manifest)
 
 
 def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
@@ -134,12 +135,15 @@ def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
 
 def _write_shard(directory: Path, shard: Shard, written: list[Path]) -> dict[str, Any]:
     """Write one shard, unless the very same is there; append a new file to `written` and return the manifest's entry."""
-    content = tensor_bytes({column: getattr(shard, column).astype(dtype, copy=False) for column, dtype in COLUMNS.items()})
-    digest = hashlib.sha256(content).hexdigest()
+    content = tensor_parts({column: getattr(shard, column).astype(dtype, copy=False) for column, dtype in COLUMNS.items()})
+    hashed = hashlib.sha256()
+    for part in content:
+        hashed.update(part)
+    digest = hashed.hexdigest()
     path = directory / f"tasks_{digest[:16]}.safetensors"
     if not path.exists() or sha256(path) != digest:
         written.append(path)
-        write_bytes(path, content)
+        write_bytes(path, *content)
     return {"file": path.name, "sha256": digest, "episodes": len(shard.episode_task), "steps": len(shard.actions)}
 
 
@@ -234,5 +238,6 @@ def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
         raise RadtError(f"{origin} has columns whose lengths do not agree: {AGAIN}")
     if (np.diff(shard.episode_task) != 0).sum() + 1 != len(np.unique(shard.episode_task)):
         raise RadtError(f"{origin} mixes the episodes of different tasks: those of a task must follow each other")
-    if lengths.max() > experiment.horizon or (shard.observations.max(axis=0) >= (experiment.height, experiment.width)).any():
+    y, x = shard.observations[:, 0].max(), shard.observations[:, 1].max()
+    if lengths.max() > experiment.horizon or y >= experiment.height or x >= experiment.width:
         raise RadtError(f"{origin} does not fit a {experiment.width}x{experiment.height} room with horizon {experiment.horizon}")

@@ -1,21 +1,37 @@
-"""Training windows: vectorised gathers from flat columns."""
+"""Training windows, cut from episodes in memory or from mapped shards of any size."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from radt.artifacts import forget
 from radt.data.steps import ACTIONS, Steps
-from radt.data.trajectories import Trajectories
+from radt.data.trajectories import Shard, Trajectories
+
+
+class Source(Protocol):
+    """What windows are cut from."""
+
+    def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
+        """The steps from `start` to before `stop`, padded on the right: a causal network needs no mask for that.
+
+        Args:
+            first: [...] row of the first step of the episode.
+            start: [...] row of the first step of the window.
+            stop: [...] row after the last step of the window.
+            length: steps of the result, [..., length]; padding repeats the first one.
+        """
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Steps of many episodes, one after the other: N steps, compact types."""
+    """Steps of many episodes in memory, one after the other: N steps, compact types. A `Source`."""
 
     observation: Tensor
     """[N, 2] uint8"""
@@ -27,14 +43,7 @@ class Columns:
     """[N] float32, return-to-go"""
 
     def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
-        """The steps from `start` to before `stop`, padded on the right: a causal network needs no mask for that.
-
-        Args:
-            first: [...] row of the first step of the episode.
-            start: [...] row of the first step of the window.
-            stop: [...] row after the last step of the window.
-            length: steps of the result, [..., length].
-        """
+        """See `Source`."""
         row = start[..., None] + torch.arange(length)
         mask = row < stop[..., None]
         row = torch.where(mask, row, start[..., None])
@@ -53,29 +62,85 @@ class Columns:
         )
 
 
-def returns_to_go(rewards: NDArray[np.float32], start: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Sum of the rewards from each step to the end of its episode; [N], `start` [E + 1]."""
-    total = np.concatenate([[0.0], np.cumsum(rewards, dtype=np.float64)])
-    ends = np.repeat(total[start[1:]], np.diff(start))
-    remaining: NDArray[np.float64] = ends - total[:-1]
-    return remaining.astype(np.float32)
+class ShardColumns:
+    """Steps of all shards, one after the other, read where they are mapped. A `Source`.
+
+    Only the rows of a window, and the rewards up to the end of its episode, are ever touched; the return-to-go is their sum. The
+    time of a window does not depend on the number of shards.
+    """
+
+    def __init__(self, shards: list[Shard], start: NDArray[np.int64]):
+        self._columns = [tuple(map(np.asarray, (shard.observations, shard.actions, shard.rewards))) for shard in shards]
+        self._offset = np.cumsum([0] + [len(shard.actions) for shard in shards])
+        self._start = start
+
+    def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
+        """See `Source`."""
+        shape = start.shape
+        owner, begin, end = (x.expand(shape).reshape(-1).numpy() for x in (first, start, stop))
+        left = self._start[self._start.searchsorted(owner, side="right")] - begin
+        observation, action, reward = self._read(owner, begin, length, max(length, int(left.max(initial=0))))
+        position = np.arange(length)
+        mask, time = position < (end - begin)[:, None], (begin - owner)[:, None] + position
+        if (left < reward.shape[1] - 1).any():
+            reward[:, 1:][np.arange(reward.shape[1] - 1) >= left[:, None]] = 0.0  # these are of the next episode
+        action[begin == owner, 0], reward[begin == owner, 0] = ACTIONS, 0.0
+        remaining = reward[:, :0:-1].cumsum(1, dtype=np.float64)[:, ::-1][:, :length]
+        padded = not mask.all()
+
+        def finish(values: NDArray[Any], dtype: type) -> Tensor:
+            if padded:
+                values = np.where(mask if values.ndim == 2 else mask[..., None], values, values[:, :1])
+            return torch.from_numpy(values.astype(dtype)).reshape(*shape, *values.shape[1:])
+
+        return Steps(
+            observation=finish(observation, np.int64),
+            returns=finish(remaining, np.float32),
+            previous_action=finish(action[:, :length], np.int64),
+            previous_reward=finish(reward[:, :length], np.float32),
+            action=finish(action[:, 1:], np.int64),
+            reward=finish(reward[:, 1 : length + 1], np.float32),
+            time=finish(time, np.int64),
+            mask=torch.from_numpy(mask).reshape(*shape, length),
+        )
+
+    def _read(
+        self, first: NDArray[np.int64], start: NDArray[np.int64], length: int, ahead: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+        """Observations [B, length, 2]; actions [B, 1 + length] and rewards [B, 1 + ahead] from the step before `start` on."""
+        owner = self._offset.searchsorted(first, side="right") - 1
+        parts = []
+        for number in np.unique(owner).tolist() or [0]:
+            observations, actions, rewards = self._columns[number]
+            row = (start[owner == number] - self._offset[number])[:, None] + np.arange(-1, ahead)
+            observation = observations.take(row[:, 1 : 1 + length], axis=0, mode="clip")
+            parts.append((observation, actions.take(row[:, : 1 + length], mode="clip"), rewards.take(row, mode="clip")))
+        if len(parts) == 1:
+            return parts[0]
+        place = owner.argsort(kind="stable").argsort()
+        observation, action, reward = (np.concatenate(column)[place] for column in zip(*parts, strict=True))
+        return observation, action, reward
+
+
+def _returns(shard: Shard) -> NDArray[np.float32]:
+    """Return [E] of every episode, without keeping the shard's rewards in memory."""
+    returns = shard.returns().astype(np.float32)
+    forget(shard.rewards)
+    return returns
 
 
 class Episodes:
-    """Learning histories in memory: columns, and the table of episodes (E of them, in learning order within a task)."""
+    """Learning histories: where their steps are, and the table of episodes (E of them, in learning order within a task)."""
 
     def __init__(self, trajectories: Trajectories):
-        start = np.asarray(trajectories.episode_start)
-        rewards = np.asarray(trajectories.rewards)
-        self.columns = Columns(
-            observation=torch.from_numpy(np.array(trajectories.observations)),
-            action=torch.from_numpy(np.array(trajectories.actions)),
-            reward=torch.from_numpy(rewards.copy()),
-            returns=torch.from_numpy(returns_to_go(rewards, start)),
-        )
-        self.first = torch.from_numpy(start[:-1].copy())
-        self.length = torch.from_numpy(np.diff(start))
-        self.task = torch.from_numpy(np.array(trajectories.episode_task)).long()
+        shards = trajectories.shards
+        lengths = np.concatenate([np.diff(shard.episode_start) for shard in shards])
+        start = np.concatenate([[0], np.cumsum(lengths)])
+        self.columns = ShardColumns(shards, start)
+        self.first = torch.from_numpy(start[:-1])
+        self.length = torch.from_numpy(lengths)
+        self.task = torch.from_numpy(np.concatenate([shard.episode_task for shard in shards])).long()
+        self.returns = torch.from_numpy(np.concatenate([_returns(shard) for shard in shards]))
         tasks, rows = int(self.task.max()) + 1, torch.arange(len(self.task))
         self.first_of_task = torch.full((tasks,), len(rows)).scatter_reduce(0, self.task, rows, "amin")
         self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
@@ -86,8 +151,8 @@ class Episodes:
         Episodes are drawn in proportion to their length, the end of the window uniformly from 1..T, so that the last step is
         trained, too (the published code never does); an episode that fits into the window is always taken whole.
         """
-        drawn = torch.from_numpy(random.integers(0, int(self.length.sum()), count))
-        episode = torch.searchsorted(self.first + self.length, drawn, right=True)
+        drawn = torch.from_numpy(random.integers(0, int(self.first[-1] + self.length[-1]), count))
+        episode = torch.searchsorted(self.first, drawn, right=True) - 1
         first, length = self.first[episode], self.length[episode]
         anywhere = 1 + torch.minimum((torch.from_numpy(random.random(count)) * length).long(), length - 1)
         stop = torch.where(length <= window, length, anywhere)

@@ -11,14 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from radt.data.steps import concatenate
+from radt.data.steps import Steps, concatenate
 from radt.evaluation.history import History
-from radt.evaluation.memory import OnlineMemory
+from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.models.blocks import KeyValues, Reading
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import window_means
-from radt.settings import Model, TrainRetrieval
+from radt.settings import Model
 
 
 class Agent(Protocol):
@@ -39,6 +39,24 @@ def keeps(model: Model, horizon: int) -> bool:
     return model.tokens == "step" and model.window >= horizon
 
 
+def groups(tasks: int) -> list[slice]:
+    """Rows of the tasks that are read at once."""
+    return [slice(first, first + GROUP) for first in range(0, tasks, GROUP)]
+
+
+def advance(caches: list[KeyValues], steps: Steps) -> None:
+    """Tell caches, whose rows were filled in groups, of [B, T] steps."""
+    for cache in caches:
+        cache.length += steps.time.shape[1]
+
+
+def emptied(caches: list[KeyValues] | None, model: DecisionTransformer | RetrievalTransformer, tasks: int) -> list[KeyValues]:
+    """Empty caches for a new episode: the memory of the last ones, where there are any."""
+    for cache in caches or ():
+        cache.length = 0
+    return caches or model.new_caches(tasks)
+
+
 class DtAgent:
     """DT: starts afresh in every episode."""
 
@@ -49,17 +67,13 @@ class DtAgent:
 
     def begin(self) -> None:
         """See `Agent`."""
-        self.caches = self.model.new_caches(self.history.tasks) if self.keep else None
+        self.caches = emptied(self.caches, self.model, self.history.tasks) if self.keep else None
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
-        return self.read(time)[0][:, -1]
-
-    def read(self, time: int) -> tuple[Tensor, Tensor]:
-        """Logits and state outputs [B, T, ...] of the new step (kept) or of the window up to it (read anew)."""
         steps = self.history.window(time, 1 if self.keep else self.window)
-        logits, outputs = self.model(steps.to(self.model.device), self.caches)
-        return logits.cpu(), outputs.float().cpu()
+        logits: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
+        return logits[:, -1].cpu()
 
     def finish(self) -> None:
         """See `Agent`."""
@@ -78,9 +92,12 @@ class AdAgent:
     def begin(self) -> None:
         """See `Agent`."""
         if self.keep:
-            self.caches = self.model.new_caches(self.history.tasks)
+            self.caches = emptied(self.caches, self.model, self.history.tasks)
             if self.history.episode:
-                self.model(self.history.previous(self.window).to(self.model.device), self.caches)
+                steps = self.history.previous(self.window).to(self.model.device)
+                for rows in groups(self.history.tasks):
+                    self.model.remember(steps[rows], [cache.rows(rows) for cache in self.caches])
+                advance(self.caches, steps)
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
@@ -94,48 +111,66 @@ class AdAgent:
         """See `Agent`."""
 
 
-class RetrievalAgent:
-    """RA-DT: reads what its memory holds that is most like the present and returned most."""
+class Queries:
+    """What the memory is asked: the encoder's outputs over the last `chunk` steps of the current episode.
 
-    def __init__(
-        self,
-        model: RetrievalTransformer,
-        settings: TrainRetrieval,
-        encoder: DtAgent,
-        memory: OnlineMemory,
-        every: int,
-    ):
-        self.model, self.window, self.history = model, settings.model.window, encoder.history
-        self.encoder, self.memory, self.every = encoder, memory, every
-        self.keep = settings.retrieval.scope == "segment"  # each step has read the context of its own time
+    Nothing is read until a query is asked for; then, where keys and values are kept, all steps since the last one at once.
+    """
+
+    def __init__(self, encoder: DecisionTransformer, settings: Model, history: History, chunk: int):
+        self.encoder, self.window, self.history, self.chunk = encoder, settings.window, history, chunk
+        self.keep = keeps(settings, history.horizon)
         self.caches: list[KeyValues] | None = None
-        self.outputs: list[Tensor] = []
+        self.outputs = torch.zeros(0)
+
+    def begin(self) -> None:
+        """Called before the first step of every episode."""
+        self.caches = emptied(self.caches, self.encoder, self.history.tasks) if self.keep else None
+        self.outputs = torch.zeros(self.history.tasks, 0, self.encoder.norm.weight.shape[0])
+
+    def ask(self, time: int) -> Tensor:
+        """Query [B, W] of step `time`, after that of an earlier step."""
+        seen = self.caches[0].length if self.caches else 0
+        steps = self.history.window(time, time + 1 - seen if self.keep else self.window).to(self.encoder.device)
+        parts = []
+        for rows in groups(self.history.tasks):
+            caches = [cache.rows(rows) for cache in self.caches] if self.caches else None
+            parts.append(self.encoder(steps[rows], caches)[1].float().cpu())
+        outputs = torch.cat(parts)
+        if self.caches:
+            advance(self.caches, steps)
+            outputs = torch.cat([self.outputs, outputs], 1)[:, -self.chunk :]
+        self.outputs = outputs
+        stop = torch.full((len(self.outputs), 1), self.outputs.shape[1])
+        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop, self.chunk)[:, 0]
+
+
+class RetrievalAgent:
+    """RA-DT: reads what its memory holds that is most like the present and returned most.
+
+    Keys and values are kept where each step has read the context of its own time (`scope: segment`).
+    """
+
+    def __init__(self, model: RetrievalTransformer, keep: bool, queries: Queries, memory: OnlineMemory, every: int):
+        self.model, self.keep, self.queries, self.memory, self.every = model, keep, queries, memory, every
+        self.history = memory.history
+        self.caches: list[KeyValues] | None = None
         self.readings: list[Reading | None] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
-        self.encoder.begin()
-        self.caches = self.model.new_caches(self.history.tasks) if self.keep else None
-        self.outputs = []
+        self.queries.begin()
+        self.caches = emptied(self.caches, self.model, self.history.tasks) if self.keep else None
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
-        asks = time % self.every == 0
-        if self.encoder.keep or asks:
-            outputs = self.encoder.read(time)[1]
-            self.outputs = [*self.outputs[-(self.memory.chunk - 1) :], outputs] if self.encoder.keep else [outputs]
-        if asks:
-            context = self.memory.context(self.query())
-            self.readings = self.model.read(context.to(self.model.device)) if context else None
-        steps = self.history.window(time, 1 if self.keep else self.window)
+        if time % self.every == 0 and self.memory.ready:
+            context = self.memory.context(self.queries.ask(time))
+            readings = self.model.read(context.to(self.model.device))
+            self.readings = [reading and reading.packed() for reading in readings] if self.keep else readings
+        steps = self.history.window(time, 1 if self.keep else self.model.positions)
         logits: Tensor = self.model(steps.to(self.model.device), self.readings, self.caches)
         return logits[:, -1].cpu()
-
-    def query(self) -> Tensor:
-        """Query [B, W] of the current step."""
-        outputs = torch.cat(self.outputs, 1)
-        stop = torch.full((len(outputs), 1), outputs.shape[1])
-        return window_means(outputs, torch.ones(outputs.shape[:2]), stop, self.memory.chunk)[:, 0]
 
     def finish(self) -> None:
         """See `Agent`."""

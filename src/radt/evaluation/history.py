@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from radt.data.steps import Steps
+from radt.data.steps import ACTIONS, Steps
 from radt.data.windows import Columns
 
 
@@ -56,14 +59,34 @@ class History:
         self.columns.returns[rows] = self.columns.reward[rows].flip(1).cumsum(1).flip(1)
         self.episode += 1
 
+    def steps(self, episode: int, begin: int, end: int) -> Steps:
+        """[B, end - begin] steps of one episode of all tasks: slices, the same as `Columns.windows` gathers."""
+        size = (self.tasks, self.episodes, self.horizon)
+
+        def cut(column: Tensor, begin: int, end: int) -> Tensor:
+            shaped: Tensor = column.unflatten(0, size)
+            return shaped[:, episode, begin:end]
+
+        columns = self.columns
+        action, reward = cut(columns.action, max(begin - 1, 0), end).long(), cut(columns.reward, max(begin - 1, 0), end)
+        if not begin:  # nothing comes before the first step
+            action, reward = F.pad(action, (1, 0), value=ACTIONS), F.pad(reward, (1, 0))
+        return Steps(
+            observation=cut(columns.observation, begin, end).long(),
+            returns=cut(columns.returns, begin, end),
+            previous_action=action[:, :-1],
+            previous_reward=reward[:, :-1],
+            action=action[:, 1:],
+            reward=reward[:, 1:],
+            time=torch.arange(begin, end).expand(self.tasks, -1),
+            mask=torch.ones(self.tasks, end - begin, dtype=torch.bool),
+        )
+
     def window(self, time: int, length: int) -> Steps:
         """[B, min(length, time + 1)] steps of the current episode up to and with step `time`, whose action is not known yet."""
-        first = self.first(self.episode)
-        length = min(length, time + 1)
-        return self.columns.windows(first, first + time + 1 - length, first + time + 1, length)
+        return self.steps(self.episode, max(time + 1 - length, 0), time + 1)
 
     def previous(self, length: int) -> Steps:
         """[B, min(length, T)] last steps of the previous episode, all masked when there is none."""
-        first, length = self.first(max(self.episode - 1, 0)), min(length, self.horizon)
-        start = first + self.horizon - length
-        return self.columns.windows(first, start, start + (length if self.episode else 0), length)
+        steps = self.steps(max(self.episode - 1, 0), max(self.horizon - length, 0), self.horizon)
+        return steps if self.episode else replace(steps, mask=torch.zeros_like(steps.mask))

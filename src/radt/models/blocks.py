@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,10 @@ class KeyValues:
         self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
+    def rows(self, rows: slice) -> KeyValues:
+        """The cache of some of the sequences, in the same memory; its length is its own."""
+        return KeyValues(self.keys[rows], self.values[rows], self.length)
+
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[B, T, W] to [B, heads, T, W / heads]."""
@@ -34,13 +38,36 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, causal: bool) -> Tensor:
-    """Scaled dot-product attention in float32, heads joined: [B, heads, T, W / heads] to [B, T, W].
+    """Scaled dot-product attention, heads joined: [B, heads, T, W / heads] to [B, T, W]; `mask` is true where it may look.
 
-    Not under autocast: in bfloat16, the backward pass on CPUs is several times slower than in float32.
+    Not under autocast. On CPUs the backward pass of torch's fused attention is several times slower in bfloat16 than in float32,
+    and slower than plain matrix products; for one query it is slower, too. So these take plain products, all else is fused.
     """
+    plain = query.device.type == "cpu" and not dropout and (query.dtype == torch.bfloat16 or query.shape[2] == 1)
     with torch.autocast(query.device.type, enabled=False):
-        y = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, dropout, is_causal=causal)
+        if plain:
+            y = _attend_plain(query, key, value, mask, causal)
+        else:
+            y = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, dropout, is_causal=causal)
     return y.transpose(1, 2).flatten(2)
+
+
+def _attend_plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """Attention as products of matrices, in the precision of the inputs; heads apart, [B, heads, T, W / heads].
+
+    Keys and values are read where they are, unless heads and sequences are interleaved.
+    """
+    batch, heads, new, width = query.shape
+    if mask is None and causal:
+        mask = torch.ones(new, new, dtype=torch.bool, device=query.device).tril()
+    query, key, value = query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
+    if mask is None:
+        scores = torch.bmm(query * width**-0.5, key.transpose(1, 2))
+    else:
+        bias = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -torch.inf)
+        bias = bias.expand(batch, heads, -1, -1).flatten(0, 1) if bias.dim() == 4 else bias
+        scores = torch.baddbmm(bias, query, key.transpose(1, 2), alpha=width**-0.5)
+    return torch.bmm(scores.softmax(-1), value).unflatten(0, (batch, heads))
 
 
 class SelfAttention(nn.Module):
@@ -54,7 +81,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None) -> Tensor:
         """[B, T, W] to [B, T, W]; `padding` [B, T] is true for real tokens, None when all are; a cache needs no padding."""
-        query, key, value = (split_heads(part, self.heads) for part in self.project_in(x).chunk(3, -1))
+        query, key, value = self.project_in(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous()
         if cache is not None:
             key, value = cache.append(key, value)
         new, seen = query.shape[2], key.shape[2]
@@ -80,6 +107,10 @@ class Reading:
     """[B S, 1, 1] whether the segment has a context."""
     segments: int
 
+    def packed(self) -> Reading:
+        """The same with keys and values laid out for one query at a time."""
+        return replace(self, keys=self.keys.contiguous(), values=self.values.contiguous())
+
 
 class CrossAttention(nn.Module):
     """Every token of a segment reads all tokens of that segment's context; a segment without context reads nothing."""
@@ -93,7 +124,7 @@ class CrossAttention(nn.Module):
 
     def project(self, context: Tensor, mask: Tensor) -> Reading:
         """What is read of a context [B, S, C, W], whose `mask` [B, S, C] is true for real tokens; a segment may have none."""
-        key, value = (split_heads(part, self.heads) for part in self.project_context(context.flatten(0, 1)).chunk(2, -1))
+        key, value = self.project_context(context.flatten(0, 1)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous()
         real = mask.flatten(0, 1)
         present = real.any(-1)[:, None, None]
         return Reading(key, value, (real[:, None] | ~present)[:, None], present, context.shape[1])
@@ -126,6 +157,11 @@ class Block(nn.Module):
             x = x + self.dropout(self.cross_attention(self.norm_cross(x), reading))
         y: Tensor = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.norm_mlp(x)))))
         return y
+
+    def remember(self, x: Tensor, cache: KeyValues) -> None:
+        """Put the keys and values of tokens [B, T, W] into the cache, as `forward` does, and compute nothing more."""
+        attention = self.self_attention
+        cache.append(*(split_heads(part, attention.heads) for part in attention.project_in(self.norm_self(x)).chunk(3, -1)[1:]))
 
 
 def initialize(module: nn.Module, layers: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from radt.data.steps import ACTIONS, Steps
@@ -43,6 +45,14 @@ class DecisionTransformer(nn.Module):
             x = block(x, padding, caches[number] if caches else None, None)
         x = self.norm(x).unflatten(1, (-1, self.embedding.tokens_per_step))
         return self.head(x[:, :, self.embedding.action_token]), x[:, :, 0]
+
+    def remember(self, steps: Steps, caches: list[KeyValues]) -> None:
+        """Put [B, T] steps into the caches, as `forward` does, whose outputs are not wanted: the last block only keeps."""
+        x = self.embedding(steps, caches[0].length)
+        *blocks, last = self.blocks
+        for block, cache in zip(blocks, caches[:-1], strict=True):
+            x = block(x, None, cache, None)
+        cast("Block", last).remember(x, caches[-1])
 
     @property
     def device(self) -> str:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radt.data.steps import ACTIONS, Steps
 from radt.settings import Experiment, Model
+
+
+def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
+    """Sums [..., W] of rows of a `table` [R, W], one row of it for each of the index tensors [...]."""
+    index = torch.stack(rows, -1)
+    return F.embedding_bag(index.flatten(0, -2), table, mode="sum").unflatten(0, index.shape[:-1])
 
 
 class Embedding(nn.Module):
@@ -34,20 +43,30 @@ class Embedding(nn.Module):
         self.dropout = nn.Dropout(model.dropout) if model.dropout else nn.Identity()
         self.action_token = 1 if self.form == "interleaved" and returns else 0
 
+    def table(self) -> Tensor:
+        """Rows of all coordinates, actions, times and returns [R, W]; a linear layer of a coordinate is a row for each value."""
+        value = torch.arange(self.size, device=self.state.weight.device).repeat(2)[:, None] / self.size
+        slope = self.state.weight.T.repeat_interleave(self.size, 0)
+        coordinates = self.coordinates.weight + value * slope + self.state.bias / 2
+        returns = [] if self.returns is None else [self.returns.weight]
+        return torch.cat([coordinates, self.action.weight, self.time.weight, *returns])
+
     def forward(self, steps: Steps, start: int = 0) -> Tensor:
         """[B, T] steps to [B, T * tokens_per_step, W]; `start` is the window position of the first step."""
-        second = torch.tensor([0, self.size], device=steps.observation.device)
-        state = self.state(steps.observation / self.size) + self.coordinates(steps.observation + second).sum(-2)
-        parts = [state]
+        table, action_row = self.table(), 2 * self.size
+        time_row = action_row + ACTIONS + 1
+        y, x = steps.observation.unbind(-1)
+        time, parts = steps.time + time_row, [[y, x + self.size]]
         if self.returns is not None:
-            last = self.returns.num_embeddings - 1
-            parts.append(self.returns((steps.returns.round().long() // self.bin).clamp(0, last)))
+            level = (steps.returns.round().long() // self.bin).clamp(0, self.returns.num_embeddings - 1)
+            parts.append([level + (time_row + self.time.num_embeddings)])
         if self.form == "step":
-            parts += [self.action(steps.previous_action), self.reward(steps.previous_reward[..., None]), self.time(steps.time)]
-            tokens = torch.stack(parts).sum(0)
+            rows = [*chain(*parts), steps.previous_action + action_row, time]
+            tokens = sum_rows(table, rows) + self.reward(steps.previous_reward[..., None])
         else:
-            parts += [self.action(steps.action), self.reward(steps.reward[..., None])]
-            tokens = (torch.stack(parts, -2) + self.time(steps.time)[..., None, :]).flatten(-3, -2)
+            parts.append([steps.action + action_row])
+            reward = self.reward(steps.reward[..., None]) + sum_rows(table, [time])
+            tokens = torch.stack([*(sum_rows(table, [*part, time]) for part in parts), reward], -2).flatten(-3, -2)
         first = start * self.tokens_per_step
         embedded: Tensor = self.dropout(self.norm(tokens + self.position.weight[first : first + tokens.shape[-2]]))
         return embedded

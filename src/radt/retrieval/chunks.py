@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radt.data.steps import Steps
-from radt.data.windows import Columns
+from radt.data.windows import Source
 from radt.models.decision_transformer import DecisionTransformer
 
 
@@ -42,7 +42,7 @@ def window_means(outputs: Tensor, weight: Tensor, stop: Tensor, chunk: int) -> T
     return F.normalize((sums[rows, stop] - sums[rows, begin]) / count[..., None], dim=-1)
 
 
-def contexts(columns: Columns, first: Tensor, length: Tensor, anchor: Tensor, chunk: int) -> Steps:
+def contexts(columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chunk: int) -> Steps:
     """Values of chunks: [..., 2 chunk] steps around `anchor`.
 
     Args:
@@ -57,34 +57,58 @@ def contexts(columns: Columns, first: Tensor, length: Tensor, anchor: Tensor, ch
 
 
 @torch.no_grad()
-def embed_episodes(
-    encoder: DecisionTransformer, columns: Columns, first: Tensor, length: Tensor, chunk: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Keys of all sub-trajectories of B episodes.
+def episode_vectors(
+    encoder: DecisionTransformer, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int
+) -> Tensor:
+    """Vectors [B, S, W] of the windows of at most `chunk` steps that end before step `ends` [S] of B episodes.
 
-    Where the encoder's window holds the whole episode, one pass gives all keys; else the window that ends at each anchor is read.
+    Where the encoder's window holds the whole episode, one pass gives all of them; else the window that ends there is read.
 
     Args:
         encoder: the frozen DT.
         columns: where the steps are.
         first: [B] row of each episode's first step.
-        length: [B] steps of each episode.
-        chunk: steps between anchors.
+        length: [B] steps of each episode; an end behind it counts as the end of the episode.
+        ends: [S] exclusive ends, steps of the episode.
+        chunk: steps of a mean.
+    """
+    longest = int(length.max())
+    groups = [ends] if longest <= encoder.positions else ends.split(1)
+    vectors = []
+    for group in groups:
+        stop = length.clamp_max(int(group.max()))
+        start = (stop - encoder.positions).clamp_min(0)
+        steps = columns.windows(first, first + start, first + stop, int((stop - start).max()))
+        outputs = state_outputs(encoder, steps)
+        inside = torch.minimum(group[None], length[:, None]) - start[:, None]
+        vectors.append(window_means(outputs, steps.mask.float(), inside, chunk))
+    return torch.cat(vectors, 1)
+
+
+def segment_stops(window: int, every: int) -> Tensor:
+    """Exclusive ends [S] of the queries of a window: after the first step of each segment of `every` steps."""
+    return torch.arange(0, window, every) + 1
+
+
+def anchors(length: Tensor, chunk: int) -> Tensor:
+    """Anchors [S] of the sub-trajectories of the longest of the episodes, whose lengths are `length` [B]."""
+    return torch.arange(chunk, int(length.max()) + 1, chunk)
+
+
+def embed_episodes(
+    encoder: DecisionTransformer, columns: Source, first: Tensor, length: Tensor, chunk: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys of all sub-trajectories of B episodes; arguments as in `episode_vectors`.
 
     Returns:
         Keys [K, W], the row 0..B-1 of the episode of each [K], its anchor [K]; by episode, then by anchor.
     """
-    longest = int(length.max())
-    anchor = torch.arange(chunk, longest + 1, chunk).expand(len(first), -1)
-    groups = [anchor] if longest <= encoder.positions else anchor.split(1, -1)
-    keys = []
-    for group in groups:
-        stop = torch.minimum(group[:, -1], length)
-        start = (stop - encoder.positions).clamp_min(0)
-        steps = columns.windows(first, first + start, first + stop, min(longest, encoder.positions))
-        outputs = state_outputs(encoder, steps)
-        ends = torch.minimum(group, length[:, None]) - start[:, None]
-        keys.append(window_means(outputs, steps.mask.float(), ends, chunk))
+    anchor = anchors(length, chunk)
+    return keep_whole(episode_vectors(encoder, columns, first, length, anchor, chunk), length, anchor)
+
+
+def keep_whole(vectors: Tensor, length: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of vectors [B, S, W], those whose anchor [S] is inside their episode; see `embed_episodes`."""
     real = anchor <= length[:, None]
-    row = torch.arange(len(first))[:, None].expand_as(anchor)
-    return torch.cat(keys, 1)[real], row[real], anchor[real]
+    row, column = torch.nonzero(real, as_tuple=True)
+    return vectors[real], row, anchor[column]

@@ -12,18 +12,10 @@ from torch import Tensor
 from radt.data.steps import Steps
 from radt.data.windows import Episodes
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import contexts, state_outputs, window_means
+from radt.retrieval.chunks import contexts, segment_stops, state_outputs, window_means
 from radt.retrieval.index import ChunkIndex
 from radt.retrieval.ranking import best, keep_nearest, utility
-from radt.settings import Retrieval
-
-
-def query_stops(mask: Tensor, settings: Retrieval) -> Tensor:
-    """Positions [B, S] where queries end (exclusive) in [B, T] windows: after the first step of each segment, or at the end."""
-    window = mask.shape[1]
-    if settings.scope == "window":
-        return mask.sum(1, keepdim=True)
-    return (torch.arange(0, window, settings.every) + 1).expand(len(mask), -1)
+from radt.settings import Embed, Retrieval
 
 
 class TrainingContexts:
@@ -34,15 +26,26 @@ class TrainingContexts:
         index: keys and chunk table of the training tasks.
         episodes: the data that the chunk table points into.
         settings: search and ranking.
-        chunk: steps of a chunk.
+        embed: steps of a chunk and between two queries.
+        queries: [E, S, W] query of each segment of each episode, as the embed stage writes them, for scope `segment`; queries of
+            scope `window` are made here.
     """
 
-    def __init__(self, encoder: DecisionTransformer, index: ChunkIndex, episodes: Episodes, settings: Retrieval, chunk: int):
-        self.encoder, self.index, self.episodes, self.settings, self.chunk = encoder, index, episodes, settings, chunk
-        self.search = index.search(settings.engine, encoder.device)
+    def __init__(
+        self,
+        encoder: DecisionTransformer,
+        index: ChunkIndex,
+        episodes: Episodes,
+        settings: Retrieval,
+        embed: Embed,
+        queries: Tensor | None = None,
+    ):
+        self.encoder, self.index, self.episodes, self.settings = encoder, index, episodes, settings
+        self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries
+        self.search = index.search(settings, encoder.device)
         first, length = episodes.first[index.episode], episodes.length[index.episode]
-        values = contexts(episodes.columns, first, length, index.anchor, chunk)
-        self.task, self.returns = episodes.task[index.episode], episodes.columns.returns[first]
+        values = contexts(episodes.columns, first, length, index.anchor, self.chunk)
+        self.task, self.returns = episodes.task[index.episode], episodes.returns[index.episode]
         self.reward = (values.reward * values.mask).sum(-1)
 
     @torch.no_grad()
@@ -54,18 +57,25 @@ class TrainingContexts:
             episode: [B] their episodes.
             random: purpose to generator, so that one kind of chance does not shift another.
         """
-        stops = query_stops(steps.mask, self.settings)
+        queries, last = self.queries(steps, episode, random)
+        memory = self.memory(episode, random("memory age"))
+        chunk, found = self.rank(queries, episode, memory)
+        if self.settings.random_before:
+            early = steps.time.gather(1, last) < self.settings.random_before
+            at_random, there = self.random_chunks(episode, memory, random("random chunks"), last.shape[1])
+            chunk, found = (torch.where(early[..., None], *pair) for pair in ((at_random, chunk), (there, found)))
+        return self.values(chunk, found)
+
+    def queries(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> tuple[Tensor, Tensor]:
+        """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
+        if self.settings.scope == "segment" and self.embedded is not None:
+            last = segment_stops(steps.mask.shape[1], self.every) - 1
+            return self.embedded[episode], last.expand(len(episode), -1)
+        stops = steps.mask.sum(1, keepdim=True)
         weight = steps.mask.float()
         if self.settings.query_dropout:
             weight = weight * torch.from_numpy(random("query dropout").random(weight.shape) >= self.settings.query_dropout)
-        outputs = state_outputs(self.encoder, steps)
-        queries = window_means(outputs, weight.float(), stops, self.chunk).flatten(0, 1)
-        owner = episode.repeat_interleave(stops.shape[1])
-        memory = self.memory(episode, random("memory age")).repeat_interleave(stops.shape[1])
-        chunk, found = self.rank(queries, owner, memory)
-        early = steps.time.gather(1, stops - 1).flatten() < self.settings.random_before
-        chunk[early], found[early] = self.random_chunks(owner[early], memory[early], random("random chunks"))
-        return self.values(chunk, found).map(lambda x: x.unflatten(0, stops.shape))
+        return window_means(state_outputs(self.encoder, steps), weight.float(), stops, self.chunk), stops - 1
 
     def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
         """First episode [B] that the memory of each window does not hold any more; pool `all` holds all.
@@ -79,54 +89,53 @@ class TrainingContexts:
         return begin + (torch.from_numpy(random.random(len(episode))) * (episode - begin + 1)).long()
 
     def pool(self, episode: Tensor, memory: Tensor) -> Tensor:
-        """First chunk and the one after the last [Q, 2] that may be a context of `episode` [Q]; see `Retrieval.pool`.
+        """First chunk and the one after the last [2, B] of the learning history of `episode` [B] before `memory` [B].
 
         Chunks are in the order of the episodes, and the episodes of a task follow each other.
         """
-        if self.settings.pool == "all":
-            return torch.tensor([0, len(self.task)]).expand(len(episode), -1)
         begin = self.episodes.first_of_task[self.episodes.task[episode]]
-        return torch.searchsorted(self.index.episode, torch.stack([begin, memory], -1))
+        return torch.searchsorted(self.index.episode, torch.stack([begin, memory]))
 
     def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk ids [Q, chunks] for [Q, W] queries of `episode` [Q], from before `memory` [Q], and which were found."""
-        chunk = torch.zeros(len(queries), self.settings.chunks, dtype=torch.long)
-        found = torch.zeros_like(chunk, dtype=torch.bool)
-        pools, member = self.pool(episode, memory).unique(dim=0, return_inverse=True)
-        for number, (first, stop) in enumerate(pools.tolist()):
-            rows = torch.nonzero(member == number)[:, 0]
-            near = self.search.nearest(queries[rows].numpy(), self.settings.candidates, first, stop)
-            similarity, ids = (torch.from_numpy(array) for array in near)
-            if ids.shape[1] >= self.settings.chunks:
-                chunk[rows], found[rows] = self.choose(similarity, ids, episode[rows])
-        return chunk, found
+        """Chunk ids [B, S, chunks] for [B, S, W] queries of `episode` [B], from before `memory` [B], and which were found."""
+        if self.settings.pool == "all":
+            near = self.search.nearest(queries.flatten(0, 1).numpy(), self.settings.candidates)
+        else:
+            first, stop = self.pool(episode, memory).repeat_interleave(queries.shape[1], 1).numpy()
+            near = self.search.nearest_within(queries.flatten(0, 1).numpy(), self.settings.candidates, first, stop)
+        similarity, ids = (torch.from_numpy(array) for array in near)
+        chunk, found = self.choose(similarity, ids, episode.repeat_interleave(queries.shape[1]))
+        return chunk.unflatten(0, queries.shape[:2]), found.unflatten(0, queries.shape[:2])
 
     def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
         """Of [Q, K] candidates, those that pass the cut-off and are of another trajectory, re-ranked; see `rank`."""
-        valid = (similarity <= self.settings.cutoff) & (self.index.episode[ids] != episode[:, None])
+        valid = (similarity > -torch.inf) & (similarity <= self.settings.cutoff) & (self.index.episode[ids] != episode[:, None])
         valid = keep_nearest(similarity, valid, self.settings.keep)
         score = utility(similarity, self.returns[ids], self.reward[ids], valid, self.settings)
         score = score + self.settings.weight_task * (self.task[ids] == self.episodes.task[episode][:, None])
         column, found = best(score, valid, self.settings.chunks)
         return ids.gather(1, column), found
 
-    def random_chunks(self, episode: Tensor, memory: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Random chunks [Q, chunks] of the task of `episode` [Q], of other episodes before `memory` [Q], and which there are."""
+    def random_chunks(
+        self, episode: Tensor, memory: Tensor, random: np.random.Generator, segments: int
+    ) -> tuple[Tensor, Tensor]:
+        """Random chunks [B, segments, chunks] of the task of `episode` [B], of other episodes before `memory` [B], and whether
+        there are such."""
         task = self.episodes.task[episode]
         stop = torch.minimum(self.episodes.last_of_task[task] + 1, memory)
-        ends = torch.stack([self.episodes.first_of_task[task], stop, episode, episode + 1], -1)
-        first, stop, own, after = torch.searchsorted(self.index.episode, ends).unbind(-1)
+        ends = torch.stack([self.episodes.first_of_task[task], stop, episode, episode + 1])
+        first, stop, own, after = torch.searchsorted(self.index.episode, ends)[..., None, None]
         skipped = torch.where(own < stop, after - own, 0)
         count = stop - first - skipped
-        draw = torch.from_numpy(random.random((len(episode), self.settings.chunks)))
-        chunk = first[:, None] + (draw * count[:, None]).long()
-        chunk = torch.where(chunk >= own[:, None], chunk + skipped[:, None], chunk)
-        return chunk.clamp_max(len(self.task) - 1), (count > 0)[:, None].expand_as(chunk)
+        draw = torch.from_numpy(random.random((len(episode), segments, self.settings.chunks)))
+        chunk = first + (draw * count).long()
+        chunk = torch.where(chunk >= own, chunk + skipped, chunk)
+        return chunk.clamp_max(len(self.task) - 1), (count > 0).expand_as(chunk)
 
     def values(self, chunk: Tensor, found: Tensor) -> Steps:
-        """Steps [Q, chunks * 2 chunk] of chunk ids [Q, chunks], joined in time."""
+        """Steps [B, S, chunks * 2 chunk] of chunk ids [B, S, chunks], joined in time."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
         steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk)
         steps = replace(steps, mask=steps.mask & found[..., None])
-        return steps.map(lambda x: x.flatten(1, 2))
+        return steps.map(lambda x: x.flatten(2, 3))

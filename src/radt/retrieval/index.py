@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from radt import artifacts
 from radt.retrieval.search import Search
+from radt.settings import Retrieval
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class ChunkIndex:
     episode: Tensor
     anchor: Tensor
 
-    def search(self, engine: Literal["faiss", "torch"], device: str) -> Search:
-        """A search over the keys; `device` is where the torch engine keeps them."""
-        return Search(self.keys, engine, device)
+    def search(self, settings: Retrieval, device: str) -> Search:
+        """A search over the keys; `device` is where the torch engine keeps them. Only pool `all` ever searches all of them."""
+        exact = settings.exact_keys if settings.pool == "all" else None
+        return Search(self.keys, settings.engine, device, exact, settings.probes)
 
 
 def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: float) -> NDArray[np.int64]:

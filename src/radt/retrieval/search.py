@@ -1,69 +1,182 @@
-"""Nearest keys by inner product: FAISS, and an exact twin in torch."""
+"""Nearest keys by inner product: exact with FAISS or in torch, and approximate with FAISS where exact search costs too much."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Protocol
 
 import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+DECIMALS = 6
+"""Scores that are equal after rounding to so many digits are ties; ties go to the lower id."""
+
+SMALL = 1024
+"""Ranges of at most so many keys are searched without an engine."""
 
 
 class Engine(Protocol):
     """Proposes candidates; their order and their scores are settled by `Search.nearest`."""
 
-    def candidates(self, queries: NDArray[np.float32], count: int, first: int, stop: int) -> NDArray[np.int64]:
-        """Ids [Q, count] of the keys from `first` to before `stop` with the highest inner products, in any order."""
+    def candidates(
+        self, queries: NDArray[np.float32], count: int, first: int, stop: int, margin: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and ids [P] of pairs of a query and a key that may be one of its `count` nearest from `first` to before `stop`.
+
+        All keys are among them whose product is at least the `count`-th highest less the query's `margin` [Q], in any order.
+        """
 
 
 class FaissEngine:
-    """FAISS on the CPU: a flat index of all keys, its plain k-nearest-neighbour search for a range of them."""
+    """FAISS on the CPU: its plain k-nearest-neighbour search, without a copy of the keys."""
 
     def __init__(self, keys: NDArray[np.float32], device: str):
         self._keys = keys
-        self._index = faiss.IndexFlatIP(keys.shape[1])
-        self._index.add(keys)
 
-    def candidates(self, queries: NDArray[np.float32], count: int, first: int, stop: int) -> NDArray[np.int64]:
-        """See `Engine`."""
-        if stop - first == len(self._keys):
-            ids: NDArray[np.int64] = self._index.search(queries, count)[1]
-            return ids
-        near = faiss.knn(queries, self._keys[first:stop], count, metric=faiss.METRIC_INNER_PRODUCT)[1]
-        return np.asarray(near, np.int64) + first
+    def candidates(
+        self, queries: NDArray[np.float32], count: int, first: int, stop: int, margin: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """See `Engine`: more are fetched until the last one is out of reach."""
+        left, fetch, pairs = np.arange(len(queries)), min(stop - first, count + 16), []
+        while len(left):
+            scores, ids = faiss.knn(queries[left], self._keys[first:stop], fetch, metric=faiss.METRIC_INNER_PRODUCT)
+            done = (scores[:, -1] < scores[:, count - 1] - margin[left]) | (fetch == stop - first)
+            pairs.append((left[done].repeat(fetch), ids[done].reshape(-1).astype(np.int64) + first))
+            left, fetch = left[~done], min(stop - first, 4 * fetch)
+        rows, columns = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        return rows, columns
 
 
 class TorchEngine:
-    """Matrix product and top-k, on a device."""
+    """Matrix products on a device, in blocks that stay in its cache, and a bound that drops nearly all of them at once.
+
+    Of `count` groups of keys, the lowest of their maxima is a lower bound of the `count`-th highest product, since each group has
+    a key at least as high. So only groups whose maximum reaches the bound, less the margin, are looked into. The bound rises from
+    stripe to stripe; no matrix of all products is ever held.
+    """
+
+    BLOCK, GROUP, STRIPE, QUERIES = 8192, 16, 2, 128
 
     def __init__(self, keys: NDArray[np.float32], device: str):
         self._keys = torch.from_numpy(keys).to(device)
+        self._products = self._keys.new_empty(self.STRIPE * self.QUERIES * self.BLOCK)  # kept: fresh memory is slow
 
-    def candidates(self, queries: NDArray[np.float32], count: int, first: int, stop: int) -> NDArray[np.int64]:
+    def candidates(
+        self, queries: NDArray[np.float32], count: int, first: int, stop: int, margin: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """See `Engine`."""
-        products = torch.from_numpy(queries).to(self._keys.device) @ self._keys[first:stop].T
-        ids: NDArray[np.int64] = products.topk(count, sorted=False).indices.cpu().numpy()
-        return ids + first
+        pairs = []
+        for begin in range(0, len(queries), self.QUERIES):
+            part = slice(begin, begin + self.QUERIES)
+            wanted, slack = (torch.from_numpy(x[part]).to(self._keys.device) for x in (queries, margin))
+            rows, ids = self._within_reach(wanted, count, first, stop, slack[:, None])
+            pairs.append(((rows + begin).cpu().numpy(), ids.cpu().numpy()))
+        return np.concatenate([rows for rows, _ in pairs]), np.concatenate([ids for _, ids in pairs])
+
+    def _within_reach(self, queries: Tensor, count: int, first: int, stop: int, margin: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows and ids [P] for at most `QUERIES` queries."""
+        block, group = (self.BLOCK, self.GROUP) if stop - first > self.BLOCK else (stop - first, 1)
+        blocks, step = min(self.STRIPE, -(-(stop - first) // block)), block // group
+        products = self._products[: blocks * len(queries) * block].view(blocks, len(queries), block)
+        best = queries.new_full((len(queries), count), -torch.inf)
+        found = []
+        for begin in range(first, stop, blocks * block):
+            for number in range(blocks):
+                keys = self._keys[begin + number * block : min(stop, begin + (number + 1) * block)]
+                torch.mm(queries, keys.T, out=products[number, :, : len(keys)])
+                products[number, :, len(keys) :] = -torch.inf
+            maxima = products.view(blocks, len(queries), group, step).amax(2).transpose(0, 1).flatten(1)
+            best = highest(torch.cat([best, maxima], 1), count)
+            bound = best.amin(1, keepdim=True) - margin
+            row, place = where(maxima >= bound)
+            number, column = place // step, place % step
+            members = products.view(blocks, len(queries), group, step)[number, row, :, column]
+            pair, member = where((members >= bound[row]) & (members > -torch.inf))
+            ids = begin + number[pair] * block + member * step + column[pair]
+            found.append((row[pair], ids, members[pair, member]))
+        row, ids, score = (torch.cat(column) for column in zip(*found, strict=True))
+        kept = score >= bound[row, 0]
+        return row[kept], ids[kept]
+
+
+def highest(values: Tensor, count: int) -> Tensor:
+    """The `count` highest values of each row, in any order; NumPy's selection is several times faster than torch's on a CPU."""
+    if values.device.type != "cpu":
+        return values.topk(count, sorted=False).values
+    return torch.from_numpy(np.partition(values.numpy(), values.shape[1] - count, axis=1)[:, -count:])
+
+
+def where(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of what is true in [R, C]; NumPy's is faster than torch's on a CPU, too."""
+    if mask.device.type != "cpu":
+        rows, columns = torch.nonzero(mask).unbind(1)
+        return rows, columns
+    rows, columns = (torch.from_numpy(x) for x in np.divmod(np.flatnonzero(mask.numpy()), max(1, mask.shape[1])))
+    return rows, columns
 
 
 ENGINES: dict[str, type[FaissEngine] | type[TorchEngine]] = {"faiss": FaissEngine, "torch": TorchEngine}
 
 
-class Search:
-    """Exact search with one answer whatever the engine.
+class Inverted:
+    """FAISS' inverted lists: keys are grouped around centroids, and only the `probes` groups nearest to a query are searched.
 
-    Engines round differently and break ties as they like. So more candidates than asked for are taken, scored again in double
-    precision, rounded to `DECIMALS`, and sorted by falling score, then rising id. Where the last candidate ties with the last
-    wanted one, more are fetched until it does not.
+    The number of lists is twice the square root of the number of keys, their centroids come from up to 64 keys each. The same
+    keys give the same lists.
+
+    Args:
+        keys: [K, W]
+        probes: groups searched for a query.
     """
 
-    DECIMALS = 6
-    MARGIN = 16
+    def __init__(self, keys: NDArray[np.float32], probes: int):
+        lists = max(1, round(2 * len(keys) ** 0.5))
+        self._quantizer = faiss.IndexFlatIP(keys.shape[1])  # kept: the index holds no reference to it
+        self._index = faiss.IndexIVFFlat(self._quantizer, keys.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+        self._index.cp.max_points_per_centroid, self._index.cp.min_points_per_centroid = 64, 1
+        self._index.train(keys)
+        for part in range(0, len(keys), 2**18):
+            self._index.add(keys[part : part + 2**18])
+        self._index.nprobe = min(probes, lists)
 
-    def __init__(self, keys: NDArray[np.float32], engine: Literal["faiss", "torch"], device: str = "cpu"):
+    def candidates(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and ids [P] of the nearest keys in the groups searched."""
+        ids = self._index.search(queries, count)[1]
+        rows, columns = np.nonzero(ids >= 0)
+        return rows, ids[rows, columns]
+
+
+class Search:
+    """Search with one answer whatever the engine; exact up to `exact_keys` keys, and in any smaller range of them.
+
+    Engines round differently and break ties as they like. So all candidates that may be among the wanted ones (float32 products
+    of W numbers are wrong by less than W 2^-23 times both lengths) are scored again in double precision, rounded to `DECIMALS`,
+    and sorted by falling score, then rising id.
+    """
+
+    DECIMALS = DECIMALS
+
+    def __init__(
+        self,
+        keys: NDArray[np.float32],
+        engine: Literal["faiss", "torch"],
+        device: str = "cpu",
+        exact_keys: int | None = None,
+        probes: int = 32,
+    ):
         self._keys = np.ascontiguousarray(keys, dtype=np.float32)
         self._engine = ENGINES[engine](self._keys, device)
+        self._longest = max((float(np.linalg.norm(part, axis=1).max()) for part in _parts(self._keys)), default=0.0)
+        exact = exact_keys is None or len(keys) <= exact_keys
+        self._inverted = None if exact else Inverted(self._keys, probes)
+
+    @property
+    def exact(self) -> bool:
+        """Whether a search among all keys is exact."""
+        return self._inverted is None
 
     def nearest(
         self, queries: NDArray[np.float32], count: int, first: int = 0, stop: int | None = None
@@ -71,23 +184,102 @@ class Search:
         """The nearest keys of [Q, W] queries among those from `first` to before `stop`, best first.
 
         Returns:
-            Scores and ids, [Q, min(count, stop - first)] each.
+            Scores and ids, [Q, min(count, stop - first)] each; a search that is not exact may find fewer: score -inf, id 0.
         """
         stop = len(self._keys) if stop is None else stop
-        total = stop - first
-        count = min(count, total)
-        scores = np.empty((len(queries), count), np.float32)
-        ids = np.empty((len(queries), count), np.int64)
-        rows, fetch = np.arange(len(queries) if count else 0), min(total, count + self.MARGIN)
-        while len(rows):
-            exact, order = self._settle(queries[rows], self._engine.candidates(queries[rows], fetch, first, stop))
-            scores[rows], ids[rows] = exact[:, :count], order[:, :count]
-            tied = (exact[:, -1] >= exact[:, count - 1]) if fetch < total else np.zeros(len(rows), bool)
-            rows, fetch = rows[tied], min(total, 4 * fetch)
+        count = min(count, stop - first)
+        if self._inverted is not None and stop - first == len(self._keys):
+            return self._settle(queries, *self._inverted.candidates(queries, count), count)
+        if stop - first <= SMALL:
+            ranges = np.array([[first, stop]])
+            return self._within(queries, count, ranges, np.zeros(len(queries), np.int64))
+        return self._exact(queries, count, first, stop)
+
+    def nearest_within(
+        self, queries: NDArray[np.float32], count: int, first: NDArray[np.int64], stop: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same for a range of its own, `first` [Q] to before `stop` [Q], for each query.
+
+        Small ranges, the earlier chunks of one learning history, are searched in one batched product.
+
+        Returns:
+            Scores and ids, [Q, count] each; where the range holds fewer keys: score -inf, id 0.
+        """
+        ranges, member = np.unique(np.stack([first, stop], 1), axis=0, return_inverse=True)
+        member = member.reshape(-1)
+        if (ranges[:, 1] - ranges[:, 0]).max(initial=0) <= SMALL:
+            return self._within(queries, count, ranges, member)
+        scores, ids = np.full((len(queries), count), -np.inf, np.float32), np.zeros((len(queries), count), np.int64)
+        for number, (begin, end) in enumerate(ranges.tolist()):
+            rows = np.flatnonzero(member == number)
+            near = self.nearest(queries[rows], count, begin, end)
+            scores[rows, : near[0].shape[1]], ids[rows, : near[0].shape[1]] = near
         return scores, ids
 
-    def _settle(self, queries: NDArray[np.float32], ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        products = np.einsum("qw,qkw->qk", queries.astype(np.float64), self._keys[ids].astype(np.float64))
-        scores = products.round(self.DECIMALS)
-        order = np.lexsort((ids, -scores), axis=-1)
-        return np.take_along_axis(scores, order, -1), np.take_along_axis(ids, order, -1)
+    def _within(
+        self, queries: NDArray[np.float32], count: int, ranges: NDArray[np.int64], member: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """`nearest_within` for the small range `ranges[member]` of each query: every product at once, in double precision."""
+        sizes = ranges[:, 1] - ranges[:, 0]
+        longest = int(sizes.max(initial=0))
+        scores, ids = np.full((len(queries), count), -np.inf, np.float32), np.zeros((len(queries), count), np.int64)
+        order = member.argsort(kind="stable")
+        slot = np.empty_like(order)
+        slot[order] = np.arange(len(order)) - np.searchsorted(member[order], member[order])
+        grouped = np.zeros((len(ranges), int(slot.max(initial=0)) + 1, queries.shape[1]))
+        grouped[member, slot] = queries
+        row = (ranges[:, :1] + np.arange(longest)).clip(0, len(self._keys) - 1)
+        products = torch.from_numpy(grouped) @ torch.from_numpy(self._keys[row]).double().mT
+        exact = products.numpy()[member, slot].round(DECIMALS)
+        exact[np.arange(longest) >= sizes[member, None]] = -np.inf
+        best = (-exact).argsort(axis=1, kind="stable")[:, :count]
+        found = np.take_along_axis(exact, best, 1)
+        scores[:, : best.shape[1]] = found
+        ids[:, : best.shape[1]] = np.where(found > -np.inf, best + ranges[member, :1], 0)
+        return scores, ids
+
+    def recall(self, queries: NDArray[np.float32], count: int) -> float:
+        """Share of the exact `count` nearest keys of a sample of queries [Q, W] that `nearest` finds; 1 where it is exact."""
+        if self.exact:
+            return 1.0
+        found = self.nearest(queries, count)
+        wanted = self._exact(queries, min(count, len(self._keys)), 0, len(self._keys))[1]
+        pairs = zip(wanted.tolist(), found[1].tolist(), found[0].tolist(), strict=True)
+        hits = sum(len(set(row) & {key for key, score in zip(got, at, strict=True) if score > -np.inf}) for row, got, at in pairs)
+        return hits / wanted.size
+
+    def _exact(
+        self, queries: NDArray[np.float32], count: int, first: int, stop: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if not count or not len(queries):
+            return np.zeros((len(queries), count), np.float32), np.zeros((len(queries), count), np.int64)
+        length = np.linalg.norm(queries, axis=1) * self._longest
+        margin = 2 * (queries.shape[1] * 2.0**-23 * length + 10.0**-DECIMALS)
+        rows, ids = self._engine.candidates(
+            np.ascontiguousarray(queries, np.float32), count, first, stop, margin.astype(np.float32)
+        )
+        return self._settle(queries, rows, ids, count)
+
+    def _settle(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64], ids: NDArray[np.int64], count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and ids [Q, count] of the best of the candidate pairs."""
+        rows, ids = np.divmod(np.sort(rows * len(self._keys) + ids), len(self._keys))
+        held = np.bincount(rows, minlength=len(queries))
+        column = np.arange(len(rows)) - np.repeat(held.cumsum() - held, held)
+        table = np.zeros((len(queries), max(count, int(held.max(initial=0)))), np.int64)
+        table[rows, column] = ids
+        exact = np.concatenate(
+            [
+                (torch.from_numpy(self._keys[table[part]]).double() @ torch.from_numpy(queries[part]).double()[..., None])[..., 0]
+                for part in (slice(begin, begin + 256) for begin in range(0, max(1, len(queries)), 256))
+            ]
+        ).round(DECIMALS)
+        exact[np.arange(table.shape[1]) >= held[:, None]] = -np.inf
+        order = (-exact).argsort(axis=1, kind="stable")[:, :count]
+        return np.take_along_axis(exact, order, 1).astype(np.float32), np.take_along_axis(table, order, 1)
+
+
+def _parts(keys: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Keys in blocks."""
+    return (keys[begin : begin + 2**16] for begin in range(0, len(keys), 2**16))

@@ -12,7 +12,7 @@ from radt import artifacts
 from radt.data.windows import Episodes
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import embed_episodes
+from radt.retrieval.chunks import anchors, episode_vectors, keep_whole, segment_stops
 from radt.settings import Embed, Experiment, Section, parse
 from radt.stages import run
 from radt.training import job, loop
@@ -25,18 +25,23 @@ class Selection(Section):
     embed: Embed
 
 
-def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed) -> tuple[Tensor, Tensor, Tensor]:
-    """Keys [K, W] float32, episode [K] and anchor [K] of all sub-trajectories, in the order of the episodes."""
-    keys, owners, anchors = [], [], []
+def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed) -> dict[str, Tensor]:
+    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of training windows.
+
+    Returns:
+        `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all sub-trajectories; with `every` also `queries` [E, S, W].
+    """
+    anchor = anchors(episodes.length, settings.chunk)
+    stops = torch.empty(0, dtype=torch.long) if settings.every is None else segment_stops(int(episodes.length.max()), settings.every)
+    found: dict[str, list[Tensor]] = {name: [] for name in ("keys", "episode", "anchor", "queries")}
     for begin in range(0, len(episodes.first), settings.batch_size):
-        episode = torch.arange(begin, min(begin + settings.batch_size, len(episodes.first)))
-        vectors, row, anchor = embed_episodes(
-            encoder, episodes.columns, episodes.first[episode], episodes.length[episode], settings.chunk
-        )
-        keys.append(vectors)
-        owners.append(episode[row])
-        anchors.append(anchor)
-    return torch.cat(keys), torch.cat(owners), torch.cat(anchors)
+        batch = torch.arange(begin, min(begin + settings.batch_size, len(episodes.first)))
+        first, length = episodes.first[batch], episodes.length[batch]
+        vectors = episode_vectors(encoder, episodes.columns, first, length, torch.cat([anchor, stops]), settings.chunk)
+        keys, row, at = keep_whole(vectors[:, : len(anchor)], length, anchor)
+        for name, value in (("keys", keys), ("episode", batch[row]), ("anchor", at), ("queries", vectors[:, len(anchor) :])):
+            found[name].append(value)
+    return {name: torch.cat(parts) for name, parts in found.items() if name != "queries" or len(stops)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,11 +58,13 @@ def main(argv: list[str] | None = None) -> int:
     data = job.read_data(given.trajectories, given.experiment, selection.experiment)
     encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment)
     encoder.to(selection.embed.device)
-    keys, episode, anchor = embed_all(encoder, data.episodes, selection.embed)
-    task = data.episodes.task[episode]
-    tensors = {"keys": keys.numpy(), "episode": episode.int().numpy(), "anchor": anchor.int().numpy(), "task": task.int().numpy()}
+    vectors = embed_all(encoder, data.episodes, selection.embed)
+    keys, episode = vectors["keys"], vectors["episode"]
+    table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "task": data.episodes.task[episode].int()}
+    tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}
     artifacts.write_tensors(given.output / "embeddings.safetensors", tensors)
-    config = {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk, "keys": len(keys)}
+    config = {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk, "every": selection.embed.every}
+    config["keys"] = len(keys)
     config["sha256"] = artifacts.sha256(given.output / "embeddings.safetensors")
     artifacts.write_json(given.output / "config.json", config)
     print(f"{len(keys)} sub-trajectories, {keys.shape[1]} numbers each")

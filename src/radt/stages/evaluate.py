@@ -11,7 +11,7 @@ import numpy as np
 
 from radt import artifacts
 from radt.errors import RadtError
-from radt.evaluation.agents import AdAgent, Agent, DtAgent, RetrievalAgent
+from radt.evaluation.agents import AdAgent, Agent, DtAgent, Queries, RetrievalAgent
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.evaluation.rollout import in_context
@@ -49,7 +49,8 @@ def make_agent(kind: str, selection: Selection, model: Path, encoder: Path | Non
     reader.to(settings.device)
     radt.to(settings.device)
     memory = OnlineMemory(reader, history, settings.memory, selection.embed.chunk, count)
-    return RetrievalAgent(radt, training_radt, DtAgent(reader, reading.model, history), memory, settings.memory.every)
+    queries = Queries(reader, reading.model, history, selection.embed.chunk)
+    return RetrievalAgent(radt, training_radt.retrieval.scope == "segment", queries, memory, settings.memory.every)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -29,12 +29,23 @@ class Selection(Section):
     train_retrieval: TrainRetrieval
 
 
-def check_index(directory: Path, encoder: str, data: str, chunk: int) -> None:
-    """Raise `RadtError` unless the index was built from this encoder, these trajectories and this chunk length."""
+def check_origin(directory: Path, expected: dict[str, str | int | None]) -> None:
+    """Raise `RadtError` unless embeddings or an index were made from this encoder, these trajectories and these settings."""
     config = artifacts.read_json(directory / "config.json")
-    for name, expected in (("encoder", encoder), ("trajectories", data), ("chunk", chunk)):
-        if config.get(name) != expected:
-            raise RadtError(f"the index {directory} was built from another {name}: run the embed and index stages again")
+    for name, value in expected.items():
+        if config.get(name) != value:
+            raise RadtError(f"{directory} was made from another {name}: run the embed and index stages again")
+
+
+def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> Tensor | None:
+    """Queries [E, S, W] of whole episodes; None when the embed stage made none.
+
+    Raises `RadtError` when they were made from another encoder, other trajectories or other settings, or are damaged.
+    """
+    check_origin(directory, {"encoder": encoder, "trajectories": data, "chunk": embed.chunk, "every": embed.every})
+    artifacts.verify(directory / "embeddings.safetensors", directory / "config.json")
+    tensors = artifacts.read_tensors(directory / "embeddings.safetensors")
+    return torch.from_numpy(tensors["queries"].copy()) if "queries" in tensors else None
 
 
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
@@ -44,7 +55,7 @@ def drop(contexts: Steps, dropped: Tensor) -> Steps:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
-    given = job.arguments(__doc__, "encoder", "index").parse_args(argv)
+    given = job.arguments(__doc__, "encoder", "embeddings", "index").parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_retrieval
     optimization, window = training.optimization, training.model.span(room)
@@ -52,9 +63,10 @@ def main(argv: list[str] | None = None) -> int:
     data = job.read_data(given.trajectories, given.experiment, room)
     encoder, _, encoder_hash = store.read_dt(given.encoder, room)
     encoder.to(optimization.device)
-    check_index(given.index, encoder_hash, data.sha256, selection.embed.chunk)
+    check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk})
     chunks = index.read(given.index)
-    retrieve = TrainingContexts(encoder, chunks, data.episodes, training.retrieval, selection.embed.chunk)
+    queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
+    retrieve = TrainingContexts(encoder, chunks, data.episodes, training.retrieval, selection.embed, queries)
     seeding.seed_torch(given.seed, "radt weights")
     model = store.radt(room, training, selection.embed).to(optimization.device)
 

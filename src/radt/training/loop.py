@@ -46,7 +46,7 @@ def optimizer_of(model: nn.Module, settings: Optimization) -> torch.optim.AdamW:
     chosen = {id(weight) for weight in decayed}
     others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def train(

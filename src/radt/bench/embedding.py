@@ -1,0 +1,72 @@
+"""Sub-trajectories and queries embedded per second, against the same encoder called for each alone, or for a batch of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from radt.bench.harness import Measurement, compare, defaults, rotate, timed
+from radt.data import trajectories
+from radt.data.qlearning import learn
+from radt.data.windows import Episodes
+from radt.models import store
+from radt.models.decision_transformer import DecisionTransformer
+from radt.retrieval.chunks import state_outputs, window_means
+from radt.settings import Embed, Experiment, Generate
+from radt.stages.embed import embed_all
+from radt.training import job
+
+ROOM = Experiment(width=10, height=10, horizon=100, goals=24, held_out=20, validation=0)  # four of the 80 tasks
+PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared", 3.0, 1024, 128))  # name, target, windows, batch
+
+
+def histories(directory: Path, room: Experiment, generate: Generate) -> Episodes:
+    """Learning histories, written to `directory` and read back as every stage reads them."""
+    trajectories.write(directory, "bench", room, {"name": "generate"}, [learn(room, generate)])
+    return job.read_data(directory, "bench", room).episodes
+
+
+@torch.no_grad()
+def window_by_window(
+    encoder: DecisionTransformer, episodes: Episodes, episode: Tensor, stop: Tensor, chunk: int, batch: int
+) -> Tensor:
+    """Vectors [K, W] of what ends before step `stop` [K] of `episode` [K], `batch` at once, each from a window of its own."""
+    vectors = []
+    for owners, ends in zip(episode.split(batch), stop.split(batch), strict=True):
+        first = episodes.first[owners]
+        start = (ends - encoder.positions).clamp_min(0)
+        steps = episodes.columns.windows(first, first + start, first + ends, int((ends - start).max()))
+        outputs = state_outputs(encoder, steps)
+        vectors.append(window_means(outputs, steps.mask.float(), (ends - start)[:, None], chunk)[:, 0])
+    return torch.cat(vectors)
+
+
+def measure(runs: int) -> list[Measurement]:
+    """Learning histories, network and settings of config/config.yaml; sub-trajectories and queries of training windows."""
+    with TemporaryDirectory() as directory:
+        return _measure(histories(Path(directory), ROOM, defaults().trajectories.generate), defaults().embed, runs)
+
+
+def _measure(episodes: Episodes, settings: Embed, runs: int) -> list[Measurement]:
+    """Ours and both peers in turn, the peers on some vectors drawn from all."""
+    encoder = store.dt(ROOM, defaults().pretrain).eval()
+    vectors = embed_all(encoder, episodes, settings)
+    episode, stop = vectors["episode"], vectors["anchor"]
+    if settings.every is not None:
+        owner, segment = torch.nonzero(torch.ones(vectors["queries"].shape[:2]), as_tuple=True)
+        episode, stop = torch.cat([episode, owner]), torch.cat([stop, segment * settings.every + 1])
+    rates = {"ours": lambda: timed(lambda: embed_all(encoder, episodes, settings), len(stop), 0.0)}
+    random = torch.randperm(len(stop), generator=torch.Generator().manual_seed(0))
+    for name, _, count, batch in PEERS:
+        rows = random[:count].sort().values
+        alone = partial(window_by_window, encoder, episodes, episode[rows], stop[rows], settings.chunk, batch)
+        rates[name] = partial(timed, alone, float(count))
+    rate = rotate(rates, runs)
+    return [
+        compare(f"embedding: {name}", "vectors/s", "the same encoder", target, rate["ours"], rate[name], runs)
+        for name, target, _, _ in PEERS
+    ]

@@ -1,0 +1,136 @@
+"""In-context evaluation: environment steps per second over all held-out tasks, against the published protocol.
+
+The published code plays one task after the other, one step at a time, and reads the whole window, with its context, anew at each
+step. The agents here do so with the same weights and give the same logits up to rounding: the same steps are compared. As ours,
+they query once in a segment and read the context of each segment (published: a query at every step, one context). The weights are
+random: their values cost no time.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from radt import seeding
+from radt.bench.harness import Measurement, alternate
+from radt.data.steps import Steps, concatenate
+from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent
+from radt.evaluation.history import History
+from radt.evaluation.memory import OnlineMemory
+from radt.evaluation.rollout import in_context
+from radt.models.decision_transformer import DecisionTransformer
+from radt.models.retrieval_transformer import RetrievalTransformer
+from radt.retrieval.chunks import window_means
+from radt.settings import Evaluate, Experiment, Memory, Model, Protocol
+from radt.tasks.splits import tasks_of
+
+ROOM = Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0)
+MODEL = Model(tokens="step", width=64, layers=3, heads=4, dropout=0.0, window=100, return_bin=25)
+CHUNK = 25
+MEMORY = Memory(keep=50, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=25)
+EPISODES = 4
+"""Of which the first has an empty memory; 400 steps of the published protocol take a second or two."""
+TARGET = 20.0
+
+
+class PublishedAd:
+    """AD that reads the previous and the present episode anew at every step."""
+
+    def __init__(self, model: DecisionTransformer, history: History):
+        self.model, self.history = model, history
+
+    def begin(self) -> None:
+        """See `Agent`."""
+
+    def logits(self, time: int) -> Tensor:
+        """See `Agent`."""
+        steps = self.history.window(time, self.history.horizon)
+        if self.history.episode:
+            steps = concatenate([self.history.previous(self.history.horizon), steps], 1)
+        logits: Tensor = self.model(steps)[0]
+        return logits[:, -1]
+
+    def finish(self) -> None:
+        """See `Agent`."""
+
+
+class PublishedRetrieval:
+    """RA-DT that reads the present episode and its contexts anew at every step, and the encoder's window at every query.
+
+    A segment is read whole: what follows the present step is not seen, the network being causal.
+    """
+
+    def __init__(self, model: RetrievalTransformer, encoder: DecisionTransformer, memory: OnlineMemory, every: int):
+        self.model, self.encoder, self.memory, self.every = model, encoder, memory, every
+        self.history = memory.history
+        self.contexts: list[Steps] = []
+
+    def begin(self) -> None:
+        """See `Agent`."""
+        self.contexts = []
+
+    def logits(self, time: int) -> Tensor:
+        """See `Agent`."""
+        history = self.history
+        if not self.memory.ready:
+            first: Tensor = self.model(history.window(time, history.horizon), None)
+            return first[:, -1]
+        if time % self.every == 0:
+            outputs = self.encoder(history.window(time, history.horizon))[1]
+            stop = torch.full((history.tasks, 1), time + 1)
+            self.contexts.append(
+                self.memory.context(window_means(outputs, torch.ones(outputs.shape[:2]), stop, self.memory.chunk)[:, 0])
+            )
+        steps = history.steps(history.episode, 0, len(self.contexts) * self.every)
+        logits: Tensor = self.model(steps, self.model.read(concatenate(self.contexts, 1)))
+        return logits[:, time]
+
+    def finish(self) -> None:
+        """See `Agent`."""
+        self.memory.add(self.history.episode - 1)
+
+
+def agents(method: str, room: Experiment, model: Model, chunk: int, settings: Memory, history: History, published: bool) -> Agent:
+    """The agent of a method (`radt` or `ad`) with random weights, always the same, as ours or as `published`."""
+    seeding.seed_torch(0, "benchmark of evaluation")
+    if method == "ad":
+        ad = DecisionTransformer(model, room, False, 2 * room.horizon).eval().requires_grad_(False)
+        return PublishedAd(ad, history) if published else AdAgent(ad, model, history)
+    encoder = DecisionTransformer(model, room, True, room.horizon).eval().requires_grad_(False)
+    radt = RetrievalTransformer(model, room, "all", True, 2 * chunk).eval().requires_grad_(False)
+    memory = OnlineMemory(encoder, history, settings, chunk, 1)
+    if published:
+        return PublishedRetrieval(radt, encoder, memory, settings.every)
+    return RetrievalAgent(radt, True, Queries(encoder, model, history, chunk), memory, settings.every)
+
+
+def rate(method: str, published: bool) -> float:
+    """Environment steps per second: all held-out tasks in one batch, or one task alone, as `published`."""
+    tasks = tasks_of(ROOM, "held_out")[: 1 if published else None]
+    history = History(len(tasks), EPISODES, ROOM.horizon)
+    agent = agents(method, ROOM, MODEL, CHUNK, MEMORY, history, published)
+    target = "none" if method == "ad" else "from_memory"
+    protocol = Protocol.model_validate({"model": method, "target_return": target, "actions": "sample"})
+    evaluate = Evaluate(
+        episodes=EPISODES, splits=["held_out"], target_mean=90.0, target_std=5.0, target_low=(1.0, 24.0),
+        memory=MEMORY, methods={method: protocol}, device="cpu",
+    )  # fmt: skip
+    start = clock.perf_counter()
+    in_context(agent, history, ROOM, tasks, protocol, evaluate, seed=0)
+    return len(tasks) * EPISODES * ROOM.horizon / (clock.perf_counter() - start)
+
+
+def measure(runs: int) -> list[Measurement]:
+    """See the module."""
+
+    def of(method: str, published: bool) -> Callable[[], float]:
+        return lambda: rate(method, published)
+
+    peer = "published protocol: one task, one step at a time"
+    return [
+        alternate(f"in-context evaluation, {name}", "env steps/s", peer, TARGET, of(method, False), of(method, True), runs)
+        for method, name in (("radt", "RA-DT"), ("ad", "AD"))
+    ]

@@ -1,0 +1,108 @@
+"""Random training windows read from our shards against HDF5 with gzip and Minari, of the same data, one thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radt.bench.harness import Measurement, compare, peer_package, rotate, timed
+from radt.data import trajectories
+from radt.data.qlearning import learn
+from radt.data.windows import Episodes
+from radt.settings import Experiment, Generate
+
+ROOM = Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0)  # 80,000 episodes
+HISTORIES = Generate(
+    seed=0, episodes=1000, learning_rate=0.5, discount=0.95, epsilon_first=1.0, epsilon_last=0.02, epsilon_episodes=600
+)
+BATCH, WINDOW = 64, 100
+CHUNK = 10 * ROOM.horizon  # rows of a compressed chunk: ten episodes, small for HDF5, which favours random reads
+MINARI = 1000  # episodes in the Minari data set: its rate does not depend on their number, the time to make it does
+Columns = dict[str, NDArray[Any]]
+
+
+def histories(folder: Path, room: Experiment) -> Episodes:
+    """Learning histories as those of config/config.yaml, written to `folder` and read back."""
+    trajectories.write(folder, "bench", room, {"name": "generate"}, [learn(room, HISTORIES)])
+    return Episodes(trajectories.read(folder, "bench", room))
+
+
+def flat(episodes: Episodes) -> Columns:
+    """The stored columns, one row for each step."""
+    steps = episodes.columns.windows(episodes.first, episodes.first, episodes.first + episodes.length, ROOM.horizon)
+    return {
+        "observations": steps.observation.flatten(0, 1).to(torch.uint8).numpy(),
+        "actions": steps.action.flatten().to(torch.uint8).numpy(),
+        "rewards": steps.reward.flatten().numpy(),
+    }
+
+
+def hdf5(folder: Path, columns: Columns, start: NDArray[np.int64]) -> Callable[[], object]:
+    """A reader of random batches of whole episodes from one HDF5 file with gzip."""
+    h5py = peer_package("h5py")
+    with h5py.File(folder / "data.hdf5", "w") as file:
+        for name, values in columns.items():
+            file.create_dataset(name, data=values, chunks=(CHUNK, *values.shape[1:]), compression="gzip")
+    file, random = h5py.File(folder / "data.hdf5"), np.random.default_rng(0)
+    datasets = [file[name] for name in columns]
+
+    def read() -> object:
+        rows = start[random.integers(0, len(start), BATCH)].tolist()
+        return [torch.from_numpy(np.stack([data[row : row + WINDOW] for row in rows])) for data in datasets]
+
+    return read
+
+
+def minari(folder: Path, columns: Columns) -> Callable[[], object]:
+    """A reader of random batches of whole episodes from a Minari data set."""
+    os.environ["MINARI_DATASETS_PATH"] = str(folder / "minari")
+    package, buffers, spaces = peer_package("minari"), peer_package("minari.data_collector"), peer_package("gymnasium.spaces")
+    shaped = {name: values.reshape(MINARI, ROOM.horizon, *values.shape[1:]) for name, values in columns.items()}
+    ends = np.zeros(ROOM.horizon, bool)
+    data = package.create_dataset_from_buffers(
+        "radt/bench-v0",
+        [
+            buffers.EpisodeBuffer(
+                id=number,
+                observations=np.concatenate([observations, observations[-1:]]),
+                actions=actions,
+                rewards=rewards,
+                terminations=ends,
+                truncations=ends,
+            )
+            for number, (observations, actions, rewards) in enumerate(zip(*shaped.values(), strict=True))
+        ],
+        observation_space=spaces.Box(0, 255, (2,), np.uint8),
+        action_space=spaces.Discrete(5),
+    )
+    random = np.random.default_rng(0)
+
+    def read() -> object:
+        drawn = list(data.iterate_episodes(random.integers(0, MINARI, BATCH).tolist()))
+        return [
+            torch.from_numpy(np.stack([getattr(episode, name)[:WINDOW] for episode in drawn]))
+            for name in ("observations", "actions", "rewards")
+        ]
+
+    return read
+
+
+def measure(runs: int) -> list[Measurement]:
+    """Batches of 64 windows of 100 steps; ours also returns the returns-to-go and what came before each step."""
+    with TemporaryDirectory() as directory:
+        episodes, random = histories(Path(directory) / "ours", ROOM), np.random.default_rng(0)
+        columns, names = flat(episodes), ("HDF5 with gzip", "Minari")
+        readers = {
+            "ours": lambda: episodes.sample(random, BATCH, WINDOW),
+            names[0]: hdf5(Path(directory), columns, episodes.first.numpy()),
+            names[1]: minari(Path(directory), {name: values[: MINARI * ROOM.horizon] for name, values in columns.items()}),
+        }
+        rate = rotate({name: lambda read=read: timed(read, BATCH) for name, read in readers.items()}, runs)  # type: ignore[misc]
+    return [compare(f"random windows: {name}", "windows/s", name, 20.0, rate["ours"], rate[name], runs) for name in names]

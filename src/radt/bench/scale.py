@@ -1,0 +1,234 @@
+"""How cost grows with tasks, transitions, keys and evaluation length: `python -m radt.bench.scale --help`, docs/scale.md."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from radt import artifacts
+from radt.bench.harness import commit, machine, timed
+from radt.data import trajectories
+from radt.data.qlearning import learn
+from radt.data.trajectories import Shard
+from radt.data.windows import Episodes
+from radt.evaluation.history import History
+from radt.evaluation.memory import OnlineMemory
+from radt.models.decision_transformer import DecisionTransformer
+from radt.retrieval.search import Inverted, Search
+from radt.settings import Experiment, Generate, Memory, Model
+from radt.stages import run
+from radt.training import loop
+
+COLUMNS = ("axis", "size", "quantity", "value", "unit")
+Row = tuple[str, int, str, float, str]
+HORIZON, BATCH, WIDTH, CHUNK = 100, 64, 64, 25
+TASKS, STEPS, KEYS, EPISODES = (80, 800, 8000), (8 * 10**6, 8 * 10**7, 8 * 10**8), (300_000, 3_000_000), (40, 80, 160, 320)
+
+
+def resident(kind: str) -> float:
+    """Resident MB of this process: `RssAnon`, its own memory, or `RssFile`, pages of mapped files, which the system may drop."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields[kind].split()[0]) / 1024
+
+
+def drop_cache(folder: Path) -> None:
+    """Ask the system to forget the pages of all files in `folder`, so that the next read comes from the disk."""
+    for path in folder.iterdir():
+        handle = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(handle)
+
+
+def tasks() -> Iterator[Row]:
+    """Learning histories by tabular Q-learning, ten episodes of each task, in a room with a cell for every goal."""
+    for count in TASKS:
+        side = math.ceil(count**0.5) + 1
+        room = Experiment(width=side, height=side, horizon=HORIZON, goals=count + 1, held_out=1, validation=0)
+        settings = Generate(
+            seed=0, episodes=10, learning_rate=0.5, discount=0.95, epsilon_first=1.0, epsilon_last=0.02, epsilon_episodes=6
+        )
+        before, begin = resident("RssAnon"), time.perf_counter()
+        shard = learn(room, settings)
+        yield "tasks", count, "generation", (time.perf_counter() - begin) / len(shard.actions) * 1e6, "us per transition"
+        yield "tasks", count, "generation, whole", time.perf_counter() - begin, "s"
+        yield "tasks", count, "memory", resident("RssAnon") - before, "MB"
+
+
+def synthetic(steps: int) -> Iterator[Shard]:
+    """Learning histories of random content, a task of 100,000 steps after the other; noise is drawn once and shifted."""
+    random, each = np.random.default_rng(0), 100_000
+    positions, actions = random.integers(0, 10, (2 * each, 2), np.uint8), random.integers(0, 5, 2 * each, np.uint8)
+    rewards = (random.random(2 * each) < 0.5).astype(np.float32)
+    start = np.arange(0, each + 1, HORIZON)
+    for task in range(steps // each):
+        part = slice(task * 7919 % each, task * 7919 % each + each)
+        yield Shard(positions[part], actions[part], rewards[part], start, np.full(len(start) - 1, task, np.int32))
+
+
+def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
+    """Window batches from synthetic shards in `folder`: once cached, and right after the cache was dropped."""
+    for steps in sizes:
+        count = steps // 100_000
+        room = Experiment(width=256, height=256, horizon=HORIZON, goals=count + 1, held_out=1, validation=0)
+        begin = time.perf_counter()
+        trajectories.write(folder, "synthetic", room, {"name": "synthetic"}, synthetic(steps))
+        yield "transitions", steps, "writing", time.perf_counter() - begin, "s"
+        begin, before = time.perf_counter(), resident("RssAnon")
+        data = trajectories.read(folder, "synthetic", room)
+        yield "transitions", steps, "verifying", time.perf_counter() - begin, "s"
+        episodes, random = Episodes(data), np.random.default_rng(0)
+        yield "transitions", steps, "opening", time.perf_counter() - begin, "s"
+        for _ in range(400):
+            episodes.sample(random, BATCH, HORIZON)
+        rate = timed(lambda: episodes.sample(random, BATCH, HORIZON), BATCH, 3.0)  # noqa: B023
+        yield "transitions", steps, "window batch, cached", 1e6 * BATCH / rate, "us"
+        yield "transitions", steps, "own memory", resident("RssAnon") - before, "MB"
+        yield "transitions", steps, "mapped pages", resident("RssFile"), "MB"
+        for shard in data.shards:
+            for column in (shard.observations, shard.actions, shard.rewards):
+                artifacts.forget(column)
+        drop_cache(folder)
+        rate = timed(lambda: episodes.sample(random, BATCH, HORIZON), BATCH, 3.0)  # noqa: B023
+        yield "transitions", steps, "window batch, from disk", 1e6 * BATCH / rate, "us"
+
+
+def clustered(count: int) -> NDArray[np.float32]:
+    """Keys [count, W] of length 1 around 2000 centres, as crowded as those of a trained encoder."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(2000, WIDTH)).astype(np.float32)
+    keys = np.empty((count, WIDTH), np.float32)
+    for begin in range(0, count, 10**6):
+        part = keys[begin : begin + 10**6]
+        part[:] = random.standard_normal(part.shape, np.float32) * 0.3
+        part += centres[random.integers(0, len(centres), len(part))]
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return keys
+
+
+def keys(sizes: tuple[int, ...]) -> Iterator[Row]:
+    """A batch of 128 queries for 100 keys: exact search, and inverted lists with their build time and recall."""
+    faiss.omp_set_num_threads(1)
+    for count in sizes:
+        vectors = clustered(count)
+        queries = vectors[np.random.default_rng(1).integers(0, count, 128)]
+        yield "keys", count, "keys in memory", vectors.nbytes / 2**20, "MB"
+        search = Search(vectors, "torch")
+        yield "keys", count, "exact search", 1e3 * 128 / timed(lambda: search.nearest(queries, 100), 128, 2.0), "ms"  # noqa: B023
+        wanted = search.nearest(queries, 100)[1]
+        begin, before = time.perf_counter(), resident("RssAnon")
+        lists = Inverted(vectors, 32)
+        yield "keys", count, "inverted lists, building", time.perf_counter() - begin, "s"
+        yield "keys", count, "inverted lists, memory", resident("RssAnon") - before, "MB"
+        yield "keys", count, "inverted lists", 1e3 * 128 / timed(lambda: lists.candidates(queries, 100), 128, 2.0), "ms"  # noqa: B023
+        rows, ids = lists.candidates(queries, 100)
+        hits = sum(len(set(wanted[row]) & set(ids[rows == row].tolist())) for row in range(128))
+        yield "keys", count, "inverted lists, recall", hits / wanted.size, ""
+        del search, lists
+
+
+def evaluation() -> Iterator[Row]:
+    """Time of one query of 20 tasks in a memory of so many episodes, and of adding an episode to it."""
+    room = Experiment(width=10, height=10, horizon=HORIZON, goals=100, held_out=20, validation=0)
+    model = Model(tokens="step", width=WIDTH, layers=3, heads=4, dropout=0.0, window=HORIZON, return_bin=1)
+    encoder = DecisionTransformer(model, room, True, HORIZON).eval().requires_grad_(False)
+    ranking = Memory(keep=50, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=25)
+    for count in EPISODES:
+        history = History(20, count, HORIZON)
+        memory = OnlineMemory(encoder, history, ranking, CHUNK, 1)
+        outputs = torch.randn(20, HORIZON, WIDTH)
+        begin = time.perf_counter()
+        for episode in range(count):
+            history.finish()
+            memory.add(episode, outputs)
+        yield "evaluation episodes", count, "adding an episode", (time.perf_counter() - begin) / count * 1e6, "us"
+        queries = torch.nn.functional.normalize(torch.randn(20, WIDTH), dim=-1)
+        rate = timed(lambda: memory.context(queries), 1.0, 1.0)  # noqa: B023
+        yield "evaluation episodes", count, "query", 1e6 / rate, "us"
+
+
+def slopes(rows: list[Row]) -> list[tuple[str, str, float]]:
+    """Axis, quantity and fitted exponent: the slope of log(value) over log(size)."""
+    found = []
+    for axis, quantity in dict.fromkeys((row[0], row[2]) for row in rows):
+        points = [(row[1], row[3]) for row in rows if (row[0], row[2]) == (axis, quantity) and row[3] > 0]
+        if len({size for size, _ in points}) > 1:
+            found.append((axis, quantity, float(np.polyfit(*np.log(np.array(points, float)).T, 1)[0])))
+    return found
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """One panel for each axis, both scales logarithmic."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    axes = list(dict.fromkeys(row[0] for row in rows))
+    figure, panels = pyplot.subplots(1, len(axes), figsize=(4.2 * len(axes), 4), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes, panels[0], strict=True):
+        own = [row for row in rows if row[0] == axis and row[4]]
+        for quantity, unit in dict.fromkeys((row[2], row[4]) for row in own):
+            points = [(row[1], row[3]) for row in own if row[2] == quantity]
+            panel.loglog(*zip(*points, strict=True), marker="o", label=f"{quantity} ({unit})")
+        panel.set_xlabel(axis)
+        panel.legend(fontsize=6)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+    artifacts.write_bytes(path, buffer.getvalue())
+
+
+def read(path: Path) -> list[Row]:
+    """Rows of a CSV file that `main` wrote; none when there is no file."""
+    if not path.exists():
+        return []
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return [(row[0], int(row[1]), row[2], float(row[3]), row[4]) for row in csv.reader(lines[1:])]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure some axes, replace their rows in the CSV file, and draw everything that is in it."""
+    parser = argparse.ArgumentParser(prog="python -m radt.bench.scale", description=__doc__)
+    axes = ("tasks", "transitions", "keys", "evaluation")
+    parser.add_argument("--only", nargs="+", choices=axes, default=axes, help="measure these instead of everything")
+    parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="sizes of synthetic data; 7 bytes on disk each")
+    parser.add_argument("--keys", nargs="+", type=int, default=KEYS, help="sizes of synthetic indices; 512 bytes in memory each")
+    parser.add_argument("--folder", type=Path, help="where synthetic data are kept for the time being")
+    parser.add_argument("--output", type=Path, default=Path("docs") / "bench", help="folder of scale.csv and scale.png")
+    given = parser.parse_args(argv)
+    loop.prepare("cpu")
+    rows = read(given.output / "scale.csv")
+    with TemporaryDirectory(dir=given.folder) as folder:
+        measured: dict[str, Callable[[], Iterator[Row]]] = {
+            "tasks": tasks,
+            "transitions": lambda: transitions(tuple(given.steps), Path(folder)),
+            "keys": lambda: keys(tuple(given.keys)),
+            "evaluation": evaluation,
+        }
+        for axis in given.only:
+            for row in measured[axis]():
+                print(f"{row[0]:20} {row[1]:12} {row[2]:28} {row[3]:12.5g} {row[4]}", flush=True)
+                rows = [*(old for old in rows if old[:3] != row[:3]), row]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*row[:3], f"{row[3]:.5g}", row[4]) for row in sorted(rows))])
+    artifacts.write_text(given.output / "scale.csv", f"# {machine()}; commit {commit()}\n{text.getvalue()}")
+    draw(sorted(rows), given.output / "scale.png")
+    for axis, quantity, slope in slopes(rows):
+        print(f"{axis:20} {quantity:28} exponent {slope:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,230 @@
+"""The benchmarks without timing: order and medians, the JSON and its comparison, what is counted, what the peers compute."""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from math import isclose
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from helpers import MODEL, ROOM, random_steps
+from radt.bench import __main__ as bench
+from radt.bench import embedding, harness, startup, training
+from radt.errors import RadtError
+from radt.models.decision_transformer import DecisionTransformer
+from radt.settings import Embed
+from radt.stages.embed import embed_all
+
+ENTRY = harness.Measurement("engine", 30.0, 10.0, 3.0, "steps/s", 5, "a machine", "abc1234", "a peer", 2.0)
+
+
+def test_ours_and_peer_alternate_after_a_warm_up_and_medians_are_compared():
+    order, ours, peer = [], iter([999.0, 1.0, 50.0, 6.0]), iter([999.0, 4.0, 2.0, 0.5])
+    result = harness.alternate(
+        "name", "steps/s", "them", 2.5, lambda: order.append("A") or next(ours), lambda: order.append("B") or next(peer), runs=3
+    )
+    assert order == ["A", "B"] * 4
+    assert (result.ours, result.peer, result.ratio) == (6.0, 2.0, 3.0)
+    assert (result.name, result.unit, result.peer_name, result.target, result.runs) == ("name", "steps/s", "them", 2.5, 3)
+
+
+def test_rotation_takes_turns():
+    order = []
+    rates = harness.rotate({name: lambda name=name: order.append(name) or float(len(order)) for name in "abc"}, runs=3)
+    assert order == ["a", "b", "c"] * 4
+    assert rates == {"a": 7.0, "b": 8.0, "c": 9.0}
+
+
+def test_timed_counts_calls_until_the_time_is_over(monkeypatch):
+    clock = iter([100.0, 100.0, 100.4, 100.8, 102.0])
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: next(clock))
+    calls = []
+    assert harness.timed(lambda: calls.append(1), 10.0, seconds=1.0) == 15.0  # 3 calls of 10 in 2 seconds
+    assert len(calls) == 3
+
+
+def test_timed_calls_once_at_least(monkeypatch):
+    clock = iter([0.0, 0.0, 0.25])
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: next(clock))
+    assert harness.timed(lambda: None, 1.0, seconds=0.0) == 4.0
+
+
+def test_machine_tells_processor_instructions_cores_and_threads(tmp_path, monkeypatch):
+    info = tmp_path / "cpuinfo"
+    core = "cpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Some Processor\nflags\t\t: fpu avx512f amx_bf16\n\n"
+    info.write_text(core * 2)
+    monkeypatch.setattr(harness, "CPU_INFO", info)
+    monkeypatch.setattr(harness.os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    harness.machine.cache_clear()
+    assert harness.machine() == "Some Processor 6-143 AVX512 AMX, 2 cores, 1 thread"
+    harness.machine.cache_clear()
+    assert bench.recorded_path("Some Processor 6-143 AVX512, 2 cores").name == "some-processor-6-143-avx512-2-cores.json"
+
+
+def test_missing_peer_is_one_sentence():
+    with pytest.raises(RadtError, match=r"^no_such_peer is not installed: run the benchmarks with `make bench`$"):
+        harness.peer_package("no_such_peer")
+
+
+class Fake:
+    """A bench module that measures nothing."""
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def measure(self, runs):
+        return [replace(entry, runs=runs) for entry in self.entries]
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "MODULES", ("engines", "search"))
+    monkeypatch.setattr(bench, "machine", lambda: "a machine")
+    monkeypatch.setitem(sys.modules, "radt.bench.engines", Fake([ENTRY]))
+    monkeypatch.setitem(sys.modules, "radt.bench.search", Fake([replace(ENTRY, name="search", target=None)]))
+    return tmp_path
+
+
+def test_all_modules_are_written_and_printed(fake, capsys):
+    assert bench.main(["--runs", "2"]) == 0
+    entries = json.loads((fake / "results" / "bench.json").read_text())
+    assert entries == [asdict(replace(ENTRY, runs=2)), asdict(replace(ENTRY, name="search", target=None, runs=2))]
+    assert {"name", "ours", "peer", "ratio", "unit", "runs", "machine", "commit"} <= set(entries[0])
+    printed = capsys.readouterr().out
+    assert "| engine | 30 steps/s | 10 | 3 | 2 | yes | a peer |" in printed
+    assert "| search | 30 steps/s | 10 | 3 |  |  | a peer |" in printed
+    assert bench.main(["--markdown"]) == 0
+    assert "| engine | 30 steps/s | 10 | 3 | 2 | yes | a peer |" in capsys.readouterr().out
+    assert not (fake / "docs").exists()
+
+
+def test_a_missed_target_is_shown():
+    assert "| 1.9 | 2 | **no** |" in bench.table([replace(ENTRY, ratio=1.9)])
+
+
+def test_a_worse_ratio_is_reported_and_not_an_error(fake, capsys, monkeypatch):
+    assert bench.main(["--record"]) == 0
+    assert "regression" not in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "radt.bench.engines", Fake([replace(ENTRY, ratio=2.5)]))  # 17% less
+    monkeypatch.setitem(sys.modules, "radt.bench.search", Fake([replace(ENTRY, name="search", ratio=2.6)]))  # 13% less
+    assert bench.main([]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "regression" in line]
+    assert lines == ["regression: engine: ratio 2.5, was 3 at abc1234"]
+
+
+def test_other_machines_are_not_compared(fake, capsys, monkeypatch):
+    assert bench.main(["--record"]) == 0
+    monkeypatch.setattr(bench, "machine", lambda: "another machine")
+    monkeypatch.setitem(sys.modules, "radt.bench.engines", Fake([replace(ENTRY, ratio=1.0)]))
+    assert bench.main([]) == 0
+    assert "regression" not in capsys.readouterr().out
+
+
+def test_recording_a_part_keeps_the_rest(fake):
+    assert bench.main(["--record"]) == 0
+    assert bench.main(["--record", "--only", "search", "--runs", "9"]) == 0
+    recorded = json.loads((fake / "docs" / "bench" / "a-machine.json").read_text())
+    assert [(entry["name"], entry["runs"]) for entry in recorded] == [("engine", 5), ("search", 9)]
+
+
+@pytest.mark.parametrize("content", ["[{}]", '[{"name": 1}]', "[1]"])
+def test_foreign_file_is_one_sentence(fake, content):
+    (fake / "x.json").write_text(content)
+    with pytest.raises(RadtError, match="holds no measurements of this version"):
+        bench.main(["--markdown", "--output", "x.json"])
+
+
+def test_runs_must_be_positive(fake):
+    with pytest.raises(RadtError, match="--runs is 0"):
+        bench.main(["--runs", "0"])
+
+
+@pytest.mark.parametrize("tokens", ["step", "interleaved"])
+def test_counted_operations_are_those_of_a_forward_pass(tokens):
+    """PyTorch counts every product of the network; it has no causal half, so attention is halved by hand."""
+    model = MODEL.model_copy(update={"tokens": tokens})
+    network, batch = DecisionTransformer(model, ROOM, True, model.window), 3
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        network(random_steps(batch, model.window, 0))
+    counts = counter.get_flop_counts()["DecisionTransformer"]
+    embedding_flops = sum(counter.get_flop_counts()["DecisionTransformer.embedding"].values())
+    length = model.window * network.embedding.tokens_per_step
+    whole_attention = model.layers * batch * 4 * length * length * model.width
+    needed = sum(counts.values()) - embedding_flops - whole_attention * (length - 1) / (2 * length)
+    assert isclose(training.training_flops(model, batch), 3 * needed)
+
+
+def test_random_batch_is_consistent():
+    steps = training.random_batch(4, 7)
+    assert torch.equal(steps.returns[:, :-1] - steps.returns[:, 1:], steps.reward[:, :-1])
+    assert torch.equal(steps.previous_action[:, 1:], steps.action[:, :-1])
+    assert (steps.previous_action[:, 0] == 5).all()
+    assert steps.mask.all()
+
+
+TINY = training.Size("tiny", width=16, layers=2, heads=2, window=6, batch=3, tokens="step", share=0.1)
+
+
+@pytest.mark.parametrize("peer", [training.hugging_face, training.d3rlpy])
+def test_peers_learn_in_an_update(peer, monkeypatch):
+    """Their loss on the one batch falls, and it begins at that of a uniform guess."""
+    pytest.importorskip(
+        "transformers" if peer is training.hugging_face else "d3rlpy", reason="needs the environment of make bench"
+    )
+    losses = seen_losses(lambda: peer(TINY), monkeypatch)
+    assert abs(losses[0] - torch.tensor(5.0).log()) < 0.4
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("tokens", ["step", "interleaved"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_ours_learns_in_an_update(tokens, precision, monkeypatch):
+    losses = seen_losses(lambda: training.ours(TINY, tokens, precision), monkeypatch)
+    assert abs(losses[0] - torch.tensor(5.0).log()) < 0.4
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def seen_losses(make, monkeypatch):
+    """Losses of 60 updates, seen where they are made."""
+    torch.manual_seed(0)
+    losses, updating = [], training.updating
+
+    def spy(model, loss, settings):
+        return updating(model, lambda: losses.append(loss()) or losses[-1], settings)
+
+    monkeypatch.setattr(training, "updating", spy)
+    update = make()
+    for _ in range(60):
+        update()
+    return [float(value.detach()) for value in losses]
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("positions", [8, 5])
+def test_peers_of_the_embedding_make_the_same_vectors(tmp_path, room, generate, batch, positions):
+    """Also where the encoder's window is shorter than an episode."""
+    torch.manual_seed(0)
+    episodes = embedding.histories(tmp_path, room, generate)
+    encoder = DecisionTransformer(MODEL, room, True, positions).eval()
+    found = embed_all(encoder, episodes, Embed(chunk=3, every=4, batch_size=4, device="cpu"))
+    alone = embedding.window_by_window(encoder, episodes, found["episode"], found["anchor"], 3, batch)
+    torch.testing.assert_close(alone, found["keys"], rtol=1e-5, atol=1e-6)
+    owner = torch.arange(len(episodes.first)).repeat_interleave(2)
+    queries = embedding.window_by_window(encoder, episodes, owner, torch.tensor([1, 5]).repeat(len(episodes.first)), 3, batch)
+    torch.testing.assert_close(queries.unflatten(0, (-1, 2)), found["queries"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_stage_that_does_not_start_is_an_error():
+    startup.start("radt.stages.figure", "--help")
+    with pytest.raises(RadtError, match="no_such_stage --help` failed"):
+        startup.start("radt.stages.no_such_stage", "--help")
+
+
+def test_every_stage_is_timed():
+    stages = sorted(path.stem for path in (harness.ROOT / "src" / "radt" / "stages").glob("*.py") if path.stem != "__init__")
+    assert sorted(startup.STAGES) == stages

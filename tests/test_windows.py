@@ -1,0 +1,87 @@
+"""Windows of mapped shards against those of columns in memory, and how training windows are drawn."""
+
+import numpy as np
+import pytest
+import torch
+
+from radt.artifacts import read_tensors, write_tensors
+from radt.data.trajectories import Shard, Trajectories
+from radt.data.windows import Columns, Episodes
+
+LENGTHS = [[3, 8, 1], [5, 8, 8, 2], [7]]  # episodes of three shards
+
+
+def make(folder, lengths=LENGTHS):
+    """Shards mapped from files, and the same steps as columns in memory; returns-to-go by loops."""
+    random, shards = np.random.default_rng(0), []
+    for number, episodes in enumerate(lengths):
+        steps = sum(episodes)
+        shard = Shard(
+            random.integers(0, 9, (steps, 2), np.uint8),
+            random.integers(0, 5, steps, np.uint8),
+            random.random(steps, np.float32),
+            np.concatenate([[0], np.cumsum(episodes)]),
+            np.full(len(episodes), number, np.int32),
+        )
+        write_tensors(folder / f"{number}.safetensors", vars(shard))
+        shards.append(Shard(**read_tensors(folder / f"{number}.safetensors")))
+    returns = []
+    for shard in shards:
+        for begin, end in zip(shard.episode_start[:-1], shard.episode_start[1:], strict=True):
+            returns += [shard.rewards[step:end].astype(np.float64).sum() for step in range(begin, end)]
+    columns = [np.concatenate([getattr(shard, name) for shard in shards]) for name in ("observations", "actions", "rewards")]
+    memory = Columns(*(torch.from_numpy(column) for column in columns), torch.tensor(returns, dtype=torch.float32))
+    return Episodes(Trajectories(shards, manifest={})), memory
+
+
+def assert_same(ours, expected):
+    for name, values in vars(expected).items():
+        got = getattr(ours, name)
+        assert got.dtype == values.dtype and got.shape == values.shape, name
+        if name == "returns":  # sums of rewards that are no whole numbers
+            torch.testing.assert_close(got, values, rtol=1e-6, atol=1e-6)
+        else:
+            assert torch.equal(got, values), name
+
+
+@pytest.mark.parametrize("length", [1, 3, 8, 11])
+def test_every_window_of_every_shard(tmp_path, length):
+    episodes, memory = make(tmp_path)
+    table = [
+        (first, first + start, first + stop)
+        for first, steps in zip(episodes.first.tolist(), episodes.length.tolist(), strict=True)
+        for start in range(steps)
+        for stop in range(start, steps + 1)
+    ]
+    first, start, stop = torch.tensor(table).T
+    assert_same(episodes.columns.windows(first, start, stop, length), memory.windows(first, start, stop, length))
+    for one in range(0, len(first), 7):
+        alone = first[one : one + 1], start[one : one + 1], stop[one : one + 1]
+        assert_same(episodes.columns.windows(*alone, length), memory.windows(*alone, length))
+
+
+def test_windows_keep_the_shape_of_their_rows(tmp_path):
+    episodes, memory = make(tmp_path)
+    first = episodes.first[:6].reshape(2, 3)
+    stop = first + episodes.length[:6].reshape(2, 3)
+    assert_same(episodes.columns.windows(first, first, stop, 4), memory.windows(first, first, stop, 4))
+    none = torch.zeros(0, dtype=torch.long)
+    assert episodes.columns.windows(none, none, none, 4).observation.shape == (0, 4, 2)
+
+
+def test_the_table_of_episodes(tmp_path):
+    episodes, memory = make(tmp_path)
+    assert episodes.length.tolist() == [3, 8, 1, 5, 8, 8, 2, 7] and episodes.task.tolist() == [0] * 3 + [1] * 4 + [2]
+    assert episodes.first_of_task.tolist() == [0, 3, 7] and episodes.last_of_task.tolist() == [2, 6, 7]
+    torch.testing.assert_close(episodes.returns, memory.returns[episodes.first])
+
+
+def test_windows_are_drawn_in_proportion_to_the_length(tmp_path):
+    episodes, _ = make(tmp_path)
+    drawn, steps = episodes.sample(np.random.default_rng(1), 4000, 5)
+    share = torch.bincount(drawn) / len(drawn)
+    torch.testing.assert_close(share, episodes.length / episodes.length.sum(), rtol=0.0, atol=0.03)
+    short = episodes.length[drawn] <= 5
+    assert torch.equal(steps.mask.sum(1)[short], episodes.length[drawn][short]) and (steps.time[short, 0] == 0).all()
+    last = (steps.time * steps.mask).amax(1)[~short]
+    assert set(last.tolist()) == set(range(8))  # windows end anywhere, on the last step, too
