@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
-RANK = {"": 0, "tasks": 1, "data": 2, "models": 3, "retrieval": 4, "training": 5, "evaluation": 5, "figures": 6, "stages": 7, "bench": 8}
+RANK = {
+    "": 0,
+    "tasks": 1,
+    "data": 2,
+    "models": 3,
+    "retrieval": 4,
+    "training": 5,
+    "evaluation": 5,
+    "figures": 6,
+    "stages": 7,
+    "bench": 8,
+}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*/README.md")), ROOT / "CONTRIBUTING.md"]
 

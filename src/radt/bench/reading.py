@@ -23,7 +23,7 @@ HISTORIES = Generate(
     seed=0, episodes=1000, learning_rate=0.5, discount=0.95, epsilon_first=1.0, epsilon_last=0.02, epsilon_episodes=600
 )
 BATCH, WINDOW = 64, 100
-CHUNK = 10 * ROOM.horizon  # rows of a compressed chunk: ten episodes, small for HDF5, which favours random reads
+CHUNKS = {"HDF5 with gzip": None, "HDF5 with gzip, chunks of ten episodes": 10 * ROOM.horizon}  # rows; None: h5py's own
 MINARI = 1000  # episodes in the Minari data set: its rate does not depend on their number, the time to make it does
 Columns = dict[str, NDArray[Any]]
 
@@ -44,13 +44,13 @@ def flat(episodes: Episodes) -> Columns:
     }
 
 
-def hdf5(folder: Path, columns: Columns, start: NDArray[np.int64]) -> Callable[[], object]:
-    """A reader of random batches of whole episodes from one HDF5 file with gzip."""
+def hdf5(path: Path, columns: Columns, start: NDArray[np.int64], chunk: int | None) -> Callable[[], object]:
+    """A reader of random batches of whole episodes from one HDF5 file with gzip, `chunk` rows compressed together."""
     h5py = peer_package("h5py")
-    with h5py.File(folder / "data.hdf5", "w") as file:
+    with h5py.File(path, "w") as file:
         for name, values in columns.items():
-            file.create_dataset(name, data=values, chunks=(CHUNK, *values.shape[1:]), compression="gzip")
-    file, random = h5py.File(folder / "data.hdf5"), np.random.default_rng(0)
+            file.create_dataset(name, data=values, chunks=chunk is None or (chunk, *values.shape[1:]), compression="gzip")
+    file, random = h5py.File(path), np.random.default_rng(0)
     datasets = [file[name] for name in columns]
 
     def read() -> object:
@@ -98,11 +98,14 @@ def measure(runs: int) -> list[Measurement]:
     """Batches of 64 windows of 100 steps; ours also returns the returns-to-go and what came before each step."""
     with TemporaryDirectory() as directory:
         episodes, random = histories(Path(directory) / "ours", ROOM), np.random.default_rng(0)
-        columns, names = flat(episodes), ("HDF5 with gzip", "Minari")
+        columns, names = flat(episodes), (*CHUNKS, "Minari")
         readers = {
             "ours": lambda: episodes.sample(random, BATCH, WINDOW),
-            names[0]: hdf5(Path(directory), columns, episodes.first.numpy()),
-            names[1]: minari(Path(directory), {name: values[: MINARI * ROOM.horizon] for name, values in columns.items()}),
+            **{
+                name: hdf5(Path(directory) / f"{number}.hdf5", columns, episodes.first.numpy(), chunk)
+                for number, (name, chunk) in enumerate(CHUNKS.items())
+            },
+            "Minari": minari(Path(directory), {name: values[: MINARI * ROOM.horizon] for name, values in columns.items()}),
         }
         rate = rotate({name: lambda read=read: timed(read, BATCH) for name, read in readers.items()}, runs)  # type: ignore[misc]
     return [compare(f"random windows: {name}", "windows/s", name, 20.0, rate["ours"], rate[name], runs) for name in names]

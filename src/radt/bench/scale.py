@@ -19,15 +19,17 @@ from numpy.typing import NDArray
 
 from radt import artifacts
 from radt.bench.harness import commit, machine, timed
+from radt.bench.training import optimization, sizes
 from radt.data import trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
 from radt.data.windows import Episodes
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
+from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.search import Inverted, Search
-from radt.settings import Experiment, Generate, Memory, Model
+from radt.settings import Experiment, Generate, Memory, Model, Training
 from radt.stages import run
 from radt.training import loop
 
@@ -77,31 +79,60 @@ def synthetic(steps: int) -> Iterator[Shard]:
         yield Shard(positions[part], actions[part], rewards[part], start, np.full(len(start) - 1, task, np.int32))
 
 
+def wide_room(steps: int) -> Experiment:
+    """A room for the tasks of `synthetic`."""
+    return Experiment(width=256, height=256, horizon=HORIZON, goals=steps // 100_000 + 1, held_out=1, validation=0)
+
+
 def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
-    """Window batches from synthetic shards in `folder`: once cached, and right after the cache was dropped."""
+    """Writing synthetic data to `folder` and reading windows from them; the next size replaces them."""
     for steps in sizes:
-        count = steps // 100_000
-        room = Experiment(width=256, height=256, horizon=HORIZON, goals=count + 1, held_out=1, validation=0)
         begin = time.perf_counter()
-        trajectories.write(folder, "synthetic", room, {"name": "synthetic"}, synthetic(steps))
+        trajectories.write(folder, "synthetic", wide_room(steps), {"name": "synthetic"}, synthetic(steps))
         yield "transitions", steps, "writing", time.perf_counter() - begin, "s"
-        begin, before = time.perf_counter(), resident("RssAnon")
-        data = trajectories.read(folder, "synthetic", room)
-        yield "transitions", steps, "verifying", time.perf_counter() - begin, "s"
-        episodes, random = Episodes(data), np.random.default_rng(0)
-        yield "transitions", steps, "opening", time.perf_counter() - begin, "s"
-        for _ in range(400):
-            episodes.sample(random, BATCH, HORIZON)
-        rate = timed(lambda: episodes.sample(random, BATCH, HORIZON), BATCH, 3.0)  # noqa: B023
-        yield "transitions", steps, "window batch, cached", 1e6 * BATCH / rate, "us"
-        yield "transitions", steps, "own memory", resident("RssAnon") - before, "MB"
-        yield "transitions", steps, "mapped pages", resident("RssFile"), "MB"
-        for shard in data.shards:
-            for column in (shard.observations, shard.actions, shard.rewards):
-                artifacts.forget(column)
-        drop_cache(folder)
-        rate = timed(lambda: episodes.sample(random, BATCH, HORIZON), BATCH, 3.0)  # noqa: B023
-        yield "transitions", steps, "window batch, from disk", 1e6 * BATCH / rate, "us"
+        yield from windows(steps, folder)
+
+
+def windows(steps: int, folder: Path) -> Iterator[Row]:
+    """Window batches and updates from shards: after all was read once, and right after the cache was dropped."""
+    begin, before = time.perf_counter(), resident("RssAnon")
+    data = trajectories.read(folder, "synthetic", wide_room(steps))
+    yield "transitions", steps, "verifying", time.perf_counter() - begin, "s"
+    episodes, random = Episodes(data), np.random.default_rng(0)
+    yield "transitions", steps, "opening", time.perf_counter() - begin, "s"
+    for _ in range(400):
+        episodes.sample(random, BATCH, HORIZON)
+    rate = timed(lambda: episodes.sample(random, BATCH, HORIZON), BATCH, 3.0)
+    yield "transitions", steps, "window batch", 1e6 * BATCH / rate, "us"
+    yield "transitions", steps, "training update", updating(episodes, wide_room(steps)), "us"
+    yield "transitions", steps, "own memory", resident("RssAnon") - before, "MB"
+    yield "transitions", steps, "mapped pages", resident("RssFile"), "MB"
+    for shard in data.shards:
+        for column in (shard.observations, shard.actions, shard.rewards):
+            artifacts.forget(column)
+    drop_cache(folder)
+    rate = timed(lambda: episodes.sample(random, BATCH, HORIZON), BATCH, 3.0)
+    yield "transitions", steps, "window batch, cache dropped", 1e6 * BATCH / rate, "us"
+
+
+def updating(episodes: Episodes, room: Experiment) -> float:
+    """Microseconds of an update of the default DT, from drawing its windows to the optimiser's step."""
+    settings = Training(model=sizes()[0].model("step"), optimization=optimization("bfloat16"))
+    model, random = store.dt(room, settings), np.random.default_rng(1)
+    optimizer = loop.optimizer_of(model, settings.optimization)
+
+    def update() -> None:
+        _, steps = episodes.sample(random, BATCH, HORIZON)
+        with loop.autocast(settings.optimization):
+            logits, _ = model(steps)
+        loss, _ = loop.action_loss(logits, steps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    for _ in range(3):
+        update()
+    return 1e6 / timed(update, 1.0, 5.0)
 
 
 def clustered(count: int) -> NDArray[np.float32]:
@@ -135,7 +166,6 @@ def keys(sizes: tuple[int, ...]) -> Iterator[Row]:
         rows, ids = lists.candidates(queries, 100)
         hits = sum(len(set(wanted[row]) & set(ids[rows == row].tolist())) for row in range(128))
         yield "keys", count, "inverted lists, recall", hits / wanted.size, ""
-        del search, lists
 
 
 def evaluation() -> Iterator[Row]:
@@ -147,15 +177,20 @@ def evaluation() -> Iterator[Row]:
     for count in EPISODES:
         history = History(20, count, HORIZON)
         memory = OnlineMemory(encoder, history, ranking, CHUNK, 1)
-        outputs = torch.randn(20, HORIZON, WIDTH)
         begin = time.perf_counter()
         for episode in range(count):
             history.finish()
-            memory.add(episode, outputs)
+            memory.add(episode)
         yield "evaluation episodes", count, "adding an episode", (time.perf_counter() - begin) / count * 1e6, "us"
         queries = torch.nn.functional.normalize(torch.randn(20, WIDTH), dim=-1)
         rate = timed(lambda: memory.context(queries), 1.0, 1.0)  # noqa: B023
         yield "evaluation episodes", count, "query", 1e6 / rate, "us"
+
+
+def slope(points: list[tuple[int, float]]) -> float:
+    """Least-squares slope of log(value) over log(size)."""
+    size, value = np.log(np.array(points, float)).T
+    return float(((size - size.mean()) * (value - value.mean())).sum() / ((size - size.mean()) ** 2).sum())
 
 
 def slopes(rows: list[Row]) -> list[tuple[str, str, float]]:
@@ -164,7 +199,7 @@ def slopes(rows: list[Row]) -> list[tuple[str, str, float]]:
     for axis, quantity in dict.fromkeys((row[0], row[2]) for row in rows):
         points = [(row[1], row[3]) for row in rows if (row[0], row[2]) == (axis, quantity) and row[3] > 0]
         if len({size for size, _ in points}) > 1:
-            found.append((axis, quantity, float(np.polyfit(*np.log(np.array(points, float)).T, 1)[0])))
+            found.append((axis, quantity, slope(points)))
     return found
 
 
@@ -198,6 +233,14 @@ def read(path: Path) -> list[Row]:
     return [(row[0], int(row[1]), row[2], float(row[3]), row[4]) for row in csv.reader(lines[1:])]
 
 
+def write(folder: Path, rows: list[Row]) -> None:
+    """The CSV file and the figure."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*row[:3], f"{row[3]:.5g}", row[4]) for row in sorted(rows))])
+    artifacts.write_text(folder / "scale.csv", f"# {machine()}; commit {commit()}\n{text.getvalue()}")
+    draw(sorted(rows), folder / "scale.png")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure some axes, replace their rows in the CSV file, and draw everything that is in it."""
     parser = argparse.ArgumentParser(prog="python -m radt.bench.scale", description=__doc__)
@@ -221,10 +264,7 @@ def main(argv: list[str] | None = None) -> int:
             for row in measured[axis]():
                 print(f"{row[0]:20} {row[1]:12} {row[2]:28} {row[3]:12.5g} {row[4]}", flush=True)
                 rows = [*(old for old in rows if old[:3] != row[:3]), row]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*row[:3], f"{row[3]:.5g}", row[4]) for row in sorted(rows))])
-    artifacts.write_text(given.output / "scale.csv", f"# {machine()}; commit {commit()}\n{text.getvalue()}")
-    draw(sorted(rows), given.output / "scale.png")
+    write(given.output, rows)
     for axis, quantity, slope in slopes(rows):
         print(f"{axis:20} {quantity:28} exponent {slope:.2f}")
     return 0

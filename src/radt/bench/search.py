@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from radt import artifacts
 from radt.bench.harness import Measurement, compare, rotate, timed
 from radt.bench.reading import histories
-from radt.bench.training import SIZES, optimization
+from radt.bench.training import optimization, sizes
 from radt.models import store
 from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.index import distinct
@@ -36,7 +36,7 @@ def default_index() -> tuple[str, Keys, Ids]:
         return "the trained encoder", np.array(tensors["keys"]), tensors["task"].astype(np.int64)
     with TemporaryDirectory() as directory:
         episodes = histories(Path(directory), ROOM)
-        size = SIZES[0]
+        size = sizes()[0]
         encoder = store.dt(ROOM, Training(model=size.model(size.tokens), optimization=optimization("bfloat16"))).eval()
         parts = [
             embed_episodes(encoder, episodes.columns, episodes.first[part], episodes.length[part], CHUNK)[:2]
@@ -85,7 +85,7 @@ def compared(name: str, keys: Keys, task: Ids, runs: int, targets: tuple[float |
     entries = []
     for pool, functions in pools.items():
         names = ("ours", "faiss IndexFlatIP" if pool == "all" else "faiss.knn in each range", "torch matmul and topk")
-        rates = {label: lambda run=run: timed(run, QUERIES) for label, run in zip(names, functions, strict=True)}  # type: ignore[misc]
+        rates = {label: lambda run=run: timed(run, QUERIES) for label, run in zip(names, functions, strict=True)}
         rate = rotate(rates, runs)
         entries += [
             compare(f"retrieval, pool {pool}, {name}: {peer}", "queries/s", peer, target, rate["ours"], rate[peer], runs)

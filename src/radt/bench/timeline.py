@@ -1,6 +1,6 @@
 """Where the time of a run went: `python -m radt.bench.timeline benchmarks/darkroom --output docs/bench/timeline`.
 
-Reads what Snakemake's `benchmark:` wrote on this machine: a file's time of change is when its job ended, its `s` how long it took.
+Reads what Snakemake's `benchmark:` wrote on this machine: a file was changed when its job ended, its `s` is how long that took.
 """
 
 from __future__ import annotations

@@ -136,6 +136,7 @@ class Episodes:
         shards = trajectories.shards
         lengths = np.concatenate([np.diff(shard.episode_start) for shard in shards])
         start = np.concatenate([[0], np.cumsum(lengths)])
+        self._start = start
         self.columns = ShardColumns(shards, start)
         self.first = torch.from_numpy(start[:-1])
         self.length = torch.from_numpy(lengths)
@@ -151,9 +152,11 @@ class Episodes:
         Episodes are drawn in proportion to their length, the end of the window uniformly from 1..T, so that the last step is
         trained, too (the published code never does); an episode that fits into the window is always taken whole.
         """
-        drawn = torch.from_numpy(random.integers(0, int(self.first[-1] + self.length[-1]), count))
-        episode = torch.searchsorted(self.first, drawn, right=True) - 1
-        first, length = self.first[episode], self.length[episode]
-        anywhere = 1 + torch.minimum((torch.from_numpy(random.random(count)) * length).long(), length - 1)
-        stop = torch.where(length <= window, length, anywhere)
-        return episode, self.columns.windows(first, first + (stop - window).clamp_min(0), first + stop, window)
+        start = self._start
+        episode = start.searchsorted(random.integers(0, start[-1], count), side="right") - 1
+        first, length = start[episode], start[episode + 1] - start[episode]
+        anywhere = 1 + np.minimum((random.random(count) * length).astype(np.int64), length - 1)
+        stop = np.where(length <= window, length, anywhere)
+        begin = first + (stop - window).clip(0)
+        rows = torch.from_numpy(first), torch.from_numpy(begin), torch.from_numpy(first + stop)
+        return torch.from_numpy(episode), self.columns.windows(*rows, window)

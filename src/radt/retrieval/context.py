@@ -31,6 +31,8 @@ class TrainingContexts:
             scope `window` are made here.
     """
 
+    BLOCK, SAMPLE = 8192, 64  # chunks read at once; queries that tell the recall
+
     def __init__(
         self,
         encoder: DecisionTransformer,
@@ -43,10 +45,8 @@ class TrainingContexts:
         self.encoder, self.index, self.episodes, self.settings = encoder, index, episodes, settings
         self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries
         self.search = index.search(settings, encoder.device)
-        first, length = episodes.first[index.episode], episodes.length[index.episode]
-        values = contexts(episodes.columns, first, length, index.anchor, self.chunk)
         self.task, self.returns = episodes.task[index.episode], episodes.returns[index.episode]
-        self.reward = (values.reward * values.mask).sum(-1)
+        self.reward = torch.cat([self.rewards(ids) for ids in torch.arange(len(index.anchor)).split(self.BLOCK)])
 
     @torch.no_grad()
     def __call__(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> Steps:
@@ -65,6 +65,18 @@ class TrainingContexts:
             at_random, there = self.random_chunks(episode, memory, random("random chunks"), last.shape[1])
             chunk, found = (torch.where(early[..., None], *pair) for pair in ((at_random, chunk), (there, found)))
         return self.values(chunk, found)
+
+    def rewards(self, chunk: Tensor) -> Tensor:
+        """Reward inside each of the chunks with ids [K]."""
+        episode = self.index.episode[chunk]
+        first, length = self.episodes.first[episode], self.episodes.length[episode]
+        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk)
+        return (steps.reward * steps.mask).sum(-1)
+
+    def recall(self) -> float:
+        """Share of the exact nearest keys that the search finds, for keys from all over the index as queries; 1 where exact."""
+        sample = np.linspace(0, len(self.index.keys) - 1, self.SAMPLE).astype(np.int64)
+        return self.search.recall(self.index.keys[sample], self.settings.candidates)
 
     def queries(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> tuple[Tensor, Tensor]:
         """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
@@ -116,9 +128,7 @@ class TrainingContexts:
         column, found = best(score, valid, self.settings.chunks)
         return ids.gather(1, column), found
 
-    def random_chunks(
-        self, episode: Tensor, memory: Tensor, random: np.random.Generator, segments: int
-    ) -> tuple[Tensor, Tensor]:
+    def random_chunks(self, episode: Tensor, memory: Tensor, random: np.random.Generator, segments: int) -> tuple[Tensor, Tensor]:
         """Random chunks [B, segments, chunks] of the task of `episode` [B], of other episodes before `memory` [B], and whether
         there are such."""
         task = self.episodes.task[episode]

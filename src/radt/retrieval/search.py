@@ -92,10 +92,10 @@ class TorchEngine:
             best = highest(torch.cat([best, maxima], 1), count)
             bound = best.amin(1, keepdim=True) - margin
             row, place = where(maxima >= bound)
-            number, column = place // step, place % step
-            members = products.view(blocks, len(queries), group, step)[number, row, :, column]
+            block_of, column = place // step, place % step
+            members = products.view(blocks, len(queries), group, step)[block_of, row, :, column]
             pair, member = where((members >= bound[row]) & (members > -torch.inf))
-            ids = begin + number[pair] * block + member * step + column[pair]
+            ids = begin + block_of[pair] * block + member * step + column[pair]
             found.append((row[pair], ids, members[pair, member]))
         row, ids, score = (torch.cat(column) for column in zip(*found, strict=True))
         kept = score >= bound[row, 0]

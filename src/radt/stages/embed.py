@@ -32,7 +32,7 @@ def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed)
         `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all sub-trajectories; with `every` also `queries` [E, S, W].
     """
     anchor = anchors(episodes.length, settings.chunk)
-    stops = torch.empty(0, dtype=torch.long) if settings.every is None else segment_stops(int(episodes.length.max()), settings.every)
+    stops = segment_stops(int(episodes.length.max()), settings.every) if settings.every else anchor[:0]
     found: dict[str, list[Tensor]] = {name: [] for name in ("keys", "episode", "anchor", "queries")}
     for begin in range(0, len(episodes.first), settings.batch_size):
         batch = torch.arange(begin, min(begin + settings.batch_size, len(episodes.first)))
@@ -63,8 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "task": data.episodes.task[episode].int()}
     tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}
     artifacts.write_tensors(given.output / "embeddings.safetensors", tensors)
-    config = {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk, "every": selection.embed.every}
-    config["keys"] = len(keys)
+    config = {"encoder": encoder_hash, "trajectories": data.sha256, "keys": len(keys)}
+    config |= {"chunk": selection.embed.chunk, "every": selection.embed.every}
     config["sha256"] = artifacts.sha256(given.output / "embeddings.safetensors")
     artifacts.write_json(given.output / "config.json", config)
     print(f"{len(keys)} sub-trajectories, {keys.shape[1]} numbers each")

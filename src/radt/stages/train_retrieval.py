@@ -85,7 +85,9 @@ def main(argv: list[str] | None = None) -> int:
 
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}
     inputs["chunk"] = str(selection.embed.chunk)
-    job.finish("radt", given, selection, training, room, model, batch_loss, inputs)
+    recall = retrieve.recall()
+    print(f"{len(chunks.keys)} keys, searched with a recall of {recall:.4f}")
+    job.finish("radt", given, selection, training, room, model, batch_loss, inputs, {"recall": recall})
     return 0
 
 

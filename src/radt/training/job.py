@@ -60,11 +60,13 @@ def finish(
     model: torch.nn.Module,
     batch_loss: Callable[[int], tuple[Tensor, Tensor]],
     inputs: dict[str, str],
+    measured: dict[str, float] | None = None,
 ) -> None:
-    """Train `model` and write it to `given.output`; then drop the checkpoint."""
+    """Train `model` and write it to `given.output`, `measured` into its `config.json`; then drop the checkpoint."""
     code = fingerprint(f"radt.stages.{STAGES[kind]}")
     identity = checkpoints.identity(selection, given.seed, code, *inputs.values())
     metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
     config = {"kind": kind, "seed": given.seed, "room": room.model_dump(mode="json"), "inputs": inputs}
+    config |= measured or {}
     store.write(given.output, model, {**config, "training": training.model_dump(mode="json")}, metrics)
     checkpoints.remove(given.state)
