@@ -105,13 +105,17 @@ def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
     return arrays if mmap else {name: np.array(array) for name, array in arrays.items()}
 
 
-def forget(array: Array) -> None:
-    """Let go of the resident pages of a mapped array, after a pass over all of it; other arrays stay as they are."""
+def read_at_random(array: Array) -> None:
+    """Let go of the pages of a mapped file that `array` lies in, and from now on read only those asked for, none ahead.
+
+    Reading ahead makes windows of data larger than memory 7 to 100 times slower. Arrays that are not mapped stay as they are.
+    """
     owner: Any = array
     while isinstance(owner, np.ndarray):
         owner = owner.base
     if isinstance(owner, mapping.mmap):
         owner.madvise(mapping.MADV_DONTNEED)
+        owner.madvise(mapping.MADV_RANDOM)
 
 
 def _views(content: NDArray[np.uint8]) -> dict[str, Array]:

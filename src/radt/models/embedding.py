@@ -18,8 +18,10 @@ def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
     """
     index, device = torch.stack(rows, -1), table.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else table.dtype
-    chosen = torch.zeros(*index.shape[:-1], len(table), dtype=dtype, device=table.device).scatter_(-1, index, 1.0)
-    return chosen @ table
+    begin = torch.arange(0, rows[0].numel() * len(table), len(table), device=table.device)
+    chosen = torch.zeros(rows[0].numel() * len(table), dtype=dtype, device=table.device)
+    chosen.index_fill_(0, (index.flatten(0, -2) + begin[:, None]).flatten(), 1.0)
+    return chosen.view(*rows[0].shape, len(table)) @ table
 
 
 class Embedding(nn.Module):
