@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from radt import seeding
-from radt.bench.harness import Measurement, alternate
+from radt.bench.harness import Measurement, alternate, defaults
 from radt.data.steps import Steps, concatenate
 from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent
 from radt.evaluation.history import History
@@ -24,13 +24,9 @@ from radt.evaluation.rollout import in_context
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import window_means
-from radt.settings import Evaluate, Experiment, Memory, Model, Protocol
+from radt.settings import Experiment, Memory, Model
 from radt.tasks.splits import tasks_of
 
-ROOM = Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0)
-MODEL = Model(tokens="step", width=64, layers=3, heads=4, dropout=0.0, window=100, return_bin=25)
-CHUNK = 25
-MEMORY = Memory(keep=50, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=25)
 EPISODES = 4
 """Of which the first has an empty memory; 400 steps of the published protocol take a second or two."""
 TARGET = 20.0
@@ -109,18 +105,15 @@ def agents(method: str, room: Experiment, model: Model, chunk: int, settings: Me
 
 def rate(method: str, published: bool) -> float:
     """Environment steps per second: all held-out tasks in one batch, or one task alone, as `published`."""
-    tasks = tasks_of(ROOM, "held_out")[: 1 if published else None]
-    history = History(len(tasks), EPISODES, ROOM.horizon)
-    agent = agents(method, ROOM, MODEL, CHUNK, MEMORY, history, published)
-    target = "none" if method == "ad" else "from_memory"
-    protocol = Protocol.model_validate({"model": method, "target_return": target, "actions": "sample"})
-    evaluate = Evaluate(
-        episodes=EPISODES, splits=["held_out"], target_mean=90.0, target_std=5.0, target_low=(1.0, 24.0),
-        memory=MEMORY, methods={method: protocol}, device="cpu",
-    )  # fmt: skip
+    settings = defaults()
+    room, evaluate = settings.experiments["darkroom"], settings.evaluate.model_copy(update={"episodes": EPISODES})
+    tasks = tasks_of(room, "held_out")[: 1 if published else None]
+    history = History(len(tasks), EPISODES, room.horizon)
+    model = (settings.train_ad if method == "ad" else settings.train_retrieval).model
+    agent = agents(method, room, model, settings.embed.chunk, evaluate.memory, history, published)
     start = clock.perf_counter()
-    in_context(agent, history, ROOM, tasks, protocol, evaluate, seed=0)
-    return len(tasks) * EPISODES * ROOM.horizon / (clock.perf_counter() - start)
+    in_context(agent, history, room, tasks, evaluate.methods[method], evaluate, seed=0)
+    return len(tasks) * EPISODES * room.horizon / (clock.perf_counter() - start)
 
 
 def measure(runs: int) -> list[Measurement]:

@@ -209,12 +209,20 @@ class Search:
         member = member.reshape(-1)
         if (ranges[:, 1] - ranges[:, 0]).max(initial=0) <= SMALL:
             return self._within(queries, count, ranges, member)
-        scores, ids = np.full((len(queries), count), -np.inf, np.float32), np.zeros((len(queries), count), np.int64)
+        queries, margin, pairs = np.ascontiguousarray(queries, np.float32), self._margin(queries), []
         for number, (begin, end) in enumerate(ranges.tolist()):
-            rows = np.flatnonzero(member == number)
-            near = self.nearest(queries[rows], count, begin, end)
-            scores[rows, : near[0].shape[1]], ids[rows, : near[0].shape[1]] = near
-        return scores, ids
+            if end > begin:
+                rows = np.flatnonzero(member == number)
+                near, ids = self._engine.candidates(queries[rows], min(count, end - begin), begin, end, margin[rows])
+                pairs.append((rows[near], ids))
+        rows, ids = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        return self._settle(queries, rows, ids, count)
+
+    def _margin(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How far [Q] a product in float32 may lie below another and still be its equal after rounding."""
+        length = np.linalg.norm(queries, axis=1) * self._longest
+        margin: NDArray[np.float32] = (2 * (queries.shape[1] * 2.0**-23 * length + 10.0**-DECIMALS)).astype(np.float32)
+        return margin
 
     def _within(
         self, queries: NDArray[np.float32], count: int, ranges: NDArray[np.int64], member: NDArray[np.int64]
@@ -253,11 +261,8 @@ class Search:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if not count or not len(queries):
             return np.zeros((len(queries), count), np.float32), np.zeros((len(queries), count), np.int64)
-        length = np.linalg.norm(queries, axis=1) * self._longest
-        margin = 2 * (queries.shape[1] * 2.0**-23 * length + 10.0**-DECIMALS)
-        rows, ids = self._engine.candidates(
-            np.ascontiguousarray(queries, np.float32), count, first, stop, margin.astype(np.float32)
-        )
+        queries = np.ascontiguousarray(queries, np.float32)
+        rows, ids = self._engine.candidates(queries, count, first, stop, self._margin(queries))
         return self._settle(queries, rows, ids, count)
 
     def _settle(
