@@ -1,4 +1,4 @@
-"""How cost grows with tasks, transitions, keys and evaluation length: `python -m radt.bench.scale --help`, docs/scale.md."""
+"""How cost grows with tasks, transitions, keys and evaluation length: `python -m radt.bench.scale --help`, docs/performance.md."""
 
 from __future__ import annotations
 
