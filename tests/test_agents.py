@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from helpers import MODEL, ROOM
 from radt.bench import evaluation as bench
+from radt.bench.harness import defaults
 from radt.evaluation.agents import AdAgent, DtAgent, Queries
 from radt.evaluation.history import History
 from radt.evaluation.memory import GROUP
@@ -18,6 +19,11 @@ from radt.settings import Evaluate, Memory, Protocol
 
 TASKS, EPISODES, CHUNK, EVERY = GROUP + 2, 4, 2, 4
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=EVERY)
+CHANGES = {"embed": {"chunk": CHUNK}, "evaluate": {"memory": MEMORY}}
+CHANGES |= {name: {"model": MODEL} for name in ("pretrain", "train_retrieval", "train_ad")}
+SETTINGS = defaults().model_copy(
+    update={name: getattr(defaults(), name).model_copy(update=change) for name, change in CHANGES.items()}
+)
 
 
 def play(history, agents, collect):
@@ -59,7 +65,7 @@ def test_kept_and_anew_give_the_same_logits(kind):
 @pytest.mark.parametrize("method", ["radt", "ad"])
 def test_ours_and_published_give_the_same_logits(method):
     history = History(TASKS, EPISODES, ROOM.horizon)
-    ours, published = (bench.agents(method, ROOM, MODEL, CHUNK, MEMORY, history, slow) for slow in (False, True))
+    ours, published = (bench.agents(method, ROOM, SETTINGS, history, slow) for slow in (False, True))
     for agent in (ours, published):
         for parameter in agent.model.parameters():  # as initialised, contexts hardly change the logits
             parameter.data.mul_(1 if parameter.dim() < 2 else 3)
@@ -87,7 +93,7 @@ def test_a_batch_of_ours_plays_as_single_tasks_of_the_published_protocol(method)
 
     def actions(of, published):
         history = History(len(of), EPISODES, ROOM.horizon)
-        agent = bench.agents(method, ROOM, MODEL, CHUNK, MEMORY, history, published)
+        agent = bench.agents(method, ROOM, SETTINGS, history, published)
         in_context(agent, history, ROOM, of, protocol, evaluate, seed=0)
         return history.columns.action.unflatten(0, (len(of), -1))
 
@@ -118,7 +124,7 @@ def test_queries_are_those_of_training_whenever_they_are_asked():
 
 def test_the_first_episode_reads_no_context_and_later_ones_do():
     history = History(TASKS, EPISODES, ROOM.horizon)
-    agent = bench.agents("radt", ROOM, MODEL, CHUNK, MEMORY, history, False)
+    agent = bench.agents("radt", ROOM, SETTINGS, history, False)
 
     def compare(time, logits):
         assert (agent.readings is None) == (history.episode == 0)

@@ -1,6 +1,7 @@
 """Atomic files and the safetensors reader and writer."""
 
 import errno
+import mmap
 import os
 
 import numpy as np
@@ -87,6 +88,27 @@ def test_mapped_arrays_are_aligned_and_read_only(tmp_path):
         assert (isinstance(array, np.memmap) or array.size == 0) and array.flags.aligned and not array.flags.writeable
     copies = artifacts.read_tensors(tmp_path / "a.safetensors", mmap=False)
     assert all(array.flags.writeable for array in copies.values())
+
+
+def test_read_at_random_advises_the_mapping_of_the_array(tmp_path, monkeypatch):
+    class Mapping(mmap.mmap):
+        advice: list[int]
+
+        def madvise(self, option: int) -> None:
+            self.advice = [*getattr(self, "advice", []), option]
+            super().madvise(option)
+
+    artifacts.write_tensors(tmp_path / "a.safetensors", TENSORS)
+    monkeypatch.setattr(mmap, "mmap", Mapping)  # which NumPy maps files with
+    arrays = artifacts.read_tensors(tmp_path / "a.safetensors")
+    artifacts.read_at_random(arrays["wide"][1:])
+    owner = arrays["small"]
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    assert owner.advice == [mmap.MADV_DONTNEED, mmap.MADV_RANDOM]
+    for name, expected in TENSORS.items():
+        np.testing.assert_array_equal(arrays[name], expected)
+    artifacts.read_at_random(expected)  # not mapped: nothing happens
 
 
 def test_missing_tensors(tmp_path):

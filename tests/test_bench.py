@@ -5,6 +5,7 @@ import sys
 from dataclasses import asdict, replace
 from math import isclose
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -12,9 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import MODEL, ROOM, random_steps
 from radt.bench import __main__ as bench
-from radt.bench import embedding, harness, startup, training
+from radt.bench import embedding, evaluation, harness, reading, search, startup, training
 from radt.errors import RadtError
 from radt.models.decision_transformer import DecisionTransformer
+from radt.retrieval.search import Search
 from radt.settings import Embed
 from radt.stages.embed import embed_all
 
@@ -132,6 +134,26 @@ def test_recording_a_part_keeps_the_rest(fake):
     assert [(entry["name"], entry["runs"]) for entry in recorded] == [("engine", 5), ("search", 9)]
 
 
+def test_measuring_a_part_keeps_the_rest_of_the_output(fake):
+    def written():
+        return [(entry["name"], entry["runs"]) for entry in json.loads((fake / "results" / "bench.json").read_text())]
+
+    bench.main(["--only", "search", "--runs", "1"])
+    assert written() == [("search", 1)]
+    bench.main(["--runs", "2"])
+    bench.main(["--only", "engines", "--runs", "9"])
+    assert written() == [("search", 2), ("engine", 9)]
+    bench.main(["--runs", "3"])
+    assert written() == [("engine", 3), ("search", 3)]
+
+
+def test_a_foreign_output_is_known_before_anything_is_measured(fake, monkeypatch):
+    (fake / "x.json").write_text("[1]")
+    monkeypatch.setitem(sys.modules, "radt.bench.engines", None)
+    with pytest.raises(RadtError, match="holds no measurements of this version"):
+        bench.main(["--only", "engines", "--output", "x.json"])
+
+
 @pytest.mark.parametrize("content", ["[{}]", '[{"name": 1}]', "[1]"])
 def test_foreign_file_is_one_sentence(fake, content):
     (fake / "x.json").write_text(content)
@@ -181,6 +203,17 @@ def test_peers_learn_in_an_update(peer, monkeypatch):
     assert losses[-1] < 0.8 * losses[0]
 
 
+def test_a_peer_in_bfloat16_computes_in_it(monkeypatch):
+    """Its losses begin near those in float32, but not at them, and fall as far."""
+    pytest.importorskip("transformers", reason="needs the development environment")
+    exact, rounded = (
+        seen_losses(lambda precision=precision: training.hugging_face(TINY, precision), monkeypatch)
+        for precision in ("float32", "bfloat16")
+    )
+    assert exact[0] != rounded[0] and abs(exact[0] - rounded[0]) < 0.01
+    assert rounded[-1] < 0.8 * rounded[0]
+
+
 @pytest.mark.parametrize("tokens", ["step", "interleaved"])
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_ours_learns_in_an_update(tokens, precision, monkeypatch):
@@ -209,14 +242,87 @@ def seen_losses(make, monkeypatch):
 def test_peers_of_the_embedding_make_the_same_vectors(tmp_path, room, generate, batch, positions):
     """Also where the encoder's window is shorter than an episode."""
     torch.manual_seed(0)
-    episodes = embedding.histories(tmp_path, room, generate)
+    episodes = reading.histories(tmp_path, room, generate)
     encoder = DecisionTransformer(MODEL, room, True, positions).eval()
-    found = embed_all(encoder, episodes, Embed(chunk=3, every=4, batch_size=4, device="cpu"))
+    found = embed_all(encoder, episodes, Embed(chunk=3, every=4, batch_size=4, device="cpu"), room.horizon)
     alone = embedding.window_by_window(encoder, episodes, found["episode"], found["anchor"], 3, batch)
     torch.testing.assert_close(alone, found["keys"], rtol=1e-5, atol=1e-6)
     owner = torch.arange(len(episodes.first)).repeat_interleave(2)
     queries = embedding.window_by_window(encoder, episodes, owner, torch.tensor([1, 5]).repeat(len(episodes.first)), 3, batch)
     torch.testing.assert_close(queries.unflatten(0, (-1, 2)), found["queries"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Every benchmark calls what it times only once."""
+    for module in (embedding, search):
+        monkeypatch.setattr(module, "timed", lambda function, count, seconds=0.0: harness.timed(function, count, 0.0))
+
+
+def keys_of_tasks(count, tasks=10):
+    """`count` keys of length 1 of each task, in order."""
+    keys = np.random.default_rng(0).normal(size=(count * tasks, 8)).astype(np.float32)
+    return keys / np.linalg.norm(keys, axis=1, keepdims=True), np.arange(tasks).repeat(count)
+
+
+def test_peers_of_retrieval_find_in_each_range_what_ours_finds():
+    keys, task = keys_of_tasks(300)
+    queries, first, stop = search.batch(keys, task)
+    windows = search.shared(first, stop)
+    scores = Search(keys, "torch").nearest_within(queries, search.WANTED, first, stop)[0]
+    flat = search.flat_ranges(queries, keys, windows)
+    plain = search.topk_ranges(torch.from_numpy(queries), torch.from_numpy(keys), windows)
+    seen = np.zeros(len(queries), int)
+    for (rows, _), by_faiss, by_torch in zip(windows, flat, plain, strict=True):
+        seen[rows] += 1
+        for found in (by_faiss, by_torch.numpy()):
+            np.testing.assert_allclose(found, scores[rows, : found.shape[1]], atol=1e-5)
+            assert (scores[rows, found.shape[1] :] == -np.inf).all()
+    np.testing.assert_array_equal(seen, stop > first)
+    assert len(windows) > 20
+
+
+def test_names_of_retrieval_do_not_depend_on_the_index(quick, monkeypatch):
+    """Else a regression would not be seen; which index it was stands with the peer."""
+    names = []
+    for count in (40, 80):
+        monkeypatch.setattr(search, "default_index", lambda count=count: (f"encoder {count}", *keys_of_tasks(count)))
+        entries = search.measure(1)
+        names.append([entry.name for entry in entries])
+        assert all(f"{count * 10} keys of encoder {count}" in entry.peer_name for entry in entries)
+        assert all(entry.ratio > 0 for entry in entries)
+    assert names[0] == names[1] and len(set(names[0])) == 8
+
+
+def test_an_index_is_made_where_no_run_left_one(tmp_path, room, generate, monkeypatch):
+    settings = harness.defaults()
+    small = settings.model_copy(
+        update={
+            "trajectories": settings.trajectories.model_copy(update={"generate": generate}),
+            "embed": settings.embed.model_copy(update={"chunk": 4, "every": 4}),
+        }
+    )
+    monkeypatch.setattr(search, "RESULTS", tmp_path / "nothing")
+    monkeypatch.setattr(search, "defaults", lambda: small)
+    monkeypatch.setattr(search, "darkroom", lambda: room)
+    origin, keys, task = search.default_index()
+    assert origin == "a fresh encoder" and keys.shape == (8 * 5 * 2, settings.pretrain.model.width)
+    np.testing.assert_array_equal(task, np.arange(8).repeat(10))
+
+
+def test_embedding_is_measured(quick, tmp_path, room, generate, monkeypatch):
+    monkeypatch.setattr(embedding, "ROOM", room)
+    settings = harness.defaults().embed.model_copy(update={"chunk": 4, "every": 4})
+    entries = embedding._measure(reading.histories(tmp_path, room, generate), settings, 1)
+    assert [entry.target for entry in entries] == [20.0, 3.0] and all(entry.ratio > 0 for entry in entries)
+
+
+@pytest.mark.parametrize("method", ["radt", "ad"])
+def test_evaluation_is_measured(method, monkeypatch):
+    """The second of two episodes has a memory."""
+    monkeypatch.setattr(evaluation, "EPISODES", 2)
+    monkeypatch.setattr(evaluation, "darkroom", lambda: ROOM.model_copy(update={"horizon": 50}))
+    assert evaluation.rate(method, False) > 0 and evaluation.rate(method, True) > 0
 
 
 def test_a_stage_that_does_not_start_is_an_error():

@@ -6,11 +6,12 @@ import torch
 
 from helpers import MODEL, ROOM
 from radt.data.trajectories import Shard, Trajectories
-from radt.data.windows import Columns, Episodes
+from radt.data.windows import Episodes
+from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import embed_episodes, episode_vectors, state_outputs, window_means
+from radt.retrieval.chunks import embed_episodes, state_outputs, window_means
 from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
 from radt.settings import Embed, Memory, Retrieval
@@ -30,20 +31,24 @@ def settings(**changes):
     return Retrieval(**{**values, **changes})
 
 
+def trajectories(observations, actions, rewards):
+    task = np.repeat(np.arange(TASKS), EACH).astype(np.int32)
+    shard = Shard(observations.astype(np.uint8), actions, rewards, np.arange(0, len(actions) + 1, HORIZON), task)
+    return Trajectories([shard], manifest={})
+
+
 @pytest.fixture(scope="module")
 def world():
     random = np.random.default_rng(3)
     rows = TASKS * EACH * HORIZON
-    shard = Shard(
-        np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8),
+    data = trajectories(
+        np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1),
         random.integers(0, 5, rows).astype(np.uint8),
         random.integers(0, 2, rows).astype(np.float32),
-        np.arange(0, rows + 1, HORIZON),
-        np.repeat(np.arange(TASKS), EACH).astype(np.int32),
     )
     torch.manual_seed(0)
     encoder = DecisionTransformer(MODEL, ROOM, True, HORIZON).eval().requires_grad_(False)
-    episodes = Episodes(Trajectories([shard], manifest={}))
+    episodes = Episodes(data)
     keys, episode, anchor = embed_episodes(encoder, episodes.columns, episodes.first, episodes.length, CHUNK)
     return encoder, episodes, ChunkIndex(keys.numpy(), episode, anchor)
 
@@ -99,7 +104,7 @@ def twin(world, limits, query, owner, memory):
 def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
     encoder, episodes, index = world
     limits = settings(pool=pool, engine=engine)
-    contexts = TrainingContexts(encoder, index, episodes, limits, EMBED)
+    contexts = TrainingContexts(encoder, index, episodes, limits, EMBED, embedded(encoder, episodes))
     random = np.random.default_rng(0)
     queries = random.normal(size=(40, index.keys.shape[1])).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
@@ -120,16 +125,16 @@ def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
 
 def test_memories_are_of_any_age_but_never_of_the_future(world):
     encoder, episodes, index = world
-    contexts = TrainingContexts(encoder, index, episodes, settings(pool="earlier"), EMBED)
+    contexts = TrainingContexts(encoder, index, episodes, settings(pool="earlier"), EMBED, embedded(encoder, episodes))
     last = torch.full((500,), 2 * EACH - 1)
     memory = contexts.memory(last, np.random.default_rng(0))
     assert set(memory.tolist()) == set(range(EACH, 2 * EACH))
-    everything = TrainingContexts(encoder, index, episodes, settings(), EMBED)
+    everything = TrainingContexts(encoder, index, episodes, settings(), EMBED, embedded(encoder, episodes))
     assert set(everything.memory(last, np.random.default_rng(0)).tolist()) == {TASKS * EACH}
 
 
 def embedded(encoder, episodes):
-    return embed_all(encoder, episodes, EMBED)["queries"]
+    return embed_all(encoder, episodes, EMBED, HORIZON)["queries"]
 
 
 def test_stored_queries_are_those_of_the_windows(world):
@@ -146,19 +151,24 @@ def test_stored_queries_are_those_of_the_windows(world):
 
 
 def test_a_context_is_found_from_what_came_before_it(world):
-    """A stored query, and a query of a window, do not change with what happens after it."""
-    encoder, episodes, _ = world
-    first, length = episodes.first[:1], episodes.length[:1]
-    steps = flat(episodes)
-    columns = Columns(*(getattr(steps, name)[:HORIZON].clone() for name in ("observation", "action", "reward", "returns")))
-    before = episode_vectors(encoder, columns, first, length, torch.tensor([1, 5]), CHUNK)
-    columns.action[4:] = (columns.action[4:] + 1) % 5
-    columns.observation[5:] = 0
-    after = episode_vectors(encoder, columns, first, length, torch.tensor([1, 5]), CHUNK)
-    torch.testing.assert_close(before, after, rtol=0, atol=0)
-    late = episode_vectors(encoder, columns, first, length, torch.tensor([8]), CHUNK)
-    columns.observation[5:] = 1
-    assert not torch.equal(late, episode_vectors(encoder, columns, first, length, torch.tensor([8]), CHUNK))
+    """What an episode does after a query changes neither the query nor what is found; what it did before changes the query."""
+    encoder, episodes, index = world
+    owner = 7
+    contexts, queries = [], []
+    for changed_from in (HORIZON, 5, 3):
+        steps = flat(episodes)
+        actions = steps.action.numpy().astype(np.uint8)
+        rows = slice(owner * HORIZON + changed_from, (owner + 1) * HORIZON)
+        actions[rows] = (actions[rows] + 1) % 5
+        changed = Episodes(trajectories(steps.observation.numpy(), actions, steps.reward.numpy()))
+        queries.append(embedded(encoder, changed)[owner])
+        finder = TrainingContexts(encoder, index, changed, settings(pool="earlier"), EMBED, embedded(encoder, changed))
+        first = changed.first[[owner]]
+        window = changed.columns.windows(first, first, first + HORIZON, HORIZON)
+        contexts.append(finder(window, torch.tensor([owner]), chance))
+    torch.testing.assert_close(queries[0], queries[1], rtol=0, atol=0)
+    assert all(torch.equal(getattr(contexts[0], name), getattr(contexts[1], name)) for name in vars(contexts[0]))
+    assert torch.equal(queries[0][0], queries[2][0]) and not torch.equal(queries[0][1], queries[2][1])
 
 
 def test_windows_find_their_contexts_with_stored_and_with_own_queries(world):
@@ -167,6 +177,10 @@ def test_windows_find_their_contexts_with_stored_and_with_own_queries(world):
     chosen, steps = episodes.sample(random, 6, HORIZON)
     stored = TrainingContexts(encoder, index, episodes, settings(), EMBED, embedded(encoder, episodes))
     assert stored(steps, chosen, chance).mask.shape == (6, 2, 2 * 2 * CHUNK)
+    vectors, last = stored.queries(steps, chosen, chance)
+    assert torch.equal(vectors, embedded(encoder, episodes)[chosen]) and last.tolist() == [[0, 4]] * 6
+    with pytest.raises(RadtError, match=r"embed\.every"):
+        TrainingContexts(encoder, index, episodes, settings(), EMBED)
     own = TrainingContexts(encoder, index, episodes, settings(scope="window"), EMBED)
     vectors, last = own.queries(steps, chosen, chance)
     direct = window_means(state_outputs(encoder, steps), steps.mask.float(), torch.full((6, 1), HORIZON), CHUNK)
@@ -178,7 +192,7 @@ def test_windows_find_their_contexts_with_stored_and_with_own_queries(world):
 
 def test_early_queries_get_a_random_chunk_of_their_task(world):
     encoder, episodes, index = world
-    contexts = TrainingContexts(encoder, index, episodes, settings(random_before=10), EMBED)
+    contexts = TrainingContexts(encoder, index, episodes, settings(random_before=10), EMBED, embedded(encoder, episodes))
     owner = torch.arange(TASKS * EACH)
     everything, early = torch.full_like(owner, TASKS * EACH), episodes.first_of_task[episodes.task[owner]] + 2
     for memory in (everything, early):

@@ -5,8 +5,9 @@ import torch
 
 from helpers import MODEL, ROOM, random_steps
 from radt.data.steps import Steps, concatenate
-from radt.models.blocks import Block, attend
+from radt.models.blocks import LONGEST, Block, attend
 from radt.models.decision_transformer import DecisionTransformer
+from radt.models.embedding import sum_rows
 from radt.models.retrieval_transformer import RetrievalTransformer
 
 
@@ -67,6 +68,43 @@ def test_plain_attention_equals_the_fused_one(kind):
     torch.testing.assert_close(got.float(), expected, rtol=0.03, atol=0.03)
     for one, other in zip(torch.autograd.grad(got, (query, key, value), gradient.bfloat16()), wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)
+
+
+def test_attention_is_fused_where_scores_are_many_or_dropped(monkeypatch):
+    seen = []
+    fused = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(*arguments, is_causal):
+        seen.append(1)
+        return fused(*arguments, is_causal=is_causal)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
+    for length, dtype, dropout, expected in (
+        (LONGEST, torch.bfloat16, 0.0, 0),
+        (LONGEST + 1, torch.bfloat16, 0.0, 1),
+        (8, torch.bfloat16, 0.1, 1),
+        (8, torch.float32, 0.0, 1),
+    ):
+        seen.clear()
+        x = torch.randn(1, 1, length, 4, dtype=dtype)
+        assert attend(x, x, x, None, dropout, True).shape == (1, length, 4)
+        assert len(seen) == expected
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_sums_of_rows_equal_look_ups(precision):
+    torch.manual_seed(0)
+    table = torch.randn(30, 16, requires_grad=True)
+    rows = [torch.randint(10 * part, 10 * part + 10, (4, 7)) for part in range(3)]
+    expected = sum(torch.nn.functional.embedding(row, table) for row in rows)
+    gradient = torch.randn(4, 7, 16)
+    (wanted,) = torch.autograd.grad(expected, table, gradient)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        found = sum_rows(table, rows)
+    (got,) = torch.autograd.grad(found, table, gradient.to(found.dtype))
+    tolerance = {"rtol": 1e-5, "atol": 1e-5} if precision == "float32" else {"rtol": 0.02, "atol": 0.05}
+    torch.testing.assert_close(found.float(), expected, **tolerance)
+    torch.testing.assert_close(got, wanted, **tolerance)
 
 
 def models(tokens, shared=False):

@@ -1,5 +1,7 @@
 """Search, de-duplication, ranking and chunks against brute force."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,11 @@ import torch
 from helpers import MODEL, ROOM
 from radt.data.windows import Columns
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval import search
+from radt.retrieval import index, search
 from radt.retrieval.chunks import contexts, embed_episodes, window_means
-from radt.retrieval.index import distinct
+from radt.retrieval.index import ChunkIndex, distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
-from radt.retrieval.search import Search, TorchEngine
+from radt.retrieval.search import DECIMALS, Search, TorchEngine
 
 
 def unit(count, width, seed):
@@ -25,7 +27,7 @@ def test_search_equals_brute_force_with_ties(engine):
     keys[100:140] = keys[7]  # forty identical keys: the order among them is that of their ids
     queries = np.concatenate([unit(20, 8, 1), keys[7:8]])
     scores, ids = Search(keys, engine).nearest(queries, 20)
-    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(Search.DECIMALS)
+    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(DECIMALS)
     expected = np.stack([sorted(range(300), key=lambda i, row=row: (-row[i], i))[:20] for row in exact])
     np.testing.assert_array_equal(ids, expected)
     np.testing.assert_allclose(scores, np.take_along_axis(exact, expected, 1), atol=1e-6)
@@ -35,14 +37,16 @@ def test_search_equals_brute_force_with_ties(engine):
 @pytest.mark.parametrize(("first", "stop"), [(0, 300), (20, 90), (5, 8), (7, 7)])
 def test_search_in_a_range_equals_brute_force(engine, first, stop):
     keys, queries = unit(300, 8, 0), unit(20, 8, 1)
-    _, ids = Search(keys, engine).nearest(queries, 20, first, stop)
-    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(Search.DECIMALS)
+    scores, ids = Search(keys, engine).nearest_within(queries, 20, np.full(20, first), np.full(20, stop))
+    found = min(20, stop - first)
+    assert (scores[:, :found] > -np.inf).all() and (scores[:, found:] == -np.inf).all() and not ids[:, found:].any()
+    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(DECIMALS)
     expected = [sorted(range(first, stop), key=lambda i, row=row: (-row[i], i))[:20] for row in exact]
-    np.testing.assert_array_equal(ids, np.array(expected, np.int64).reshape(20, -1))
+    np.testing.assert_array_equal(ids[:, :found], np.array(expected, np.int64).reshape(20, -1))
 
 
 def brute_force(keys, queries, count):
-    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(Search.DECIMALS)
+    exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(DECIMALS)
     return np.lexsort((np.broadcast_to(np.arange(len(keys)), exact.shape), -exact), axis=-1)[:, :count]
 
 
@@ -57,8 +61,57 @@ def test_many_keys_with_duplicates_on_both_sides_of_every_block(engine, monkeypa
     queries = np.concatenate([keys[:40], unit(40, 16, 3), 5 * unit(1, 16, 4), np.zeros((1, 16), np.float32)])
     for count in (1, 7, 100):
         np.testing.assert_array_equal(Search(keys, engine).nearest(queries, count)[1], brute_force(keys, queries, count))
-    _, ids = Search(keys, engine).nearest(queries, 50, 300, 3300)
+    _, ids = Search(keys, engine).nearest_within(queries, 50, np.full(len(queries), 300), np.full(len(queries), 3300))
     np.testing.assert_array_equal(ids, brute_force(keys[300:3300], queries, 50) + 300)
+
+
+@pytest.mark.parametrize("pairs", [1, 1000, 10**6])
+@pytest.mark.parametrize("engine", ["faiss", "torch"])
+def test_a_query_that_ties_with_every_key_costs_only_itself(engine, pairs, monkeypatch):
+    """Its 3000 candidates may not become 3000 columns of every query: at most `PAIRS` keys are gathered at once."""
+    monkeypatch.setattr(search, "PAIRS", pairs)
+    gathered, einsum = [], np.einsum
+    monkeypatch.setattr(
+        np, "einsum", lambda text, keys, *rest, **named: gathered.append(len(keys)) or einsum(text, keys, *rest, **named)
+    )
+    keys, queries = unit(3000, 8, 0), unit(40, 8, 1)
+    queries[17] = 0
+    np.testing.assert_array_equal(Search(keys, engine).nearest(queries, 5)[1], brute_force(keys, queries, 5))
+    assert 3000 < sum(gathered) < 6000 and max(gathered) <= pairs
+
+
+def test_no_queries_and_no_keys():
+    empty = np.zeros((0, 8), np.float32)
+    assert [array.shape for array in Search(unit(5, 8, 0), "torch").nearest(empty, 3)] == [(0, 3)] * 2
+    assert [array.shape for array in Search(unit(2000, 8, 0), "torch").nearest(empty, 3)] == [(0, 3)] * 2
+    assert [array.shape for array in Search(empty, "torch").nearest(unit(4, 8, 0), 3)] == [(4, 0)] * 2
+
+
+@pytest.mark.parametrize("engine", ["faiss", "torch"])
+def test_an_index_on_disk_is_searched_where_it_is_mapped(engine, tmp_path, monkeypatch):
+    """Pool `earlier` makes no engine, so nothing holds all keys; the engine that is made later works on read-only keys."""
+    made = []
+    monkeypatch.setitem(search.ENGINES, engine, lambda *given, make=search.ENGINES[engine]: made.append(1) or make(*given))
+    keys, queries = unit(3000, 8, 0), unit(30, 8, 1)
+    index.write(tmp_path, ChunkIndex(keys, torch.arange(3000) // 3, torch.arange(3000) % 3), {})
+    read = index.read(tmp_path)
+    assert isinstance(read.keys, np.memmap) and not read.keys.flags.writeable
+    assert torch.equal(read.episode, torch.arange(3000) // 3) and torch.equal(read.anchor, torch.arange(3000) % 3)
+    found = Search(read.keys, engine)
+    assert isinstance(found._keys.base, np.memmap)
+    first, stop = np.arange(30) * 50, np.arange(30) * 50 + 900
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warns of arrays that are not writable
+        ids = found.nearest_within(queries, 5, first, stop)[1]
+        assert not made and "_longest" not in vars(found)
+        for row in range(30):
+            expected = brute_force(keys[first[row] : stop[row]], queries[row : row + 1], 5)[0] + first[row]
+            np.testing.assert_array_equal(ids[row], expected)
+        np.testing.assert_array_equal(found.nearest(queries, 5)[1], brute_force(keys, queries, 5))
+        found.nearest(queries, 5)
+        assert len(made) == 1
+        Search(read.keys, engine, exact_keys=10).recall(queries, 5)
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("small", [0, 1024])
@@ -93,9 +146,58 @@ def test_inverted_lists_take_over_and_tell_their_recall():
         recalls.append(some.recall(queries, 10))
         assert not some.exact
         assert recalls[-1] == pytest.approx(np.mean([len(set(a) & b) / 10 for a, b in zip(wanted, found, strict=True)]))
-        np.testing.assert_array_equal(some.nearest(queries, 10, 5, 2900)[1], exact.nearest(queries, 10, 5, 2900)[1])
+        ranges = np.full(50, 5), np.full(50, 2900)
+        np.testing.assert_array_equal(some.nearest_within(queries, 10, *ranges)[1], brute_force(keys[5:2900], queries, 10) + 5)
     assert recalls[0] < recalls[1] < recalls[2] == 1.0
     np.testing.assert_array_equal(ids, wanted)
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+def test_recall_counts_ties_as_found_and_leaves_out_the_query_itself(probes):
+    keys = np.repeat(unit(500, 4, 0), 4, axis=0)  # each key four times: with 6 wanted, two of the next four are
+    keys = keys[np.random.default_rng(1).permutation(len(keys))]
+    some, own = Search(keys, "torch", exact_keys=10, probes=probes), np.arange(0, 2000, 25)
+    queries, exact = keys[own], (keys[own].astype(np.float64) @ keys.astype(np.float64).T).round(DECIMALS)
+
+    def expected(count, itself):
+        scores, ids = some.nearest(queries, count + (itself is not None))
+        hits = 0
+        for row, products in enumerate(exact):
+            others = [key for key in range(2000) if itself is None or key != itself[row]]
+            least = sorted((products[key] for key in others), reverse=True)[count - 1]
+            got = [key for key, score in zip(ids[row], scores[row], strict=True) if score > -np.inf and key in others][:count]
+            hits += sum(products[key] >= least for key in got)
+        return hits / count / len(queries)
+
+    for count in (1, 6, 40):
+        assert some.recall(queries, count) == pytest.approx(expected(count, None))
+        assert some.recall(queries, count, own) == pytest.approx(expected(count, own))
+    assert some.recall(queries, 40, own) < 1.0
+
+
+def test_ties_with_a_higher_id_are_as_good():
+    """Inverted lists that find only the higher ids of equal keys miss nothing."""
+    keys = np.repeat(unit(2, 8, 0), 30, axis=0)
+    some = Search(keys, "faiss", exact_keys=10)
+
+    class Highest:
+        def candidates(self, queries, count):
+            return np.repeat(np.arange(len(queries)), count), np.tile(np.arange(30 - count, 30), len(queries))
+
+    some._inverted = Highest()
+    assert some.recall(keys[:1], 5) == 1.0 and some.recall(keys[:1], 5, np.array([2])) == 1.0
+    assert some.recall(keys[30:31], 5) == 0.0
+    assert some.recall(keys[28:29], 5, np.array([28])) == 1.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_inverted_lists_of_hardly_any_keys(count):
+    """Twice the square root of the number of keys is more than the keys."""
+    keys, queries = unit(count, 8, 0), unit(4, 8, 1)
+    some = Search(keys, "torch", exact_keys=0)
+    assert not some.exact
+    np.testing.assert_array_equal(some.nearest(queries, 5)[1], brute_force(keys, queries, 5))
+    assert some.recall(queries, 5) == 1.0 and some.recall(keys, 5, np.arange(count)) == 1.0
 
 
 def test_search_of_fewer_keys_than_asked_for_returns_all():

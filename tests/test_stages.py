@@ -129,11 +129,21 @@ def test_the_same_seed_trains_the_same_bytes(chain, stage):
 
 
 def test_both_search_engines_train_the_same_bytes(chain):
-    other = configuration()
-    other["train_retrieval"]["retrieval"]["engine"] = "torch"
-    Chain(chain.root, other).radt(output="radt_torch")
-    hashes = {artifacts.sha256(chain.root / name / "model.safetensors") for name in ("radt", "radt_torch")}
+    hashes = set()
+    for engine in ("faiss", "torch"):
+        other = configuration()
+        other["train_retrieval"]["retrieval"] |= {"engine": engine, "pool": "all"}  # short histories need no engine
+        Chain(chain.root, other).radt(output=f"radt_{engine}")
+        hashes.add(artifacts.sha256(chain.root / f"radt_{engine}" / "model.safetensors"))
     assert len(hashes) == 1
+
+
+def test_a_search_that_is_not_exact_trains_and_tells_its_recall(chain):
+    other = configuration()
+    other["train_retrieval"]["retrieval"] |= {"pool": "all", "exact_keys": 20, "probes": 1}
+    Chain(chain.root, other).radt(output="radt_approximate")
+    assert 0 < artifacts.read_json(chain.root / "radt_approximate/config.json")["recall"] < 1
+    assert artifacts.read_json(chain.root / "radt/config.json")["recall"] == 1
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "radt", "ad"])
@@ -249,6 +259,30 @@ def test_a_flipped_byte_in_the_index_is_refused(copied):
         copied.radt(output="refused")
 
 
+def test_queries_of_other_settings_and_damaged_ones_are_refused(copied):
+    change(copied.root / "embed/config.json", every=6)
+    with pytest.raises(RadtError, match="made from another every"):
+        copied.radt(output="refused")
+    change(copied.root / "embed/config.json", every=4)
+    flip(copied.root / "embed/embeddings.safetensors")
+    with pytest.raises(RadtError, match=r"embeddings\.safetensors is missing or damaged"):
+        copied.radt(output="refused")
+
+
+def test_other_queries_start_a_training_anew(copied, monkeypatch, capsys):
+    """A checkpoint says from which queries it came."""
+    from radt.training import checkpoints
+
+    monkeypatch.setattr(checkpoints, "remove", lambda directory: None)
+    copied.radt(output="new")
+    path = copied.root / "embed/embeddings.safetensors"
+    tensors = artifacts.read_tensors(path, mmap=False)
+    artifacts.write_tensors(path, {**tensors, "queries": tensors["queries"][::-1].copy()})
+    change(copied.root / "embed/config.json", sha256=artifacts.sha256(path))
+    copied.radt(output="new")
+    assert "is of other settings, data or code" in capsys.readouterr().out
+
+
 def flip(path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -266,6 +300,7 @@ def test_the_papers_form_runs_end_to_end(tmp_path):
     config = configuration()
     for name in ("pretrain", "train_retrieval", "train_ad"):
         config[name]["model"] |= PUBLISHED
+    config["embed"]["every"] = None
     config["train_retrieval"] |= {
         "cross_attention": "all",
     }

@@ -1,5 +1,6 @@
 """The timeline of a run, against one that was made up."""
 
+import gc
 import os
 
 import pandas as pd
@@ -48,3 +49,13 @@ def test_files_and_a_missing_run(benchmarks, tmp_path):
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(RadtError, match="run the workflow first"):
         timeline.read(tmp_path / "nothing")
+
+
+@pytest.mark.filterwarnings("error")  # a file left open
+@pytest.mark.parametrize("content", ["", HEAD, "a\tb\n1\t2\n", f"{HEAD}x\n", f"{HEAD}1\n", f"{HEAD}{HEAD}", "\udcff"])
+def test_a_file_that_is_no_benchmark_is_one_sentence(benchmarks, content):
+    path = benchmarks / "train" / "foreign.tsv"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(RadtError, match=r"foreign\.tsv is no benchmark file of Snakemake"):
+        timeline.read(benchmarks)
+    gc.collect()

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from radt.artifacts import read_tensors, write_tensors
+from radt.data import windows
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Columns, Episodes
 
@@ -74,6 +75,15 @@ def test_the_table_of_episodes(tmp_path):
     assert episodes.length.tolist() == [3, 8, 1, 5, 8, 8, 2, 7] and episodes.task.tolist() == [0] * 3 + [1] * 4 + [2]
     assert episodes.first_of_task.tolist() == [0, 3, 7] and episodes.last_of_task.tolist() == [2, 6, 7]
     torch.testing.assert_close(episodes.returns, memory.returns[episodes.first])
+
+
+def test_opening_lets_go_of_every_shard(tmp_path, monkeypatch):
+    """Once the returns are known, each mapped file is read at random."""
+    seen = []
+    monkeypatch.setattr(windows, "read_at_random", lambda array: seen.append(array))
+    episodes, _ = make(tmp_path)
+    assert [len(array) for array in seen] == [sum(lengths) for lengths in LENGTHS]
+    assert all(isinstance(array, np.memmap) for array in seen) and len(episodes.returns) == 8
 
 
 def test_windows_are_drawn_in_proportion_to_the_length(tmp_path):

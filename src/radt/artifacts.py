@@ -108,7 +108,8 @@ def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
 def read_at_random(array: Array) -> None:
     """Let go of the pages of a mapped file that `array` lies in, and from now on read only those asked for, none ahead.
 
-    Reading ahead made windows of data larger than memory 16 times slower (docs/performance.md). Arrays that are not mapped stay as they are.
+    Reading ahead made windows of data larger than memory 16 times slower (docs/performance.md). Arrays that are not mapped stay
+    as they are.
     """
     owner: Any = array
     while isinstance(owner, np.ndarray):

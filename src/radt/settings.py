@@ -166,7 +166,8 @@ class Optimization(Section):
     gradient_clip: PositiveFloat
     """Largest norm of the gradient."""
     precision: Literal["float32", "bfloat16"]
-    """Precision of the matrix products; attention scores and the loss stay in float32."""
+    """Precision of the matrix products; the loss stays in float32, and so does attention on a GPU, with dropout, and over more
+    than 256 tokens."""
     checkpoint_every: PositiveInt
     """Updates between two checkpoints."""
     log_every: PositiveInt
@@ -299,7 +300,7 @@ class Memory(Section):
     weight_reward: NonNegativeFloat
     """Weight of the min-max normalised reward inside the chunk."""
     every: PositiveInt
-    """Steps between two queries."""
+    """Steps between two queries; need not be `embed.every`, which training has."""
 
 
 class Evaluate(Section):

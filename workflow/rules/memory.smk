@@ -1,9 +1,10 @@
-# Input: trajectories and the DT of one seed. Output: one vector for each sub-trajectory, and the search structure over them.
+# Input: trajectories and the DT of one seed. Output: one vector for each sub-trajectory and each query of a training window, and the
+# search structure over the sub-trajectories.
 # Both are made once and used by every seed of RA-DT.
 
 
 rule embed:
-    """Embed every sub-trajectory with the frozen DT."""
+    """Embed every sub-trajectory, and the queries of training windows, with the frozen DT."""
     input:
         trajectories="results/{experiment}/trajectories/manifest.json",
         encoder=ENCODER,

@@ -1,5 +1,5 @@
-# Input: trajectories; for RA-DT also the DT that encodes, and the index. Output: the three files of a trained model.
-# Checkpoints are in state/, which no rule declares: a training removes them itself when it is done.
+# Input: trajectories; for RA-DT also the DT that encodes, the embedded queries and the index. Output: the three files of a trained
+# model. Checkpoints are in state/, which no rule declares: a training removes them itself when it is done.
 
 
 rule train_retrieval:

@@ -33,6 +33,12 @@ def read(path: Path) -> list[Measurement]:
         raise RadtError(f"{path} holds no measurements of this version: run `make bench` again") from None
 
 
+def replaced(before: Sequence[Measurement], now: Sequence[Measurement]) -> list[Measurement]:
+    """The measurements `now`, after those of `before` that have other names."""
+    again = {entry.name for entry in now}
+    return [*(entry for entry in before if entry.name not in again), *now]
+
+
 def regressions(now: Sequence[Measurement], before: Sequence[Measurement]) -> list[str]:
     """A line for each measurement whose ratio fell by more than `TOLERANCE` since `before`."""
     old = {entry.name: entry for entry in before}
@@ -58,7 +64,9 @@ def table(entries: Sequence[Measurement]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Command line of the benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m radt.bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=MODULES, default=MODULES, help="measure these instead of everything")
+    parser.add_argument(
+        "--only", nargs="+", choices=MODULES, default=MODULES, help="measure these, and keep the rest of the files"
+    )
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each side")
     parser.add_argument("--output", type=Path, default=Path("results") / "bench.json", help="file to write")
     parser.add_argument("--record", action="store_true", help="also keep the result for this kind of machine, in docs/bench/")
@@ -70,20 +78,20 @@ def main(argv: list[str] | None = None) -> int:
         print(table(read(given.output)))
         return 0
     loop.prepare("cpu")
+    path = recorded_path(machine())
+    before = read(path) if path.exists() else []
+    others = read(given.output) if given.only != MODULES and given.output.exists() else []
     entries: list[Measurement] = []
     for name in given.only:
         print(f"measuring {name}", flush=True)
         entries += importlib.import_module(f"radt.bench.{name}").measure(given.runs)
-        artifacts.write_json(given.output, [asdict(entry) for entry in entries])
+        artifacts.write_json(given.output, [asdict(entry) for entry in replaced(others, entries)])
     print(table(entries))
-    path = recorded_path(machine())
-    before = read(path) if path.exists() else []
     for line in regressions(entries, before):
         print(f"regression: {line}")
     if given.record:
-        again = {entry.name for entry in entries}
-        kept = [entry for entry in before if entry.name not in again] if given.only != MODULES else []
-        artifacts.write_json(path, [asdict(entry) for entry in kept + entries])
+        recorded = entries if given.only == MODULES else replaced(before, entries)
+        artifacts.write_json(path, [asdict(entry) for entry in recorded])
         print(f"recorded in {path}")
     return 0
 

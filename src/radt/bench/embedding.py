@@ -9,25 +9,17 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from radt.bench.harness import Measurement, compare, defaults, rotate, timed
-from radt.data import trajectories
-from radt.data.qlearning import learn
+from radt.bench.harness import Measurement, compare, darkroom, defaults, rotate, timed
+from radt.bench.reading import histories
 from radt.data.windows import Episodes
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import state_outputs, window_means
-from radt.settings import Embed, Experiment, Generate
+from radt.settings import Embed
 from radt.stages.embed import embed_all
-from radt.training import job
 
-ROOM = Experiment(width=10, height=10, horizon=100, goals=24, held_out=20, validation=0)  # four of the 80 tasks
+ROOM = darkroom().model_copy(update={"goals": darkroom().held_out + 4})  # four of the training tasks
 PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared", 3.0, 1024, 128))  # name, target, windows, batch
-
-
-def histories(directory: Path, room: Experiment, generate: Generate) -> Episodes:
-    """Learning histories, written to `directory` and read back as every stage reads them."""
-    trajectories.write(directory, "bench", room, {"name": "generate"}, [learn(room, generate)])
-    return job.read_data(directory, "bench", room).episodes
 
 
 @torch.no_grad()
@@ -54,12 +46,12 @@ def measure(runs: int) -> list[Measurement]:
 def _measure(episodes: Episodes, settings: Embed, runs: int) -> list[Measurement]:
     """Ours and both peers in turn, the peers on some vectors drawn from all."""
     encoder = store.dt(ROOM, defaults().pretrain).eval()
-    vectors = embed_all(encoder, episodes, settings)
+    vectors = embed_all(encoder, episodes, settings, ROOM.horizon)
     episode, stop = vectors["episode"], vectors["anchor"]
     if settings.every is not None:
         owner, segment = torch.nonzero(torch.ones(vectors["queries"].shape[:2]), as_tuple=True)
         episode, stop = torch.cat([episode, owner]), torch.cat([stop, segment * settings.every + 1])
-    rates = {"ours": lambda: timed(lambda: embed_all(encoder, episodes, settings), len(stop), 0.0)}
+    rates = {"ours": lambda: timed(lambda: embed_all(encoder, episodes, settings, ROOM.horizon), len(stop), 0.0)}
     random = torch.randperm(len(stop), generator=torch.Generator().manual_seed(0))
     for name, _, count, batch in PEERS:
         rows = random[:count].sort().values

@@ -1,9 +1,10 @@
 """In-context evaluation: environment steps per second over all held-out tasks, against the published protocol.
 
 The published code plays one task after the other, one step at a time, and reads the whole window, with its context, anew at each
-step. The agents here do so with the same weights and give the same logits up to rounding: the same steps are compared. As ours,
-they query once in a segment and read the context of each segment (published: a query at every step, one context). The weights are
-random: their values cost no time.
+step. The agents here do so with the same weights and give the same logits up to rounding: the same steps are compared. Each side
+plays 4 episodes of a task, of which the first has an empty memory. As ours, the peer queries once in `every` steps and reads one
+context for each segment so far (published: a query at every step, one context); segments are read whole, so it also reads up to
+`every - 1` padded steps. Networks are those of config/config.yaml with random weights: their values cost no time.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ import torch
 from torch import Tensor
 
 from radt import seeding
-from radt.bench.harness import Measurement, alternate, defaults
+from radt.bench.harness import Measurement, alternate, darkroom, defaults
 from radt.data.steps import Steps, concatenate
 from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.evaluation.rollout import in_context
+from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import window_means
-from radt.settings import Experiment, Memory, Model
+from radt.settings import Experiment, Settings
 from radt.tasks.splits import tasks_of
 
 EPISODES = 4
-"""Of which the first has an empty memory; 400 steps of the published protocol take a second or two."""
+"""400 steps of the published protocol take a second or two."""
 TARGET = 20.0
 
 
@@ -89,28 +91,29 @@ class PublishedRetrieval:
         self.memory.add(self.history.episode - 1)
 
 
-def agents(method: str, room: Experiment, model: Model, chunk: int, settings: Memory, history: History, published: bool) -> Agent:
+def agents(method: str, room: Experiment, settings: Settings, history: History, published: bool) -> Agent:
     """The agent of a method (`radt` or `ad`) with random weights, always the same, as ours or as `published`."""
     seeding.seed_torch(0, "benchmark of evaluation")
     if method == "ad":
-        ad = DecisionTransformer(model, room, False, 2 * room.horizon).eval().requires_grad_(False)
-        return PublishedAd(ad, history) if published else AdAgent(ad, model, history)
-    encoder = DecisionTransformer(model, room, True, room.horizon).eval().requires_grad_(False)
-    radt = RetrievalTransformer(model, room, "all", True, 2 * chunk).eval().requires_grad_(False)
-    memory = OnlineMemory(encoder, history, settings, chunk, 1)
+        ad = store.ad(room, settings.train_ad).eval().requires_grad_(False)
+        return PublishedAd(ad, history) if published else AdAgent(ad, settings.train_ad.model, history)
+    encoder = store.dt(room, settings.pretrain).eval().requires_grad_(False)
+    radt = store.radt(room, settings.train_retrieval, settings.embed).eval().requires_grad_(False)
+    retrieval, chunk, ranking = settings.train_retrieval.retrieval, settings.embed.chunk, settings.evaluate.memory
+    memory = OnlineMemory(encoder, history, ranking, chunk, retrieval.chunks)
     if published:
-        return PublishedRetrieval(radt, encoder, memory, settings.every)
-    return RetrievalAgent(radt, True, Queries(encoder, model, history, chunk), memory, settings.every)
+        return PublishedRetrieval(radt, encoder, memory, ranking.every)
+    queries = Queries(encoder, settings.pretrain.model, history, chunk)
+    return RetrievalAgent(radt, retrieval.scope == "segment", queries, memory, ranking.every)
 
 
 def rate(method: str, published: bool) -> float:
     """Environment steps per second: all held-out tasks in one batch, or one task alone, as `published`."""
-    settings = defaults()
-    room, evaluate = settings.experiments["darkroom"], settings.evaluate.model_copy(update={"episodes": EPISODES})
+    settings, room = defaults(), darkroom()
+    evaluate = settings.evaluate.model_copy(update={"episodes": EPISODES})
     tasks = tasks_of(room, "held_out")[: 1 if published else None]
     history = History(len(tasks), EPISODES, room.horizon)
-    model = (settings.train_ad if method == "ad" else settings.train_retrieval).model
-    agent = agents(method, room, model, settings.embed.chunk, evaluate.memory, history, published)
+    agent = agents(method, room, settings, history, published)
     start = clock.perf_counter()
     in_context(agent, history, room, tasks, evaluate.methods[method], evaluate, seed=0)
     return len(tasks) * EPISODES * room.horizon / (clock.perf_counter() - start)

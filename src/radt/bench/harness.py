@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from radt.errors import RadtError
-from radt.settings import Settings, load
+from radt.settings import Experiment, Settings, load
 
 ROOT = Path(__file__).parents[3]
 CPU_INFO = Path("/proc/cpuinfo")
@@ -90,6 +90,11 @@ def peer_package(name: str) -> Any:
 def defaults() -> Settings:
     """The settings of config/config.yaml, so that what is measured is what is used."""
     return load(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+
+
+def darkroom() -> Experiment:
+    """The room of config/config.yaml."""
+    return defaults().experiments["darkroom"]
 
 
 def threads() -> int:

@@ -12,26 +12,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radt.bench.harness import Measurement, compare, peer_package, rotate, timed
+from radt.bench.harness import Measurement, compare, darkroom, defaults, peer_package, rotate, timed
 from radt.data import trajectories
 from radt.data.qlearning import learn
 from radt.data.windows import Episodes
 from radt.settings import Experiment, Generate
+from radt.training import job
 
-ROOM = Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0)  # 80,000 episodes
-HISTORIES = Generate(
-    seed=0, episodes=1000, learning_rate=0.5, discount=0.95, epsilon_first=1.0, epsilon_last=0.02, epsilon_episodes=600
-)
+ROOM = darkroom()
 BATCH, WINDOW = 64, 100
 CHUNKS = {"HDF5 with gzip": None, "HDF5 with gzip, chunks of ten episodes": 10 * ROOM.horizon}  # rows; None: h5py's own
 MINARI = 1000  # episodes in the Minari data set: its rate does not depend on their number, the time to make it does
 Columns = dict[str, NDArray[Any]]
 
 
-def histories(folder: Path, room: Experiment) -> Episodes:
-    """Learning histories as those of config/config.yaml, written to `folder` and read back."""
-    trajectories.write(folder, "bench", room, {"name": "generate"}, [learn(room, HISTORIES)])
-    return Episodes(trajectories.read(folder, "bench", room))
+def histories(folder: Path, room: Experiment, generate: Generate) -> Episodes:
+    """Learning histories, written to `folder` and read back as every stage reads them."""
+    trajectories.write(folder, "bench", room, {"name": "generate"}, [learn(room, generate)])
+    return job.read_data(folder, "bench", room).episodes
 
 
 def flat(episodes: Episodes) -> Columns:
@@ -97,7 +95,7 @@ def minari(folder: Path, columns: Columns) -> Callable[[], object]:
 def measure(runs: int) -> list[Measurement]:
     """Batches of 64 windows of 100 steps; ours also returns the returns-to-go and what came before each step."""
     with TemporaryDirectory() as directory:
-        episodes, random = histories(Path(directory) / "ours", ROOM), np.random.default_rng(0)
+        episodes, random = histories(Path(directory) / "ours", ROOM, defaults().trajectories.generate), np.random.default_rng(0)
         columns, names = flat(episodes), (*CHUNKS, "Minari")
         readers = {
             "ours": lambda: episodes.sample(random, BATCH, WINDOW),

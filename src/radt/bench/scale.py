@@ -1,4 +1,4 @@
-"""How cost grows with tasks, transitions, keys and evaluation length: `python -m radt.bench.scale --help`, docs/performance.md."""
+"""How cost grows with tasks, transitions, keys and evaluation: `python -m radt.bench.scale --help`, docs/performance.md."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import faiss
 import numpy as np
@@ -18,25 +19,33 @@ import torch
 from numpy.typing import NDArray
 
 from radt import artifacts
-from radt.bench.harness import commit, machine, timed
-from radt.bench.training import optimization, sizes
+from radt.bench.harness import commit, darkroom, defaults, machine, threads, timed
 from radt.data import trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
 from radt.data.windows import Episodes
+from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models import store
-from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.search import Inverted, Search
-from radt.settings import Experiment, Generate, Memory, Model, Training
+from radt.settings import Experiment
 from radt.stages import run
 from radt.training import loop
 
-COLUMNS = ("axis", "size", "quantity", "value", "unit")
+COLUMNS = ("axis", "size", "quantity", "value", "unit", "machine", "commit")
 Row = tuple[str, int, str, float, str]
-HORIZON, BATCH, WIDTH, CHUNK = 100, 64, 64, 25
+HORIZON, BATCH, WIDTH, WANTED = 100, 64, 64, 100
+EACH, MOST = 100_000, 65_535  # steps of a synthetic task, and the most tasks of them that a room has cells for
 TASKS, STEPS, KEYS, EPISODES = (80, 800, 8000), (8 * 10**6, 8 * 10**7, 8 * 10**8), (300_000, 3_000_000), (40, 80, 160, 320)
+
+
+class Kept(NamedTuple):
+    """A row of the CSV file: what was measured, and where."""
+
+    row: Row
+    machine: str
+    commit: str
 
 
 def resident(kind: str) -> float:
@@ -58,9 +67,7 @@ def tasks() -> Iterator[Row]:
     for count in TASKS:
         side = math.ceil(count**0.5) + 1
         room = Experiment(width=side, height=side, horizon=HORIZON, goals=count + 1, held_out=1, validation=0)
-        settings = Generate(
-            seed=0, episodes=10, learning_rate=0.5, discount=0.95, epsilon_first=1.0, epsilon_last=0.02, epsilon_episodes=6
-        )
+        settings = defaults().trajectories.generate.model_copy(update={"episodes": 10, "epsilon_episodes": 6})
         before, begin = resident("RssAnon"), time.perf_counter()
         shard = learn(room, settings)
         yield "tasks", count, "generation", (time.perf_counter() - begin) / len(shard.actions) * 1e6, "us per transition"
@@ -70,7 +77,7 @@ def tasks() -> Iterator[Row]:
 
 def synthetic(steps: int) -> Iterator[Shard]:
     """Learning histories of random content, a task of 100,000 steps after the other; noise is drawn once and shifted."""
-    random, each = np.random.default_rng(0), 100_000
+    random, each = np.random.default_rng(0), EACH
     positions, actions = random.integers(0, 10, (2 * each, 2), np.uint8), random.integers(0, 5, 2 * each, np.uint8)
     rewards = (random.random(2 * each) < 0.5).astype(np.float32)
     start = np.arange(0, each + 1, HORIZON)
@@ -81,7 +88,7 @@ def synthetic(steps: int) -> Iterator[Shard]:
 
 def wide_room(steps: int) -> Experiment:
     """A room for the tasks of `synthetic`."""
-    return Experiment(width=256, height=256, horizon=HORIZON, goals=steps // 100_000 + 1, held_out=1, validation=0)
+    return Experiment(width=256, height=256, horizon=HORIZON, goals=steps // EACH + 1, held_out=1, validation=0)
 
 
 def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
@@ -116,7 +123,7 @@ def windows(steps: int, folder: Path) -> Iterator[Row]:
 
 def updating(episodes: Episodes, room: Experiment) -> float:
     """Microseconds of an update of the default DT, from drawing its windows to the optimiser's step."""
-    settings = Training(model=sizes()[0].model("step"), optimization=optimization("bfloat16"))
+    settings = defaults().pretrain
     model, random = store.dt(room, settings), np.random.default_rng(1)
     optimizer = loop.optimizer_of(model, settings.optimization)
 
@@ -149,39 +156,38 @@ def clustered(count: int) -> NDArray[np.float32]:
 
 def keys(sizes: tuple[int, ...]) -> Iterator[Row]:
     """A batch of 128 queries for 100 keys: exact search, and inverted lists with their build time and recall."""
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(threads())
     for count in sizes:
         vectors = clustered(count)
         queries = vectors[np.random.default_rng(1).integers(0, count, 128)]
         yield "keys", count, "keys in memory", vectors.nbytes / 2**20, "MB"
         search = Search(vectors, "torch")
-        yield "keys", count, "exact search", 1e3 * 128 / timed(lambda: search.nearest(queries, 100), 128, 2.0), "ms"  # noqa: B023
-        wanted = search.nearest(queries, 100)[1]
+        yield "keys", count, "exact search", 1e3 * 128 / timed(lambda: search.nearest(queries, WANTED), 128, 2.0), "ms"  # noqa: B023
+        wanted = search.nearest(queries, WANTED)[1]
         begin, before = time.perf_counter(), resident("RssAnon")
-        lists = Inverted(vectors, 32)
+        lists = Inverted(vectors, defaults().train_retrieval.retrieval.probes)
         yield "keys", count, "inverted lists, building", time.perf_counter() - begin, "s"
         yield "keys", count, "inverted lists, memory", resident("RssAnon") - before, "MB"
-        yield "keys", count, "inverted lists", 1e3 * 128 / timed(lambda: lists.candidates(queries, 100), 128, 2.0), "ms"  # noqa: B023
-        rows, ids = lists.candidates(queries, 100)
+        yield "keys", count, "inverted lists", 1e3 * 128 / timed(lambda: lists.candidates(queries, WANTED), 128, 2.0), "ms"  # noqa: B023
+        rows, ids = lists.candidates(queries, WANTED)
         hits = sum(len(set(wanted[row]) & set(ids[rows == row].tolist())) for row in range(128))
         yield "keys", count, "inverted lists, recall", hits / wanted.size, ""
 
 
 def evaluation() -> Iterator[Row]:
-    """Time of one query of 20 tasks in a memory of so many episodes, and of adding an episode to it."""
-    room = Experiment(width=10, height=10, horizon=HORIZON, goals=100, held_out=20, validation=0)
-    model = Model(tokens="step", width=WIDTH, layers=3, heads=4, dropout=0.0, window=HORIZON, return_bin=1)
-    encoder = DecisionTransformer(model, room, True, HORIZON).eval().requires_grad_(False)
-    ranking = Memory(keep=50, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=25)
+    """Time of one query of all held-out tasks in a memory of so many episodes, and of adding an episode to it."""
+    room, settings = darkroom(), defaults()
+    encoder = store.dt(room, settings.pretrain).eval().requires_grad_(False)
+    chunk, chunks = settings.embed.chunk, settings.train_retrieval.retrieval.chunks
     for count in EPISODES:
-        history = History(20, count, HORIZON)
-        memory = OnlineMemory(encoder, history, ranking, CHUNK, 1)
+        history = History(room.held_out, count, room.horizon)
+        memory = OnlineMemory(encoder, history, settings.evaluate.memory, chunk, chunks)
         begin = time.perf_counter()
         for episode in range(count):
             history.finish()
             memory.add(episode)
         yield "evaluation episodes", count, "adding an episode", (time.perf_counter() - begin) / count * 1e6, "us"
-        queries = torch.nn.functional.normalize(torch.randn(20, WIDTH), dim=-1)
+        queries = torch.nn.functional.normalize(torch.randn(room.held_out, settings.pretrain.model.width), dim=-1)
         rate = timed(lambda: memory.context(queries), 1.0, 1.0)  # noqa: B023
         yield "evaluation episodes", count, "query", 1e6 / rate, "us"
 
@@ -224,20 +230,42 @@ def draw(rows: list[Row], path: Path) -> None:
     artifacts.write_bytes(path, buffer.getvalue())
 
 
-def read(path: Path) -> list[Row]:
-    """Rows of a CSV file that `main` wrote; none when there is no file."""
+def read(path: Path) -> list[Kept]:
+    """Rows of a CSV file that `main` wrote; none when there is no file. Raises `RadtError` when it holds something else."""
     if not path.exists():
         return []
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
-    return [(row[0], int(row[1]), row[2], float(row[3]), row[4]) for row in csv.reader(lines[1:])]
+    with path.open(newline="") as file:
+        head, *lines = [*csv.reader(file)] or [[]]
+    try:
+        if tuple(head) != COLUMNS:
+            raise ValueError(head)
+        return [
+            Kept((axis, int(size), quantity, float(value), unit), where, at)
+            for axis, size, quantity, value, unit, where, at in lines
+        ]
+    except ValueError:
+        raise RadtError(f"{path} holds no measurements of this version: delete it, or give another --output") from None
 
 
-def write(folder: Path, rows: list[Row]) -> None:
+def write(folder: Path, kept: list[Kept]) -> None:
     """The CSV file and the figure."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*row[:3], f"{row[3]:.5g}", row[4]) for row in sorted(rows))])
-    artifacts.write_text(folder / "scale.csv", f"# {machine()}; commit {commit()}\n{text.getvalue()}")
-    draw(sorted(rows), folder / "scale.png")
+    rows = [(*row[:3], f"{row[3]:.5g}", row[4], where, at) for row, where, at in sorted(kept)]
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    artifacts.write_text(folder / "scale.csv", text.getvalue())
+    draw(sorted(entry.row for entry in kept), folder / "scale.png")
+
+
+def check(steps: list[int], keys: list[int], folder: Path | None) -> None:
+    """Raise `RadtError` for sizes that cannot be measured, or when `folder` is not there."""
+    for count in steps:
+        if count % EACH or not 0 < count <= MOST * EACH:
+            raise RadtError(f"--steps is {count}, allowed is a multiple of {EACH} up to {MOST * EACH}")
+    for count in keys:
+        if count < WANTED:
+            raise RadtError(f"--keys is {count}, allowed is {WANTED} or more: as many are searched for")
+    if folder and not folder.is_dir():
+        raise RadtError(f"--folder is {folder}, which is no directory: make it, or give another one")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -250,8 +278,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where synthetic data are kept for the time being")
     parser.add_argument("--output", type=Path, default=Path("docs") / "bench", help="folder of scale.csv and scale.png")
     given = parser.parse_args(argv)
+    check(list(given.steps), list(given.keys), given.folder)
     loop.prepare("cpu")
-    rows = read(given.output / "scale.csv")
+    kept = read(given.output / "scale.csv")
     with TemporaryDirectory(dir=given.folder) as folder:
         measured: dict[str, Callable[[], Iterator[Row]]] = {
             "tasks": tasks,
@@ -262,9 +291,9 @@ def main(argv: list[str] | None = None) -> int:
         for axis in given.only:
             for row in measured[axis]():
                 print(f"{row[0]:20} {row[1]:12} {row[2]:28} {row[3]:12.5g} {row[4]}", flush=True)
-                rows = [*(old for old in rows if old[:3] != row[:3]), row]
-    write(given.output, rows)
-    for axis, quantity, slope in slopes(rows):
+                kept = [*(old for old in kept if old.row[:3] != row[:3]), Kept(row, machine(), commit())]
+    write(given.output, kept)
+    for axis, quantity, slope in slopes([entry.row for entry in kept]):
         print(f"{axis:20} {quantity:28} exponent {slope:.2f}")
     return 0
 

@@ -10,21 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radt import artifacts
-from radt.bench.harness import Measurement, compare, rotate, timed
+from radt import artifacts, seeding
+from radt.bench.harness import ROOT, Measurement, compare, darkroom, defaults, rotate, threads, timed
 from radt.bench.reading import histories
-from radt.bench.training import optimization, sizes
 from radt.models import store
-from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.index import distinct
 from radt.retrieval.search import Search
-from radt.settings import Experiment, Training
+from radt.stages.embed import embed_all
 
 QUERIES, WANTED, WINDOWS = 128, 100, 32  # of a batch of 32 windows with four segments each
-RESULTS = Path("results") / "darkroom"  # the real index, where a run has left it
-CHUNK = 25
-ROOM = Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0)
-SIMILARITY = 0.995  # index.duplicate_similarity of config/config.yaml
+RESULTS = ROOT / "results" / "darkroom"  # the real index, where a run has left it
+TARGETS = (3.0, 1.0)  # against FAISS, and against torch
+SECONDS = 0.5  # of each rate in each round, so that `make bench` ends within ten minutes
 Keys = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
@@ -34,16 +31,13 @@ def default_index() -> tuple[str, Keys, Ids]:
     if found := sorted(RESULTS.glob("**/embeddings.safetensors")):
         tensors = artifacts.read_tensors(found[0])
         return "the trained encoder", np.array(tensors["keys"]), tensors["task"].astype(np.int64)
+    settings, room = defaults(), darkroom()
+    seeding.seed_torch(0, "benchmark of retrieval")
     with TemporaryDirectory() as directory:
-        episodes = histories(Path(directory), ROOM)
-        size = sizes()[0]
-        encoder = store.dt(ROOM, Training(model=size.model(size.tokens), optimization=optimization("bfloat16"))).eval()
-        parts = [
-            embed_episodes(encoder, episodes.columns, episodes.first[part], episodes.length[part], CHUNK)[:2]
-            for part in torch.arange(len(episodes.first)).split(128)
-        ]
-        task = torch.cat([episodes.task[128 * number + row] for number, (_, row) in enumerate(parts)])
-    return "a fresh encoder", torch.cat([keys for keys, _ in parts]).numpy(), task.numpy()
+        episodes = histories(Path(directory), room, settings.trajectories.generate)
+        vectors = embed_all(store.dt(room, settings.pretrain).eval(), episodes, settings.embed, room.horizon)
+        task = episodes.task[vectors["episode"]].long()
+    return "a fresh encoder", vectors["keys"].numpy(), task.numpy()
 
 
 def batch(keys: Keys, task: Ids) -> tuple[Keys, Ids, Ids]:
@@ -58,46 +52,61 @@ def batch(keys: Keys, task: Ids) -> tuple[Keys, Ids, Ids]:
     return queries, first.repeat(repeat), stop.repeat(repeat)
 
 
-def compared(name: str, keys: Keys, task: Ids, runs: int, targets: tuple[float | None, float | None]) -> list[Measurement]:
-    """Both pools of one index against both peers."""
+def shared(first: Ids, stop: Ids) -> list[tuple[slice, slice]]:
+    """Rows of the queries and range of the keys of each window of a `batch`; empty ranges are left out."""
+    each = QUERIES // WINDOWS
+    windows = enumerate(zip(first[::each].tolist(), stop[::each].tolist(), strict=True))
+    return [(slice(number * each, (number + 1) * each), slice(begin, end)) for number, (begin, end) in windows if end > begin]
+
+
+def flat_ranges(queries: Keys, keys: Keys, windows: list[tuple[slice, slice]]) -> list[Keys]:
+    """The highest products by FAISS: the queries of a window at once in its range."""
+    return [
+        faiss.knn(queries[rows], keys[ids], min(WANTED, ids.stop - ids.start), metric=faiss.METRIC_INNER_PRODUCT)[0]
+        for rows, ids in windows
+    ]
+
+
+def topk_ranges(queries: torch.Tensor, keys: torch.Tensor, windows: list[tuple[slice, slice]]) -> list[torch.Tensor]:
+    """The highest products by torch: the queries of a window at once in its range."""
+    return [(queries[rows] @ keys[ids].T).topk(min(WANTED, ids.stop - ids.start)).values for rows, ids in windows]
+
+
+def compared(name: str, origin: str, keys: Keys, task: Ids, runs: int) -> list[Measurement]:
+    """Both pools of one index against both peers; how many keys of which `origin` stands with the peer, so that names stay."""
     queries, first, stop = batch(keys, task)
     search, flat, matrix = Search(keys, "torch"), faiss.IndexFlatIP(keys.shape[1]), torch.from_numpy(keys)
     flat.add(keys)
-    wanted, ranges = torch.from_numpy(queries), list(zip(first.tolist(), stop.tolist(), strict=True))
-
-    def flat_ranges() -> None:
-        for row, (begin, end) in enumerate(ranges):
-            if end > begin:
-                faiss.knn(queries[row : row + 1], keys[begin:end], min(WANTED, end - begin), metric=faiss.METRIC_INNER_PRODUCT)
-
-    def topk_ranges() -> None:
-        for row, (begin, end) in enumerate(ranges):
-            (wanted[row] @ matrix[begin:end].T).topk(min(WANTED, end - begin))
-
+    wanted, windows = torch.from_numpy(queries), shared(first, stop)
     pools = {
         "all": (
             lambda: search.nearest(queries, WANTED),
             lambda: flat.search(queries, WANTED),
             lambda: (wanted @ matrix.T).topk(WANTED),
         ),
-        "earlier": (lambda: search.nearest_within(queries, WANTED, first, stop), flat_ranges, topk_ranges),
+        "earlier": (
+            lambda: search.nearest_within(queries, WANTED, first, stop),
+            lambda: flat_ranges(queries, keys, windows),
+            lambda: topk_ranges(wanted, matrix, windows),
+        ),
     }
     entries = []
     for pool, functions in pools.items():
-        names = ("ours", "faiss IndexFlatIP" if pool == "all" else "faiss.knn in each range", "torch matmul and topk")
-        rates = {label: lambda run=run: timed(run, QUERIES) for label, run in zip(names, functions, strict=True)}
+        peers = ("faiss IndexFlatIP" if pool == "all" else "faiss.knn in each range", "torch matmul and topk")
+        rates = {
+            label: lambda run=run: timed(run, QUERIES, SECONDS) for label, run in zip(("ours", *peers), functions, strict=True)
+        }
         rate = rotate(rates, runs)
-        entries += [
-            compare(f"retrieval, pool {pool}, {name}: {peer}", "queries/s", peer, target, rate["ours"], rate[peer], runs)
-            for peer, target in zip(names[1:], targets, strict=True)
-        ]
+        for peer, target in zip(peers, TARGETS, strict=True):
+            title, among = f"retrieval, pool {pool}, {name}: {peer}", f"{peer}; {len(keys)} keys of {origin}"
+            entries.append(compare(title, "queries/s", among, target, rate["ours"], rate[peer], runs))
     return entries
 
 
 def measure(runs: int) -> list[Measurement]:
     """The index before and after de-duplication."""
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(threads())
     origin, keys, task = default_index()
-    stay = distinct(keys, task, SIMILARITY)
-    entries = compared(f"{len(keys)} keys of {origin}", keys, task, runs, (3.0, 1.0))
-    return entries + compared(f"{len(stay)} keys of {origin} after de-duplication", keys[stay], task[stay], runs, (3.0, 1.0))
+    stay = distinct(keys, task, defaults().index.duplicate_similarity)
+    entries = compared("all sub-trajectories", origin, keys, task, runs)
+    return entries + compared("after de-duplication", origin, keys[stay], task[stay], runs)

@@ -33,14 +33,21 @@ class Job:
     memory: float
 
 
-def read(directory: Path) -> list[Job]:
-    """All jobs whose benchmark files are below `directory`, by start; raises `RadtError` when there is none."""
-    jobs = []
-    for path in sorted(directory.rglob("*.tsv")):
-        row = next(csv.DictReader(path.open(), delimiter="\t"))
+def read_job(path: Path) -> Job:
+    """The job of one benchmark file; raises `RadtError` when Snakemake did not write it."""
+    try:
+        with path.open(newline="") as file:
+            row = next(csv.DictReader(file, delimiter="\t"))
         seconds, stop = float(row["s"]), path.stat().st_mtime
         cpu, memory = (0.0 if row[key] in ("NA", "-") else float(row[key]) for key in ("cpu_time", "max_rss"))
-        jobs.append(Job(path.parent.name, path.stem, stop - seconds, stop, cpu, memory))
+    except (StopIteration, KeyError, ValueError, TypeError, csv.Error):
+        raise RadtError(f"{path} is no benchmark file of Snakemake: delete it, or give the directory of one run") from None
+    return Job(path.parent.name, path.stem, stop - seconds, stop, cpu, memory)
+
+
+def read(directory: Path) -> list[Job]:
+    """All jobs whose benchmark files are below `directory`, by start; raises `RadtError` when there is none, or a foreign one."""
+    jobs = [read_job(path) for path in sorted(directory.rglob("*.tsv"))]
     if not jobs:
         raise RadtError(f"{directory} holds no benchmark file: run the workflow first")
     origin = min(job.start for job in jobs)

@@ -2,7 +2,7 @@
 
 Every implementation repeats one whole update (forward, loss, backward, clipping, AdamW) on one batch that lies in memory, without
 dropout. The peers are what their packages make by default: float32, three tokens a step. Radt is measured in both token forms and
-both precisions; the targets hold for bfloat16, the precision of config/config.yaml.
+both precisions; the targets hold for bfloat16, the precision of config/config.yaml. One row compares both sides in bfloat16.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radt.bench.harness import Measurement, compare, defaults, peer_package, rotate, timed
+from radt.bench.harness import Measurement, compare, darkroom, defaults, peer_package, rotate, timed
 from radt.data.steps import ACTIONS, Steps
 from radt.models import store
-from radt.settings import Experiment, Model, Optimization, Training
+from radt.settings import Model, Optimization, Training
 from radt.training import loop
 
 Update = Callable[[], None]
@@ -30,7 +30,7 @@ Precision = Literal["bfloat16", "float32"]
 FORMS: tuple[Tokens, ...] = ("step", "interleaved")
 PRECISIONS: tuple[Precision, ...] = ("bfloat16", "float32")
 TARGETS = {"step": 6.0, "interleaved": 3.0}
-ROOM = Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0)
+ROOM = darkroom()
 PEAK_SIZES = (512, 1024, 2048)
 SECONDS = 0.5
 
@@ -127,8 +127,11 @@ def ours(size: Size, tokens: Tokens, precision: Precision) -> Update:
     return updating(model, loss, settings)
 
 
-def hugging_face(size: Size) -> Update:
-    """An update of transformers' Decision Transformer: actions as one-hot vectors, its action output as logits."""
+def hugging_face(size: Size, precision: Precision = "float32") -> Update:
+    """An update of transformers' Decision Transformer: actions as one-hot vectors, its action output as logits.
+
+    In bfloat16 it runs under the autocast that ours runs under.
+    """
     transformers = peer_package("transformers")
     config = transformers.DecisionTransformerConfig(
         state_dim=2,
@@ -148,13 +151,14 @@ def hugging_face(size: Size) -> Update:
     )
     model = transformers.DecisionTransformerModel(config)
     steps = random_batch(size.batch, size.window)
-    states, one_hot = steps.observation.float(), F.one_hot(steps.action, ACTIONS).float()
+    states, one_hot, settings = steps.observation.float(), F.one_hot(steps.action, ACTIONS).float(), optimization(precision)
 
     def loss() -> Tensor:
-        result = model(states, one_hot, steps.reward[..., None], steps.returns[..., None], steps.time)
-        return F.cross_entropy(result.action_preds.flatten(0, 1), steps.action.flatten())
+        with loop.autocast(settings):
+            result = model(states, one_hot, steps.reward[..., None], steps.returns[..., None], steps.time)
+        return F.cross_entropy(result.action_preds.float().flatten(0, 1), steps.action.flatten())
 
-    return updating(model, loss, optimization("float32"))
+    return updating(model, loss, settings)
 
 
 def d3rlpy(size: Size) -> Update:
@@ -201,13 +205,15 @@ def peak(precision: Precision) -> float:
 
 
 def measure_size(size: Size, runs: int) -> list[Measurement]:
-    """One size: token forms and precisions against both peers, then the share of the peak in the form that radt trains.
+    """One size: token forms and precisions against both peers, then the share of the peak in the form that radt trains; in that
+    form also against transformers in bfloat16.
 
     The peak is a limit, so it is the best of all rounds, not their median: other work on the host can halve a round's.
     """
     steps = size.batch * size.window
     peers = {"transformers": hugging_face(size), "d3rlpy": d3rlpy(size)}
     updates = {f"{form} {precision}": ours(size, form, precision) for form in FORMS for precision in PRECISIONS} | peers
+    updates["transformers bfloat16"] = hugging_face(size, "bfloat16")
     rates = {name: partial(timed, update, float(steps), SECONDS) for name, update in updates.items()}
     peaks: dict[Precision, list[float]] = {precision: [] for precision in PRECISIONS}
 
@@ -225,7 +231,9 @@ def measure_size(size: Size, runs: int) -> list[Measurement]:
         name, target = f"training, {size.name}, {size.tokens} tokens, {precision}: peak", size.share if aimed else None
         used = rate[f"{size.tokens} {precision}"] * training_flops(size.model(size.tokens), size.batch) / steps
         result.append(compare(name, "FLOP/s", "square matrix product", target, used, max(peaks[precision]), runs))
-    return result
+    name, both = f"training, {size.name}, {size.tokens} tokens, bfloat16: transformers in bfloat16", "transformers, bfloat16"
+    mine, peers_rate = rate[f"{size.tokens} bfloat16"], rate["transformers bfloat16"]
+    return [*result, compare(name, "steps/s", both, None, mine, peers_rate, runs)]
 
 
 def measure(runs: int) -> list[Measurement]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LONGEST = 256
-"""Up to so many queries and keys, plain products beat the fused attention in bfloat16 on a CPU."""
+"""Up to the square of it, queries times keys, plain products in bfloat16 beat the fused attention on a CPU."""
 
 
 @dataclass

@@ -14,7 +14,8 @@ from radt.settings import Experiment, Model
 def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
     """Sums [..., W] of rows of a `table` [R, W], one row of it for each of the index tensors [...], which are never the same row.
 
-    As a product with zeros and ones: the gradient of torch's own table look-ups takes several times longer on a CPU.
+    As a product with zeros and ones, in the precision of products: the gradient of torch's look-ups takes several times longer
+    on a CPU. Rows are not checked here: trajectories that do not fit their room are refused when they are read.
     """
     index, device = torch.stack(rows, -1), table.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else table.dtype

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from radt.data.steps import Steps
 from radt.data.windows import Episodes
+from radt.errors import RadtError
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import contexts, segment_stops, state_outputs, window_means
 from radt.retrieval.index import ChunkIndex
@@ -29,6 +30,8 @@ class TrainingContexts:
         embed: steps of a chunk and between two queries.
         queries: [E, S, W] query of each segment of each episode, as the embed stage writes them, for scope `segment`; queries of
             scope `window` are made here.
+
+    Raises `RadtError` when scope is `segment` and there are no such queries.
     """
 
     BLOCK, SAMPLE = 8192, 64  # chunks read at once; queries that tell the recall
@@ -42,8 +45,12 @@ class TrainingContexts:
         embed: Embed,
         queries: Tensor | None = None,
     ):
+        if settings.scope == "segment" and queries is None:
+            raise RadtError(
+                "the embeddings hold no queries, which scope 'segment' needs: set embed.every and run the embed stage"
+            )
         self.encoder, self.index, self.episodes, self.settings = encoder, index, episodes, settings
-        self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries
+        self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries if settings.scope == "segment" else None
         self.search = index.search(settings, encoder.device)
         self.task, self.returns = episodes.task[index.episode], episodes.returns[index.episode]
         self.reward = torch.cat([self.rewards(ids) for ids in torch.arange(len(index.anchor)).split(self.BLOCK)])
@@ -74,13 +81,18 @@ class TrainingContexts:
         return (steps.reward * steps.mask).sum(-1)
 
     def recall(self) -> float:
-        """Share of the exact nearest keys that the search finds, for keys from all over the index as queries; 1 where exact."""
-        sample = np.linspace(0, len(self.index.keys) - 1, self.SAMPLE).astype(np.int64)
-        return self.search.recall(self.index.keys[sample], self.settings.candidates)
+        """Share of the exact nearest keys that the search finds, for queries from all over the data; 1 where it is exact.
+
+        Where there are no stored queries, keys take their place, without finding themselves.
+        """
+        vectors = self.index.keys if self.embedded is None else self.embedded.flatten(0, 1).numpy()
+        sample = np.linspace(0, len(vectors) - 1, self.SAMPLE).astype(np.int64)
+        own = sample if self.embedded is None else None
+        return self.search.recall(np.ascontiguousarray(vectors[sample]), self.settings.candidates, own)
 
     def queries(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> tuple[Tensor, Tensor]:
         """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
-        if self.settings.scope == "segment" and self.embedded is not None:
+        if self.embedded is not None:
             last = segment_stops(steps.mask.shape[1], self.every) - 1
             return self.embedded[episode], last.expand(len(episode), -1)
         stops = steps.mask.sum(1, keepdim=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from radt import artifacts
-from radt.retrieval.search import Search
+from radt.retrieval.search import DECIMALS, Search
 from radt.settings import Retrieval
 
 
@@ -46,7 +46,7 @@ def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: fl
     stay = np.ones(len(keys), dtype=bool)
     for one in np.unique(group):
         members = np.flatnonzero(group == one)
-        close = (keys[members] @ keys[members].T).round(Search.DECIMALS) > similarity
+        close = (keys[members] @ keys[members].T).round(DECIMALS) > similarity
         alive = np.ones(len(members), dtype=bool)
         for number in range(len(members)):
             if alive[number]:
@@ -63,7 +63,7 @@ def write(directory: Path, index: ChunkIndex, config: dict[str, object]) -> None
 
 
 def read(directory: Path) -> ChunkIndex:
-    """Read what `write` wrote; raises `RadtError` when it was changed since."""
+    """What `write` wrote, the keys as a read-only view of the mapped file; raises `RadtError` when it was changed since."""
     artifacts.verify(directory / "index.safetensors", directory / "config.json")
-    tensors = artifacts.read_tensors(directory / "index.safetensors", mmap=False)
-    return ChunkIndex(tensors["keys"], *(torch.from_numpy(tensors[name]).long() for name in ("episode", "anchor")))
+    tensors = artifacts.read_tensors(directory / "index.safetensors")
+    return ChunkIndex(tensors["keys"], *(torch.from_numpy(tensors[name].astype(np.int64)) for name in ("episode", "anchor")))

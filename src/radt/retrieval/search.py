@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal, Protocol
 
 import faiss
@@ -16,6 +17,9 @@ DECIMALS = 6
 
 SMALL = 1024
 """Ranges of at most so many keys are searched without an engine."""
+
+PAIRS = 2**12
+"""Pairs of a query and a key that are scored in double precision at once."""
 
 
 class Engine(Protocol):
@@ -61,7 +65,7 @@ class TorchEngine:
     BLOCK, GROUP, STRIPE, QUERIES = 8192, 16, 2, 128
 
     def __init__(self, keys: NDArray[np.float32], device: str):
-        self._keys = torch.from_numpy(keys).to(device)
+        self._keys = torch.from_numpy(keys if keys.flags.writeable else keys.copy()).to(device)  # torch takes no read-only array
         self._products = self._keys.new_empty(self.STRIPE * self.QUERIES * self.BLOCK)  # kept: fresh memory is slow
 
     def candidates(
@@ -124,8 +128,9 @@ ENGINES: dict[str, type[FaissEngine] | type[TorchEngine]] = {"faiss": FaissEngin
 class Inverted:
     """FAISS' inverted lists: keys are grouped around centroids, and only the `probes` groups nearest to a query are searched.
 
-    The number of lists is twice the square root of the number of keys, their centroids come from up to 64 keys each. The same
-    keys give the same lists.
+    The number of lists is twice the square root of the number of keys (at most one list a key), their centroids come from up to
+    64 keys each. The same keys give the same lists with one number of threads and one build of FAISS and its BLAS: others add in
+    another order, which may move a centroid a little and a key on the border to another list.
 
     Args:
         keys: [K, W]
@@ -133,7 +138,7 @@ class Inverted:
     """
 
     def __init__(self, keys: NDArray[np.float32], probes: int):
-        lists = max(1, round(2 * len(keys) ** 0.5))
+        lists = min(len(keys), round(2 * len(keys) ** 0.5))
         self._quantizer = faiss.IndexFlatIP(keys.shape[1])  # kept: the index holds no reference to it
         self._index = faiss.IndexIVFFlat(self._quantizer, keys.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
         self._index.cp.max_points_per_centroid, self._index.cp.min_points_per_centroid = 64, 1
@@ -155,9 +160,10 @@ class Search:
     Engines round differently and break ties as they like. So all candidates that may be among the wanted ones (float32 products
     of W numbers are wrong by less than W 2^-23 times both lengths) are scored again in double precision, rounded to `DECIMALS`,
     and sorted by falling score, then rising id.
-    """
 
-    DECIMALS = DECIMALS
+    The keys may be a mapped, read-only array: it is read where it lies. What searching all of it takes (an engine, the longest
+    key) is made when the first range of more than `SMALL` keys is searched.
+    """
 
     def __init__(
         self,
@@ -168,8 +174,7 @@ class Search:
         probes: int = 32,
     ):
         self._keys = np.ascontiguousarray(keys, dtype=np.float32)
-        self._engine = ENGINES[engine](self._keys, device)
-        self._longest = max((float(np.linalg.norm(part, axis=1).max()) for part in _parts(self._keys)), default=0.0)
+        self._engine_name, self._device = engine, device
         exact = exact_keys is None or len(keys) <= exact_keys
         self._inverted = None if exact else Inverted(self._keys, probes)
 
@@ -178,27 +183,30 @@ class Search:
         """Whether a search among all keys is exact."""
         return self._inverted is None
 
-    def nearest(
-        self, queries: NDArray[np.float32], count: int, first: int = 0, stop: int | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The nearest keys of [Q, W] queries among those from `first` to before `stop`, best first.
+    @cached_property
+    def _engine(self) -> Engine:
+        return ENGINES[self._engine_name](self._keys, self._device)
+
+    @cached_property
+    def _longest(self) -> float:
+        """Length of the longest key."""
+        return max((float(np.linalg.norm(part, axis=1).max()) for part in _parts(self._keys)), default=0.0)
+
+    def nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The nearest of all keys of [Q, W] queries, best first.
 
         Returns:
-            Scores and ids, [Q, min(count, stop - first)] each; a search that is not exact may find fewer: score -inf, id 0.
+            Scores and ids, [Q, min(count, K)] each; a search that is not exact may find fewer: score -inf, id 0.
         """
-        stop = len(self._keys) if stop is None else stop
-        count = min(count, stop - first)
-        if self._inverted is not None and stop - first == len(self._keys):
+        count = min(count, len(self._keys))
+        if self._inverted is not None:
             return self._settle(queries, *self._inverted.candidates(queries, count), count)
-        if stop - first <= SMALL:
-            ranges = np.array([[first, stop]])
-            return self._within(queries, count, ranges, np.zeros(len(queries), np.int64))
-        return self._exact(queries, count, first, stop)
+        return self.nearest_within(queries, count, np.zeros(len(queries), np.int64), np.full(len(queries), len(self._keys)))
 
     def nearest_within(
         self, queries: NDArray[np.float32], count: int, first: NDArray[np.int64], stop: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The same for a range of its own, `first` [Q] to before `stop` [Q], for each query.
+        """The nearest keys in a range of its own, `first` [Q] to before `stop` [Q], for each query; always exact.
 
         Small ranges, the earlier chunks of one learning history, are searched in one batched product.
 
@@ -246,43 +254,48 @@ class Search:
         ids[:, : best.shape[1]] = np.where(found > -np.inf, best + ranges[member, :1], 0)
         return scores, ids
 
-    def recall(self, queries: NDArray[np.float32], count: int) -> float:
-        """Share of the exact `count` nearest keys of a sample of queries [Q, W] that `nearest` finds; 1 where it is exact."""
-        if self.exact:
-            return 1.0
-        found = self.nearest(queries, count)
-        wanted = self._exact(queries, min(count, len(self._keys)), 0, len(self._keys))[1]
-        pairs = zip(wanted.tolist(), found[1].tolist(), found[0].tolist(), strict=True)
-        hits = sum(len(set(row) & {key for key, score in zip(got, at, strict=True) if score > -np.inf}) for row, got, at in pairs)
-        return hits / wanted.size
+    def recall(self, queries: NDArray[np.float32], count: int, own: NDArray[np.int64] | None = None) -> float:
+        """Share of the exact `count` nearest keys of a sample of queries [Q, W] that `nearest` finds; 1 where it is exact.
 
-    def _exact(
-        self, queries: NDArray[np.float32], count: int, first: int, stop: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        if not count or not len(queries):
-            return np.zeros((len(queries), count), np.float32), np.zeros((len(queries), count), np.int64)
+        A key that scores as much as the last of the wanted ones is as good as it. The sample should be queries that are really
+        asked: a key finds at least itself, which tells nothing. Where only keys are at hand, `own` [Q] are their ids, and each
+        query's own key counts neither as wanted nor as found.
+        """
+        others = len(self._keys) - (own is not None)
+        wanted, asked = min(count, others), min(count, others) + (own is not None)
+        if self.exact or not wanted or not len(queries):
+            return 1.0
         queries = np.ascontiguousarray(queries, np.float32)
-        rows, ids = self._engine.candidates(queries, count, first, stop, self._margin(queries))
-        return self._settle(queries, rows, ids, count)
+        engine = FaissEngine(self._keys, "cpu")  # the one that needs no copy of the keys
+        exact = self._settle(queries, *engine.candidates(queries, asked, 0, len(self._keys), self._margin(queries)), asked)
+        found = self.nearest(queries, asked)
+        at, best = (
+            np.where(ids == own[:, None], -np.inf, scores) if own is not None else scores for scores, ids in (found, exact)
+        )
+        at, best = (-np.sort(-scores)[:, :wanted] for scores in (at, best))
+        return float((at >= best[:, -1:]).mean())
 
     def _settle(
         self, queries: NDArray[np.float32], rows: NDArray[np.int64], ids: NDArray[np.int64], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and ids [Q, count] of the best of the candidate pairs."""
+        """Scores and ids [Q, count] of the best of the candidate pairs.
+
+        Pairs stay a flat list: a query may have far more than the others, if all keys score the same, and a table would give
+        every query as many columns.
+        """
         rows, ids = np.divmod(np.sort(rows * len(self._keys) + ids), len(self._keys))
+        exact = np.empty(len(rows))
+        for begin in range(0, len(rows), PAIRS):
+            part = slice(begin, begin + PAIRS)
+            exact[part] = np.einsum("pw,pw->p", self._keys[ids[part]], queries[rows[part]], dtype=np.float64)
+        exact = exact.round(DECIMALS)
+        order = (rows - 1j * exact).argsort(kind="stable")  # by row, then falling score, then id: faster than lexsort
         held = np.bincount(rows, minlength=len(queries))
         column = np.arange(len(rows)) - np.repeat(held.cumsum() - held, held)
-        table = np.zeros((len(queries), max(count, int(held.max(initial=0)))), np.int64)
-        table[rows, column] = ids
-        exact = np.concatenate(
-            [
-                (torch.from_numpy(self._keys[table[part]]).double() @ torch.from_numpy(queries[part]).double()[..., None])[..., 0]
-                for part in (slice(begin, begin + 256) for begin in range(0, max(1, len(queries)), 256))
-            ]
-        ).round(DECIMALS)
-        exact[np.arange(table.shape[1]) >= held[:, None]] = -np.inf
-        order = (-exact).argsort(axis=1, kind="stable")[:, :count]
-        return np.take_along_axis(exact, order, 1).astype(np.float32), np.take_along_axis(table, order, 1)
+        kept = column < count
+        scores, best = np.full((len(queries), count), -np.inf, np.float32), np.zeros((len(queries), count), np.int64)
+        scores[rows[kept], column[kept]], best[rows[kept], column[kept]] = exact[order[kept]], ids[order[kept]]
+        return scores, best
 
 
 def _parts(keys: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from radt import artifacts
 from radt.data.windows import Episodes
+from radt.errors import RadtError
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import anchors, episode_vectors, keep_whole, segment_stops
@@ -25,14 +26,18 @@ class Selection(Section):
     embed: Embed
 
 
-def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed) -> dict[str, Tensor]:
-    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of training windows.
+def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed, horizon: int) -> dict[str, Tensor]:
+    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of training windows of `horizon` steps.
+
+    Raises `RadtError` when no episode is as long as a chunk.
 
     Returns:
         `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all sub-trajectories; with `every` also `queries` [E, S, W].
     """
     anchor = anchors(episodes.length, settings.chunk)
-    stops = segment_stops(int(episodes.length.max()), settings.every) if settings.every else anchor[:0]
+    if not len(anchor):
+        raise RadtError(f"no episode has the {settings.chunk} steps of embed.chunk: set a smaller one")
+    stops = segment_stops(horizon, settings.every) if settings.every else anchor[:0]
     found: dict[str, list[Tensor]] = {name: [] for name in ("keys", "episode", "anchor", "queries")}
     for begin in range(0, len(episodes.first), settings.batch_size):
         batch = torch.arange(begin, min(begin + settings.batch_size, len(episodes.first)))
@@ -58,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     data = job.read_data(given.trajectories, given.experiment, selection.experiment)
     encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment)
     encoder.to(selection.embed.device)
-    vectors = embed_all(encoder, data.episodes, selection.embed)
+    vectors = embed_all(encoder, data.episodes, selection.embed, selection.experiment.horizon)
     keys, episode = vectors["keys"], vectors["episode"]
     table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "task": data.episodes.task[episode].int()}
     tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}

@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         return loop.action_loss(logits, steps)
 
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}
-    inputs["chunk"] = str(selection.embed.chunk)
+    inputs |= {"embeddings": artifacts.sha256(given.embeddings / "embeddings.safetensors"), "chunk": str(selection.embed.chunk)}
     recall = retrieve.recall()
     print(f"{len(chunks.keys)} keys, searched with a recall of {recall:.4f}")
     job.finish("radt", given, selection, training, room, model, batch_loss, inputs, {"recall": recall})

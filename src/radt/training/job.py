@@ -38,7 +38,7 @@ def arguments(description: str | None, *directories: str) -> argparse.ArgumentPa
 
 @dataclass(frozen=True)
 class Data:
-    """The learning histories in memory, and the hash of their manifest."""
+    """The learning histories, mapped, and the hash of their manifest."""
 
     episodes: Episodes
     sha256: str
