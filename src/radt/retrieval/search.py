@@ -174,6 +174,7 @@ class Search:
         probes: int = 32,
     ):
         self._keys = np.ascontiguousarray(keys, dtype=np.float32)
+        faiss.omp_set_num_threads(torch.get_num_threads())  # what the job was given; FAISS would take all cores
         self._engine_name, self._device = engine, device
         exact = exact_keys is None or len(keys) <= exact_keys
         self._inverted = None if exact else Inverted(self._keys, probes)
