@@ -134,12 +134,12 @@ def test_memories_are_of_any_age_but_never_of_the_future(world):
 
 
 def embedded(encoder, episodes):
-    return embed_all(encoder, episodes, EMBED, HORIZON)["queries"]
+    return embed_all(encoder, episodes, EMBED, HORIZON)["queries"].numpy()
 
 
 def test_stored_queries_are_those_of_the_windows(world):
     encoder, episodes, _ = world
-    queries = embedded(encoder, episodes)
+    queries = torch.from_numpy(embedded(encoder, episodes))
     _, steps = episodes.sample(np.random.default_rng(0), 4, HORIZON)
     chosen = torch.tensor([0, 7, 12, 17])
     rows = episodes.first[chosen]
@@ -161,7 +161,7 @@ def test_a_context_is_found_from_what_came_before_it(world):
         rows = slice(owner * HORIZON + changed_from, (owner + 1) * HORIZON)
         actions[rows] = (actions[rows] + 1) % 5
         changed = Episodes(trajectories(steps.observation.numpy(), actions, steps.reward.numpy()))
-        queries.append(embedded(encoder, changed)[owner])
+        queries.append(torch.from_numpy(embedded(encoder, changed))[owner])
         finder = TrainingContexts(encoder, index, changed, settings(pool="earlier"), EMBED, embedded(encoder, changed))
         first = changed.first[[owner]]
         window = changed.columns.windows(first, first, first + HORIZON, HORIZON)
@@ -178,7 +178,7 @@ def test_windows_find_their_contexts_with_stored_and_with_own_queries(world):
     stored = TrainingContexts(encoder, index, episodes, settings(), EMBED, embedded(encoder, episodes))
     assert stored(steps, chosen, chance).mask.shape == (6, 2, 2 * 2 * CHUNK)
     vectors, last = stored.queries(steps, chosen, chance)
-    assert torch.equal(vectors, embedded(encoder, episodes)[chosen]) and last.tolist() == [[0, 4]] * 6
+    assert torch.equal(vectors, torch.from_numpy(embedded(encoder, episodes))[chosen]) and last.tolist() == [[0, 4]] * 6
     with pytest.raises(RadtError, match=r"embed\.every"):
         TrainingContexts(encoder, index, episodes, settings(), EMBED)
     own = TrainingContexts(encoder, index, episodes, settings(scope="window"), EMBED)

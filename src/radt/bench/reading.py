@@ -1,7 +1,8 @@
-"""Random training windows read from our shards against HDF5 with gzip and Minari, of the same data, one thread."""
+"""Random training windows read from our shards against HDF5 with gzip and Minari, and training on them against data in memory."""
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radt.bench.harness import Measurement, compare, darkroom, defaults, peer_package, rotate, timed
-from radt.data import trajectories
+from radt.bench.harness import Measurement, alternate, compare, darkroom, defaults, peer_package, rotate, timed
+from radt.bench.scale import updating
+from radt.data import trajectories, windows
 from radt.data.qlearning import learn
 from radt.data.windows import Episodes
 from radt.settings import Experiment, Generate
@@ -40,6 +42,16 @@ def flat(episodes: Episodes) -> Columns:
         "actions": steps.action.flatten().to(torch.uint8).numpy(),
         "rewards": steps.reward.flatten().numpy(),
     }
+
+
+def in_memory(episodes: Episodes) -> Episodes:
+    """The same data in tensors."""
+    steps = episodes.columns.windows(episodes.first, episodes.first, episodes.first + episodes.length, ROOM.horizon)
+    steps = steps.map(lambda values: values.flatten(0, 1))
+    held = copy.copy(episodes)
+    observation, action = steps.observation.to(torch.uint8), steps.action.to(torch.uint8)
+    held.columns = windows.Columns(observation, action, steps.reward, steps.returns)
+    return held
 
 
 def hdf5(path: Path, columns: Columns, start: NDArray[np.int64], chunk: int | None) -> Callable[[], object]:
@@ -105,5 +117,11 @@ def measure(runs: int) -> list[Measurement]:
             },
             "Minari": minari(Path(directory), {name: values[: MINARI * ROOM.horizon] for name, values in columns.items()}),
         }
+        held = in_memory(episodes)
+        updates = alternate(
+            "training on mapped data", "updates/s", "the same data in memory", 0.9,
+            lambda: 1e6 / updating(episodes, ROOM), lambda: 1e6 / updating(held, ROOM), runs,
+        )  # fmt: skip
         rate = rotate({name: lambda read=read: timed(read, BATCH) for name, read in readers.items()}, runs)  # type: ignore[misc]
-    return [compare(f"random windows: {name}", "windows/s", name, 20.0, rate["ours"], rate[name], runs) for name in names]
+    read = [compare(f"random windows: {name}", "windows/s", name, 20.0, rate["ours"], rate[name], runs) for name in names]
+    return [*read, updates]

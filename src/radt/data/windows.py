@@ -141,7 +141,7 @@ class Episodes:
         lengths = np.concatenate([np.diff(shard.episode_start) for shard in shards])
         start = np.concatenate([[0], np.cumsum(lengths)])
         self._start = start
-        self.columns = ShardColumns(shards, start)
+        self.columns: Source = ShardColumns(shards, start)
         self.first = torch.from_numpy(start[:-1])
         self.length = torch.from_numpy(lengths)
         self.task = torch.from_numpy(np.concatenate([shard.episode_task for shard in shards])).long()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from radt.data.steps import Steps
@@ -43,7 +44,7 @@ class TrainingContexts:
         episodes: Episodes,
         settings: Retrieval,
         embed: Embed,
-        queries: Tensor | None = None,
+        queries: NDArray[np.float32] | None = None,
     ):
         if settings.scope == "segment" and queries is None:
             raise RadtError(
@@ -85,7 +86,7 @@ class TrainingContexts:
 
         Where there are no stored queries, keys take their place, without finding themselves.
         """
-        vectors = self.index.keys if self.embedded is None else self.embedded.flatten(0, 1).numpy()
+        vectors = self.index.keys if self.embedded is None else self.embedded.reshape(-1, self.embedded.shape[-1])
         sample = np.linspace(0, len(vectors) - 1, self.SAMPLE).astype(np.int64)
         own = sample if self.embedded is None else None
         return self.search.recall(np.ascontiguousarray(vectors[sample]), self.settings.candidates, own)
@@ -94,7 +95,7 @@ class TrainingContexts:
         """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
         if self.embedded is not None:
             last = segment_stops(steps.mask.shape[1], self.every) - 1
-            return self.embedded[episode], last.expand(len(episode), -1)
+            return torch.from_numpy(self.embedded[episode.numpy()]), last.expand(len(episode), -1)
         stops = steps.mask.sum(1, keepdim=True)
         weight = steps.mask.float()
         if self.settings.query_dropout:

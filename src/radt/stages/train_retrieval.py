@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from radt import artifacts, seeding
@@ -37,15 +38,14 @@ def check_origin(directory: Path, expected: dict[str, str | int | None]) -> None
             raise RadtError(f"{directory} was made from another {name}: run the embed and index stages again")
 
 
-def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> Tensor | None:
-    """Queries [E, S, W] of whole episodes; None when the embed stage made none.
+def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDArray[np.float32] | None:
+    """Queries [E, S, W] of whole episodes, mapped; None when the embed stage made none.
 
     Raises `RadtError` when they were made from another encoder, other trajectories or other settings, or are damaged.
     """
     check_origin(directory, {"encoder": encoder, "trajectories": data, "chunk": embed.chunk, "every": embed.every})
     artifacts.verify(directory / "embeddings.safetensors", directory / "config.json")
-    tensors = artifacts.read_tensors(directory / "embeddings.safetensors")
-    return torch.from_numpy(tensors["queries"].copy()) if "queries" in tensors else None
+    return artifacts.read_tensors(directory / "embeddings.safetensors").get("queries")
 
 
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
