@@ -17,6 +17,7 @@ rule train_retrieval:
         "logs/{experiment}/train_retrieval/seed{seed}.log",
     benchmark:
         "benchmarks/{experiment}/train_retrieval/seed{seed}.tsv"
+    priority: 5
     conda:
         "../../environment.yaml"
     threads: 1
@@ -46,6 +47,7 @@ rule train_ad:
         "logs/{experiment}/train_ad/seed{seed}.log",
     benchmark:
         "benchmarks/{experiment}/train_ad/seed{seed}.tsv"
+    priority: 5
     conda:
         "../../environment.yaml"
     threads: 1
