@@ -6,9 +6,10 @@ Runs where the extra `minihack` is installed. MiniHack needs about a millisecond
 import numpy as np
 import pytest
 
+from radt.bench.engines import minihack_room
 from radt.tasks.darkroom import DarkRoomVectorEnv
 
-minihack = pytest.importorskip("minihack", reason="needs the extra: pip install -e .[minihack]")
+pytest.importorskip("minihack", reason="needs the extra: pip install -e .[minihack]")
 
 # width, height, horizon, origin (row, column) of the room on the screen, goals (x, y), episodes
 ROOMS = [
@@ -19,26 +20,8 @@ ROOMS = [
 
 
 def published_room(width: int, height: int, horizon: int, goal: tuple[int, int]):
-    """The published level: a fountain as goal, +1 whenever the agent stands on it, no success, nobody else in the room."""
-    from minihack import LevelGenerator, MiniHackNavigation, RewardManager
-    from nle import nethack
-
-    level = LevelGenerator(w=width, h=height, lit=True)
-    level.set_start_pos((0, 0))
-    level.add_fountain(goal)
-    reward = RewardManager()
-    reward.add_location_event("fountain", reward=1, repeatable=True, terminal_required=False)
-    # Without any required event MiniHack ends the episode at once, so one that never happens is required.
-    reward.add_message_event(["this message is never shown"], reward=0, terminal_required=True)
-    directions = nethack.CompassDirection
-    env = MiniHackNavigation(
-        des_file=level.get_des(),
-        reward_manager=reward,
-        actions=(directions.N, directions.E, directions.S, directions.W, nethack.MiscDirection.WAIT),
-        observation_keys=["tty_cursor"],
-        max_episode_steps=horizon,
-        penalty_step=0.0,
-    )
+    """The published level, the same in every run."""
+    env = minihack_room(width, height, horizon, goal)
     env.seed(core=1, disp=1, reseed=False)
     return env
 
