@@ -11,9 +11,10 @@ from radt.data.windows import Columns
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index, search
 from radt.retrieval.chunks import contexts, embed_episodes, window_means
+from radt.retrieval.engines import TorchEngine
 from radt.retrieval.index import ChunkIndex, distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
-from radt.retrieval.search import DECIMALS, Search, TorchEngine
+from radt.retrieval.search import DECIMALS, Search
 
 
 def unit(count, width, seed):

@@ -28,7 +28,8 @@ from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models import store
-from radt.retrieval.search import Inverted, Search
+from radt.retrieval.engines import Inverted
+from radt.retrieval.search import Search
 from radt.settings import Experiment
 from radt.stages import run
 from radt.training import loop
