@@ -10,7 +10,7 @@ from radt.settings import Experiment, Generate
 
 @pytest.fixture
 def room() -> Experiment:
-    return Experiment(width=4, height=3, horizon=8, goals=12, held_out=3, validation=1)
+    return Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=12, held_out=3, validation=1)
 
 
 @pytest.fixture

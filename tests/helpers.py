@@ -5,7 +5,7 @@ import torch
 from radt.data.steps import ACTIONS, Steps
 from radt.settings import Experiment, Model
 
-ROOM = Experiment(width=4, height=3, horizon=8, goals=10, held_out=2, validation=0)
+ROOM = Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
 MODEL = Model(tokens="step", width=16, layers=2, heads=2, dropout=0.0, window=8, return_bin=1)
 
 

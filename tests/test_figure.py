@@ -228,7 +228,7 @@ def test_repository_holds_the_papers_curves():
 
 
 def test_split_sizes_leave_validation_out_of_training():
-    sizes = inputs.split_sizes(Experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=16))
+    sizes = inputs.split_sizes(Experiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=16))
     assert sizes == {"held_out": 20, "train": 64, "validation": 16}
 
 

@@ -43,7 +43,7 @@ def test_epsilon(generate):
 
 @pytest.fixture(scope="module")
 def learned():
-    room = Experiment(width=6, height=6, horizon=40, goals=36, held_out=6, validation=2)
+    room = Experiment(world="darkroom", width=6, height=6, horizon=40, tasks=36, held_out=6, validation=2)
     settings = Generate(
         seed=0, episodes=300, learning_rate=0.5, discount=0.95, epsilon_first=1.0, epsilon_last=0.02, epsilon_episodes=180
     )

@@ -84,7 +84,7 @@ class Explorer:
 
 
 def test_an_agent_with_a_memory_reaches_the_optimum():
-    room = Experiment(width=4, height=3, horizon=16, goals=12, held_out=2, validation=0)
+    room = Experiment(world="darkroom", width=4, height=3, horizon=16, tasks=12, held_out=2, validation=0)
     tasks = np.array([t for t in range(12) if tuple(goals(room)[t]) != (0, 0)])
     history = History(len(tasks), 3, room.horizon)
     returns = in_context(Explorer(history, room), history, room, tasks, protocol(), evaluate(), seed=0)

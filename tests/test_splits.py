@@ -14,8 +14,8 @@ PUBLISHED = [
 ]
 
 
-def experiment(width=10, height=10, horizon=100, goals=100, held_out=20, validation=0) -> Experiment:
-    return Experiment(width=width, height=height, horizon=horizon, goals=goals, held_out=held_out, validation=validation)
+def experiment(width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0) -> Experiment:
+    return Experiment(world="darkroom", width=width, height=height, horizon=horizon, tasks=goals, held_out=held_out, validation=validation)
 
 
 @pytest.mark.parametrize(("width", "height", "horizon", "first", "held_out", "train_optimum", "held_out_optimum"), PUBLISHED)
@@ -42,7 +42,7 @@ def test_validation_is_cut_from_the_end_of_the_training_goals():
 
 
 def test_small_room():
-    room = experiment(5, 5, 20, goals=25, held_out=5, validation=2)
+    room = experiment(5, 5, 20, tasks=25, held_out=5, validation=2)
     assert sorted(map(tuple, goals(room).tolist())) == [(x, y) for x in range(5) for y in range(5)]
     assert len(tasks_of(room, "train")) == 18
 
@@ -50,7 +50,7 @@ def test_small_room():
 @pytest.mark.parametrize(("width", "height", "horizon"), [(4, 3, 9), (2, 1, 3), (3, 2, 2), (5, 1, 1)])
 def test_optimum_is_what_the_best_policy_gets(width, height, horizon):
     """Dynamic programming over the steps of an episode, with the rules of the room written out once more."""
-    room = experiment(width, height, horizon, goals=width * height, held_out=1)
+    room = experiment(width, height, horizon, tasks=width * height, held_out=1)
     for (goal_x, goal_y), best in zip(goals(room).tolist(), optimum(room), strict=True):
         value = np.zeros((height, width))
         for step in reversed(range(horizon)):

@@ -34,30 +34,52 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
-class Experiment(Section):
-    """One benchmark: the room, its goals and their split (paper, Section 4)."""
+WORLDS = ("darkroom", "keydoor", "mazerunner")
+MAZE_SIZE, MAZE_TRAINING = 15, 99
 
+
+class Experiment(Section):
+    """One benchmark: the grid world, its tasks and their split (paper, Section 4)."""
+
+    world: Literal["darkroom", "keydoor", "mazerunner"]
+    """`darkroom`: an unseen goal cell; `keydoor`: an unseen key, then an unseen door; `mazerunner`: a maze with unseen goals."""
     width: Annotated[int, Field(ge=1, le=256)]
-    """Columns of the room."""
+    """Columns."""
     height: Annotated[int, Field(ge=1, le=256)]
-    """Rows of the room."""
+    """Rows."""
     horizon: PositiveInt
-    """Steps of an episode; no episode ends earlier."""
-    goals: PositiveInt
-    """Goals drawn from the cells of the room, one task each."""
+    """Most steps of an episode; only a maze ends earlier, with its last goal."""
+    tasks: PositiveInt
+    """Tasks: goals (and keys) drawn from the cells of the room, or mazes."""
     held_out: PositiveInt
     """How many of them, counted from the end, are only ever evaluated on."""
     validation: NonNegativeInt
-    """How many training goals, counted from the end, are kept from training to choose settings on."""
+    """How many training tasks, counted from the end, are kept from training to choose settings on."""
+
+    @property
+    def observation_sizes(self) -> tuple[int, ...]:
+        """How many values each number of an observation has: row, column; in a maze also the free cells in four directions."""
+        position = self.height, self.width
+        return position + 4 * (max(position),) if self.world == "mazerunner" else position
+
+    @property
+    def best_possible(self) -> int:
+        """A return that no episode exceeds."""
+        return 3 if self.world == "mazerunner" else self.horizon
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         cells = self.width * self.height
-        if self.goals > cells:
-            raise ValueError(f"goals is {self.goals}, but a {self.width}x{self.height} room has {cells} cells")
-        if self.held_out + self.validation >= self.goals:
+        if self.world == "mazerunner":
+            if (self.width, self.height) != (MAZE_SIZE, MAZE_SIZE):
+                raise ValueError(f"a maze is {self.width}x{self.height}, allowed is {MAZE_SIZE}x{MAZE_SIZE}, as published")
+            if self.tasks - self.held_out > MAZE_TRAINING:
+                raise ValueError(f"tasks is {self.tasks}, allowed are {MAZE_TRAINING} published training mazes + held_out")
+        elif self.tasks > cells:
+            raise ValueError(f"tasks is {self.tasks}, but a {self.width}x{self.height} room has {cells} cells")
+        if self.held_out + self.validation >= self.tasks:
             raise ValueError(
-                f"held_out {self.held_out} + validation {self.validation} leave none of the {self.goals} goals to train on"
+                f"held_out {self.held_out} + validation {self.validation} leave none of the {self.tasks} tasks to train on"
             )
         return self
 
@@ -79,6 +101,29 @@ class Generate(Section):
     """Chance of a random action after the decay."""
     epsilon_episodes: PositiveInt
     """Episodes over which the chance falls in a straight line."""
+    initial_value: NonNegativeFloat
+    """What every action is worth before it was tried; above 0 the learner explores systematically."""
+
+
+class Ppo(Section):
+    """Proximal policy optimisation (Stable-Baselines3) on one task after the other, as the published data were made."""
+
+    seed: NonNegativeInt
+    """Seed; every task has its own stream."""
+    steps: PositiveInt
+    """Steps of the learning history of each task."""
+    learning_rate: PositiveFloat
+    """Step size of Adam."""
+    rollout: PositiveInt
+    """Steps between two updates."""
+    batch_size: PositiveInt
+    """Steps of a minibatch."""
+    epochs: PositiveInt
+    """Passes over a rollout."""
+    discount: Fraction
+    """Discount of the return."""
+    entropy: NonNegativeFloat
+    """Weight of the entropy bonus."""
 
 
 class Download(Section):
@@ -103,10 +148,12 @@ class Download(Section):
 class Trajectories(Section):
     """Where the learning histories come from."""
 
-    source: Literal["generate", "download", "import"]
-    """`generate` makes them here, `download` fetches the published ones, `import` converts a folder of published files."""
+    source: Literal["generate", "ppo", "download", "import"]
+    """`generate` and `ppo` make them here, `download` fetches the published ones, `import` converts a folder of published files."""
     generate: Generate
     """Settings of `source: generate`."""
+    ppo: Ppo
+    """Settings of `source: ppo` (extra `ppo`)."""
     download: Download
     """Settings of `source: download`."""
     import_folder: str | None
@@ -191,6 +238,27 @@ class Training(Section):
     """How it is trained."""
 
 
+class Language(Section):
+    """The domain-agnostic encoder: a frozen language model behind a FrozenHopfield projection (paper, Section 3.1)."""
+
+    model: str
+    """`minilm`, the one of the extra-free package that the lock files hold; or a folder, or a name on the Hugging Face Hub."""
+    layers: PositiveInt
+    """Layers of the language model that are run, from the first."""
+    tokens: Literal["step", "interleaved"]
+    """One token per step, of all that is known of it; or the paper's four."""
+    beta: PositiveFloat
+    """Inverse temperature of the FrozenHopfield look-up."""
+    seed: NonNegativeInt
+    """Seed of the random projection."""
+    return_bin: PositiveInt
+    """Width of a bin of the return-to-go."""
+    batch_size: PositiveInt
+    """Windows embedded at once."""
+    precision: Literal["float32", "bfloat16"]
+    """Precision of the matrix products."""
+
+
 class Embed(Section):
     """Sub-trajectories and their vectors (paper, Section 3.1)."""
 
@@ -203,6 +271,8 @@ class Embed(Section):
     """Episodes embedded at once."""
     device: Literal["cpu", "cuda"]
     """Where to embed."""
+    language: Language
+    """The encoder of `radt_lm`."""
 
 
 class Index(Section):
@@ -224,9 +294,10 @@ class Retrieval(Section):
     scope: Literal["segment", "window"]
     """`segment`: one context for each `embed.every` steps, found from what came before; `window`: one for the whole window,
     found from its end (published)."""
-    pool: Literal["all", "earlier"]
+    pool: Literal["all", "earlier", "task", "uniform"]
     """Where to search: the chunks of all tasks (published), or of the first m episodes of the same learning history, m drawn
-    uniformly up to the window's own episode: a memory of any age, as in evaluation."""
+    uniformly up to the window's own episode: a memory of any age, as in evaluation. Or without search, for comparison: a random
+    chunk of the same `task`, or of all tasks (`uniform`)."""
     candidates: PositiveInt
     """Nearest keys searched, before the cut-off."""
     cutoff: PositiveFloat
@@ -252,8 +323,8 @@ class Retrieval(Section):
 class TrainRetrieval(Training):
     """RA-DT."""
 
-    cross_attention: Literal["first", "all"]
-    """Blocks that read the retrieved context."""
+    cross_attention: Literal["first", "all"] | Annotated[list[NonNegativeInt], Field(min_length=1)]
+    """Blocks that read the retrieved context: the first, all, or those with these numbers, counted from 0."""
     context_embedding: Literal["own", "shared"]
     """Whether contexts have embedding tables of their own (published) or share those of the window."""
     context_dropout: Fraction
@@ -269,11 +340,20 @@ class TrainAd(Training):
     """Episodes of the learning history between the context episode and the current one."""
 
 
-class Protocol(Section):
-    """How one trained model acts in context."""
+class TrainDpt(Training):
+    """Decision-Pretrained Transformer (Lee et al., 2023)."""
 
-    model: Literal["radt", "ad", "dt"]
-    """Whose weights."""
+    context: PositiveInt
+    """Transitions in a context, in training and in evaluation."""
+    queries: PositiveInt
+    """Query states for each context of a batch, each of which reads a beginning of the context."""
+
+
+class Protocol(Section):
+    """How one method acts in context."""
+
+    model: Literal["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
+    """Whose weights; `retrieve` (replays the nearest stored step of its best episode) and `random` have none."""
     target_return: Literal["fixed", "from_memory", "none"]
     """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing has been rewarded, then `target_mean`; `none`: not
     used."""
@@ -282,7 +362,8 @@ class Protocol(Section):
 
     @model_validator(mode="after")
     def _target_is_read(self) -> Self:
-        allowed = {"radt": ("fixed", "from_memory"), "ad": ("none",), "dt": ("fixed",)}[self.model]
+        conditioned = {"radt": ("fixed", "from_memory"), "radt_lm": ("fixed", "from_memory"), "dt": ("fixed",)}
+        allowed = conditioned.get(self.model, ("none",))
         if self.target_return not in allowed:
             raise ValueError(f"target_return is {self.target_return!r}, allowed for {self.model!r} is {' or '.join(allowed)}")
         return self
@@ -341,7 +422,32 @@ class Figure(Section):
     """Coverage of the interval."""
 
 
-class Settings(Section):
+class Stages(Section):
+    """The sections of the stages."""
+
+    trajectories: Trajectories
+    pretrain: Training
+    embed: Embed
+    index: Index
+    train_retrieval: TrainRetrieval
+    train_ad: TrainAd
+    train_dpt: TrainDpt
+    evaluate: Evaluate
+    figure: Figure
+
+
+class Ablation(Section):
+    """Variants of an experiment, drawn in one figure, `results/ablations/{name}.pdf`."""
+
+    experiment: Name
+    """The experiment that they are variants of."""
+    methods: Annotated[list[Name], Field(min_length=1)]
+    """Methods that are evaluated for every variant."""
+    variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+    """What differs from the experiment, by variant: keys of the stages' sections."""
+
+
+class Settings(Stages):
     """The whole configuration."""
 
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
@@ -352,60 +458,103 @@ class Settings(Section):
     """Which of the seeds' pre-trained DT embeds sub-trajectories, for every seed of RA-DT."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """Benchmarks by name."""
-    trajectories: Trajectories
-    pretrain: Training
-    embed: Embed
-    index: Index
-    train_retrieval: TrainRetrieval
-    train_ad: TrainAd
-    evaluate: Evaluate
-    figure: Figure
+    overrides: dict[Name, dict[str, Any]]
+    """What differs in an experiment from the stages' sections below, by experiment."""
+    ablations: dict[Name, Ablation]
+    """Variants of experiments, by name of the figure."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if unknown := [m for m in self.methods if m not in self.evaluate.methods]:
-            raise ValueError(
-                f"methods names {unknown}, allowed are the keys of evaluate.methods: {sorted(self.evaluate.methods)}"
-            )
         lists = (("seeds", self.seeds), ("methods", self.methods), ("evaluate.splits", self.evaluate.splits))
         for name, values in lists:
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} is {values}, allowed is each of them once")
-        chunks, keep = self.train_retrieval.retrieval.chunks, min(self.train_retrieval.retrieval.keep, self.evaluate.memory.keep)
-        if chunks > keep:
-            raise ValueError(f"train_retrieval.retrieval.chunks is {chunks}, allowed is at most what is kept ({keep})")
         if self.encoder_seed not in self.seeds:
             raise ValueError(f"encoder_seed is {self.encoder_seed}, allowed is one of seeds {self.seeds}")
-        for name, experiment in self.experiments.items():
-            self._check_fit(name, experiment)
+        if unknown := sorted(self.overrides.keys() - self.experiments.keys()):
+            raise ValueError(f"overrides names {unknown[0]!r}, allowed are the experiments: {sorted(self.experiments)}")
+        for name, ablation in self.ablations.items():
+            if ablation.experiment not in self.experiments:
+                allowed = sorted(self.experiments)
+                raise ValueError(f"ablations.{name}.experiment is {ablation.experiment!r}, allowed are {allowed}")
+        for name in self.runs:
+            stages = self.stages(name)
+            asked = self.ablations[name.split("/")[1]].methods if "/" in name else self.methods
+            if unknown := [method for method in asked if method not in stages.evaluate.methods]:
+                raise ValueError(
+                    f"methods of {name!r} names {unknown}, allowed are the keys of evaluate.methods:"
+                    f" {sorted(stages.evaluate.methods)}"
+                )
+            _check_fit(name, self.experiment(name), stages)
         return self
 
-    def _check_fit(self, name: str, experiment: Experiment) -> None:
-        """Raise `ValueError` when the settings cannot be used in an experiment."""
-        horizon, retrieval, model = experiment.horizon, self.train_retrieval.retrieval, self.train_retrieval.model
-        if self.embed.chunk > horizon:
-            raise ValueError(f"embed.chunk is {self.embed.chunk}, allowed is at most the horizon of {name!r} ({horizon})")
-        every = self.embed.every
-        if retrieval.scope == "segment" and (
-            model.tokens != "step" or model.window < horizon or every is None or horizon % every or retrieval.query_dropout
-        ):
-            raise ValueError(
-                f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window}, query_dropout"
-                f" {retrieval.query_dropout} and embed.every {every}: allowed are tokens 'step', at least the horizon of {name!r}"
-                f" ({horizon}), no query dropout and a divisor of the horizon"
-            )
+    @property
+    def runs(self) -> list[str]:
+        """Names of everything that has results of its own: experiments, and variants as `ablations/{ablation}/{variant}`."""
+        variants = [f"ablations/{name}/{variant}" for name, ablation in self.ablations.items() for variant in ablation.variants]
+        return [*self.experiments, *variants]
 
-    def select(self, experiment: str, *sections: str) -> str:
-        """JSON of one experiment's section and of the named ones, for the command line of a stage.
+    def base(self, run: str) -> str:
+        """The experiment of a run; raises `RadtError` when there is no such run."""
+        if run not in self.runs:
+            raise RadtError(f"unknown experiment {run!r}: the configuration has {sorted(self.runs)}")
+        return self.ablations[run.split("/")[1]].experiment if "/" in run else run
 
-        Raises `RadtError` when the experiment is unknown.
+    def experiment(self, run: str) -> Experiment:
+        """The grid world of a run."""
+        return self.experiments[self.base(run)]
+
+    def stages(self, run: str) -> Stages:
+        """The stages' sections of a run, with what it overrides; raises `ValueError` naming the key when that is not allowed."""
+        base = self.base(run)
+        values = {name: getattr(self, name).model_dump(mode="json") for name in Stages.model_fields}
+        values = merge(values, self.overrides.get(base, {}))
+        if run != base:
+            _, ablation, variant = run.split("/")
+            values = merge(values, self.ablations[ablation].variants[variant])
+        try:
+            return Stages.model_validate_json(json.dumps(values))
+        except ValidationError as error:
+            raise ValueError(f"{run}: {explain(error)}") from None
+
+    def select(self, run: str, *sections: str) -> str:
+        """JSON of a run's grid world and of the named sections, for the command line of a stage.
+
+        Raises `RadtError` when there is no such run.
         """
-        if experiment not in self.experiments:
-            raise RadtError(f"unknown experiment {experiment!r}: the configuration has {sorted(self.experiments)}")
-        room = self.experiments[experiment]
-        chosen = {"experiment": room.model_dump(mode="json")}
-        chosen |= {name: getattr(self, name).model_dump(mode="json") for name in sections}
+        chosen = {"experiment": self.experiment(run).model_dump(mode="json")}
+        stages = self.stages(run)
+        chosen |= {name: getattr(stages, name).model_dump(mode="json") for name in sections}
         return json.dumps(chosen, sort_keys=True)
+
+
+def merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`values` with `changes`, key by key; a value that is no mapping is replaced."""
+    nested = {
+        key: merge(values[key], value) if isinstance(value, dict) and isinstance(values.get(key), dict) else value
+        for key, value in changes.items()
+    }
+    return {**values, **nested}
+
+
+def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
+    """Raise `ValueError` when the settings cannot be used in an experiment."""
+    horizon, retrieval, model = experiment.horizon, stages.train_retrieval.retrieval, stages.train_retrieval.model
+    chunk, every = stages.embed.chunk, stages.embed.every
+    if retrieval.chunks > (keep := min(retrieval.keep, stages.evaluate.memory.keep)):
+        raise ValueError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
+    if chunk > horizon:
+        raise ValueError(f"embed.chunk is {chunk}, allowed is at most the horizon of {name!r} ({horizon})")
+    if isinstance(model_blocks := stages.train_retrieval.cross_attention, list) and max(model_blocks) >= model.layers:
+        raise ValueError(f"train_retrieval.cross_attention is {model_blocks}, allowed are blocks 0 to {model.layers - 1}")
+    if retrieval.scope == "segment" and (
+        model.tokens != "step" or every is None or horizon % every or model.span(experiment) % every or retrieval.query_dropout
+    ):
+        raise ValueError(
+            f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window}, query_dropout"
+            f" {retrieval.query_dropout} and embed.every {every}: allowed are tokens 'step', no query dropout and a divisor of the"
+            f" window and of the horizon of {name!r} ({horizon})"
+        )
 
 
 def explain(error: ValidationError) -> str:

@@ -67,7 +67,7 @@ def tasks() -> Iterator[Row]:
     """Learning histories by tabular Q-learning, ten episodes of each task, in a room with a cell for every goal."""
     for count in TASKS:
         side = math.ceil(count**0.5) + 1
-        room = Experiment(width=side, height=side, horizon=HORIZON, goals=count + 1, held_out=1, validation=0)
+        room = Experiment(world="darkroom", width=side, height=side, horizon=HORIZON, tasks=count + 1, held_out=1, validation=0)
         settings = defaults().trajectories.generate.model_copy(update={"episodes": 10, "epsilon_episodes": 6})
         before, begin = resident("RssAnon"), time.perf_counter()
         shard = learn(room, settings)
@@ -89,7 +89,7 @@ def synthetic(steps: int) -> Iterator[Shard]:
 
 def wide_room(steps: int) -> Experiment:
     """A room for the tasks of `synthetic`."""
-    return Experiment(width=256, height=256, horizon=HORIZON, goals=steps // EACH + 1, held_out=1, validation=0)
+    return Experiment(world="darkroom", width=256, height=256, horizon=HORIZON, tasks=steps // EACH + 1, held_out=1, validation=0)
 
 
 def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:

@@ -105,7 +105,7 @@ def _complete(path: Path, frame: pd.DataFrame, name: str, experiment: Experiment
 
 def split_sizes(experiment: Experiment) -> dict[str, int]:
     """Tasks of each split."""
-    rest = experiment.goals - experiment.held_out - experiment.validation
+    rest = experiment.tasks - experiment.held_out - experiment.validation
     return {"held_out": experiment.held_out, "train": rest, "validation": experiment.validation}
 
 

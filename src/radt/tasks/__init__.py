@@ -2,8 +2,9 @@
 
 import gymnasium
 
-gymnasium.register(
-    id="radt/DarkRoom-v0",
-    entry_point="radt.tasks.darkroom:DarkRoomEnv",
-    vector_entry_point="radt.tasks.darkroom:benchmark",
-)
+for _name, _module in {"DarkRoom": "darkroom", "KeyDoor": "keydoor", "MazeRunner": "mazerunner"}.items():
+    gymnasium.register(
+        id=f"radt/{_name}-v0",
+        entry_point=f"radt.tasks.{_module}:{_name}Env",
+        vector_entry_point=f"radt.tasks.{_module}:vector_env",
+    )

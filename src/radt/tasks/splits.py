@@ -1,4 +1,4 @@
-"""Goals of a room and who may see them (published code: the lists in its environment settings, here made by their rule)."""
+"""Which tasks an experiment has and who may see them (published code: the lists in its environment settings, made by their rule)."""
 
 from __future__ import annotations
 
@@ -7,37 +7,53 @@ from numpy.typing import NDArray
 
 from radt.settings import Experiment
 
-GOAL_SEED = 43  # the published goal lists are a permutation with this seed
+GOAL_SEED, KEY_SEED = 43, 42  # the published lists are permutations with these seeds
+REPLACED_KEYS = {(10, 10): {80 + 1: (3, 1)}}  # by room size and task: the generator would put this key on its door
+MAZES_LEFT_OUT = (2, 5, 10, 13, 15, 21, 24, 27, 29, 31, 36, 39, 41, 52, 53, 57, 59, 78, 94, 105, 107, 114, 115)
+FIRST_HELD_OUT_MAZE = 300
 
 
 def permuted_cells(width: int, height: int) -> NDArray[np.int64]:
-    """All cells [width * height, 2] of a room as (x, y), in the order in which goals are drawn."""
-    cells = np.array([(x, y) for x in range(width) for y in range(height)], dtype=np.int64)
-    return np.random.RandomState(GOAL_SEED).permutation(cells)
+    """All cells [width * height, 2] of a room as (x, y), in the order in which goals and doors are drawn."""
+    return np.random.RandomState(GOAL_SEED).permutation(_cells(width, height))
+
+
+def permuted_keys(width: int, height: int) -> NDArray[np.int64]:
+    """All cells [width * height, 2] of a room as (x, y), in the order in which keys are drawn."""
+    keys = np.random.RandomState(KEY_SEED).permutation(_cells(width, height))
+    for task, key in REPLACED_KEYS.get((width, height), {}).items():
+        keys[task] = key
+    return keys
+
+
+def _cells(width: int, height: int) -> NDArray[np.int64]:
+    """All cells [width * height, 2], (x, y)."""
+    return np.array([(x, y) for x in range(width) for y in range(height)], dtype=np.int64)
 
 
 def goals(experiment: Experiment) -> NDArray[np.int64]:
-    """Goal [goals, 2] of every task as (x, y); the row is the task id."""
-    return permuted_cells(experiment.width, experiment.height)[: experiment.goals]
+    """Goal or door [tasks, 2] of every task of a room as (x, y); the row is the task id."""
+    return permuted_cells(experiment.width, experiment.height)[: experiment.tasks]
+
+
+def keys(experiment: Experiment) -> NDArray[np.int64]:
+    """Key [tasks, 2] of every task of Key-Door as (x, y)."""
+    return permuted_keys(experiment.width, experiment.height)[: experiment.tasks]
+
+
+def maze_seeds(experiment: Experiment) -> NDArray[np.int64]:
+    """Seed [tasks] of every maze: the published training seeds, then the held-out ones."""
+    count = experiment.tasks - experiment.held_out
+    training = [seed for seed in range(122) if seed not in MAZES_LEFT_OUT][:count]
+    return np.array([*training, *range(FIRST_HELD_OUT_MAZE, FIRST_HELD_OUT_MAZE + experiment.held_out)], dtype=np.int64)
 
 
 def split_of(experiment: Experiment) -> list[str]:
     """Split of every task: first `train`, then `validation`, then `held_out`."""
-    train = experiment.goals - experiment.held_out - experiment.validation
+    train = experiment.tasks - experiment.held_out - experiment.validation
     return ["train"] * train + ["validation"] * experiment.validation + ["held_out"] * experiment.held_out
 
 
 def tasks_of(experiment: Experiment, split: str) -> NDArray[np.int64]:
     """Ids of the tasks of one split, ascending."""
     return np.flatnonzero(np.array(split_of(experiment)) == split)
-
-
-def optimum(experiment: Experiment) -> NDArray[np.int64]:
-    """Best possible return [goals] of every task.
-
-    A goal `d` steps away pays at steps d to horizon - 1, because the last step never pays. On the start cell, staying pays
-    from the first step on.
-    """
-    distance = np.maximum(goals(experiment).sum(axis=1), 1)
-    best: NDArray[np.int64] = np.maximum(experiment.horizon - distance, 0)
-    return best

@@ -1,0 +1,73 @@
+"""The tasks of an experiment, whatever its world: environments, optimum, optimal actions. The only place that tells worlds apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radt.settings import Experiment
+from radt.tasks.darkroom import DarkRoomVectorEnv
+from radt.tasks.grid import GridVectorEnv, best_actions
+from radt.tasks.keydoor import KeyDoorVectorEnv
+from radt.tasks.mazerunner import MazeRunnerVectorEnv
+from radt.tasks.splits import goals, keys, maze_seeds
+
+
+def make(experiment: Experiment, tasks: NDArray[np.int64]) -> GridVectorEnv:
+    """The environments of `tasks` [n] (ids, none twice)."""
+    if experiment.world == "mazerunner":
+        return MazeRunnerVectorEnv(maze_seeds(experiment)[tasks], experiment.horizon)
+    doors = goals(experiment)[tasks]
+    if experiment.world == "darkroom":
+        return DarkRoomVectorEnv(experiment.width, experiment.height, experiment.horizon, doors)
+    return KeyDoorVectorEnv(experiment.width, experiment.height, experiment.horizon, keys(experiment)[tasks], doors)
+
+
+def descriptions(experiment: Experiment) -> list[dict[str, object]]:
+    """What makes each task: goal (x, y); key and door (x, y); or the seed of the maze."""
+    if experiment.world == "mazerunner":
+        return [{"seed": seed} for seed in maze_seeds(experiment).tolist()]
+    if experiment.world == "darkroom":
+        return [{"goal": goal} for goal in goals(experiment).tolist()]
+    return [
+        {"key": key, "door": door} for key, door in zip(keys(experiment).tolist(), goals(experiment).tolist(), strict=True)
+    ]
+
+
+def optimum(experiment: Experiment) -> NDArray[np.int64]:
+    """Best possible return [tasks] of an episode of every task.
+
+    In a room, a goal `d` steps away (at least one) pays at steps d to horizon - 1, because the last step never pays; a key pays
+    once on the way to its door. In a maze it is the number of goals that the shortest way reaches in time.
+    """
+    if experiment.world == "mazerunner":
+        return _played(make(experiment, np.arange(experiment.tasks)))
+    doors = goals(experiment)
+    if experiment.world == "darkroom":
+        return _paid(experiment, doors.sum(axis=1))
+    to_key = keys(experiment).sum(axis=1)
+    to_door = to_key + np.abs(doors - keys(experiment)).sum(axis=1)
+    return _paid(experiment, to_door) + (np.maximum(to_key, 1) < experiment.horizon)
+
+
+def _paid(experiment: Experiment, distance: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Steps [tasks] on a cell that is `distance` [tasks] steps away which pay."""
+    paid: NDArray[np.int64] = np.maximum(experiment.horizon - np.maximum(distance, 1), 0)
+    return paid
+
+
+def _played(env: GridVectorEnv) -> NDArray[np.int64]:
+    """Return [n] of one episode of optimal actions."""
+    actions, rows = optimal_actions(env), np.arange(env.num_envs)
+    total, running = np.zeros(env.num_envs), np.ones(env.num_envs, np.bool_)
+    env.reset()
+    for _ in range(env.horizon):
+        _, reward, terminated, _, _ = env.step(actions[rows, env.state])
+        total += reward * running
+        running &= ~terminated
+    return total.round().astype(np.int64)
+
+
+def optimal_actions(env: GridVectorEnv) -> NDArray[np.uint8]:
+    """An optimal action [n, S] in every true state of every environment."""
+    return best_actions(env.tables)[env.rows]
