@@ -67,6 +67,16 @@ class Experiment(Section):
         """A return that no episode exceeds."""
         return 3 if self.world == "mazerunner" else self.horizon
 
+    @property
+    def pays_by_time(self) -> bool:
+        """Whether a goal pays in every step that is left, so that what can still be had shrinks with time."""
+        return self.world != "mazerunner"
+
+    @property
+    def rewards_on_the_way(self) -> int:
+        """Rewards of an episode that are no sign of its goal: that of the key."""
+        return int(self.world == "keydoor")
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         cells = self.width * self.height
@@ -149,7 +159,7 @@ class Trajectories(Section):
     """Where the learning histories come from."""
 
     source: Literal["generate", "ppo", "download", "import"]
-    """`generate` and `ppo` make them here, `download` fetches the published ones, `import` converts a folder of published files."""
+    """`generate` and `ppo` make them here, `download` fetches the published ones, `import` converts a folder of them."""
     generate: Generate
     """Settings of `source: generate`."""
     ppo: Ppo
@@ -187,6 +197,11 @@ class Model(Section):
     def span(self, experiment: Experiment) -> int:
         """Steps of a window in an experiment: never more than an episode."""
         return min(self.window, experiment.horizon)
+
+    def stride(self, experiment: Experiment) -> int:
+        """Steps between the beginnings of two windows of an episode that is longer: half a window, so that every step after the
+        first window sees at least half a window. 0 for interleaved tokens, whose windows begin anywhere (published)."""
+        return self.span(experiment) // 2 if self.tokens == "step" else 0
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -271,8 +286,6 @@ class Embed(Section):
     """Episodes embedded at once."""
     device: Literal["cpu", "cuda"]
     """Where to embed."""
-    language: Language
-    """The encoder of `radt_lm`."""
 
 
 class Index(Section):
@@ -428,6 +441,7 @@ class Stages(Section):
     trajectories: Trajectories
     pretrain: Training
     embed: Embed
+    embed_language: Language
     index: Index
     train_retrieval: TrainRetrieval
     train_ad: TrainAd
@@ -547,13 +561,20 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
         raise ValueError(f"embed.chunk is {chunk}, allowed is at most the horizon of {name!r} ({horizon})")
     if isinstance(model_blocks := stages.train_retrieval.cross_attention, list) and max(model_blocks) >= model.layers:
         raise ValueError(f"train_retrieval.cross_attention is {model_blocks}, allowed are blocks 0 to {model.layers - 1}")
+    span = model.span(experiment)
+    parts = (horizon,) if span == horizon else (horizon, span, span // 2)
     if retrieval.scope == "segment" and (
-        model.tokens != "step" or every is None or horizon % every or model.span(experiment) % every or retrieval.query_dropout
+        model.tokens != "step" or every is None or any(part % every for part in parts) or retrieval.query_dropout
     ):
         raise ValueError(
             f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window}, query_dropout"
-            f" {retrieval.query_dropout} and embed.every {every}: allowed are tokens 'step', no query dropout and a divisor of the"
-            f" window and of the horizon of {name!r} ({horizon})"
+            f" {retrieval.query_dropout} and embed.every {every}: allowed are tokens 'step', no query dropout and a divisor of"
+            f" the horizon of {name!r} ({horizon}) and of half a window that is shorter"
+        )
+    if model.tokens == "step" and span < horizon and (span // 2) % stages.evaluate.memory.every:
+        raise ValueError(
+            f"evaluate.memory.every is {stages.evaluate.memory.every}, allowed is a divisor of half a window ({span // 2}) that"
+            f" is shorter than the horizon of {name!r} ({horizon})"
         )
 
 

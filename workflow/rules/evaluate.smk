@@ -2,11 +2,16 @@
 # starts empty and holds only what it has lived through. Output: one row for each task and in-context episode.
 
 
+def reads_dt(wildcards):
+    """Whether a method's memory is embedded by the DT."""
+    return model_of(wildcards.experiment, wildcards.method) == "radt"
+
+
 rule evaluate_retrieval:
     """Let RA-DT learn in context: all tasks of the splits, weights frozen, an empty memory for each task."""
     input:
         model=weights,
-        encoder=ENCODER,
+        encoder=lambda wildcards: made("pretrain", ENCODER)(wildcards) if reads_dt(wildcards) else [],
     output:
         update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
     log:
@@ -14,25 +19,26 @@ rule evaluate_retrieval:
     benchmark:
         "benchmarks/{experiment}/evaluate_retrieval/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods("radt"),
+        method=methods(*ENCODERS),
     conda:
         "../../environment.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
-        gpu=gpu(SETTINGS.evaluate.device),
+        gpu=gpu("evaluate"),
     params:
-        settings=settings("embed", "evaluate"),
+        settings=settings("embed", "embed_language", "evaluate"),
+        encoder=lambda wildcards, input: f"--encoder {Path(input.encoder).parent}" if input.encoder else "",
         code=CODE["evaluate"],
     shell:
         "python -m radt.stages.evaluate --experiment {wildcards.experiment} --method {wildcards.method} --seed {wildcards.seed}"
-        " --settings {params.settings:q} --model $(dirname {input.model}) --encoder $(dirname {input.encoder})"
+        " --settings {params.settings:q} --model $(dirname {input.model}) {params.encoder}"
         " --output {output} > {log} 2>&1"
 
 
 rule evaluate_plain:
-    """Let AD and DT act on all tasks of the splits, weights frozen."""
+    """Let AD, DPT and DT act on all tasks of the splits, weights frozen."""
     input:
         model=weights,
     output:
@@ -42,18 +48,42 @@ rule evaluate_plain:
     benchmark:
         "benchmarks/{experiment}/evaluate_plain/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods("ad", "dt"),
+        method=methods("ad", "dpt", "dt"),
     conda:
         "../../environment.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
-        gpu=gpu(SETTINGS.evaluate.device),
+        gpu=gpu("evaluate"),
     params:
-        settings=settings("embed", "evaluate"),
+        settings=settings("evaluate"),
         code=CODE["evaluate"],
     shell:
         "python -m radt.stages.evaluate --experiment {wildcards.experiment} --method {wildcards.method} --seed {wildcards.seed}"
         " --settings {params.settings:q} --model $(dirname {input.model})"
         " --output {output} > {log} 2>&1"
+
+
+rule evaluate_reference:
+    """Play all tasks of the splits without a network: at random, or by replaying the best episode so far."""
+    output:
+        update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
+    log:
+        "logs/{experiment}/evaluate_reference/{method}_seed{seed}.log",
+    benchmark:
+        "benchmarks/{experiment}/evaluate_reference/{method}_seed{seed}.tsv"
+    wildcard_constraints:
+        method=methods("retrieve", "random"),
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=settings("evaluate"),
+        code=CODE["evaluate"],
+    shell:
+        "python -m radt.stages.evaluate --experiment {wildcards.experiment} --method {wildcards.method} --seed {wildcards.seed}"
+        " --settings {params.settings:q} --output {output} > {log} 2>&1"

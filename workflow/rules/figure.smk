@@ -7,7 +7,7 @@ rule figure:
         evaluations=collect(
             "results/{{experiment}}/evaluate/{method}/seed{seed}.csv", method=SETTINGS.methods, seed=SETTINGS.seeds
         ),
-        metrics=collect(METRICS, seed=SETTINGS.seeds, allow_missing=True),
+        metrics=lambda wildcards: metrics(wildcards.experiment, SETTINGS.methods),
         paper="config/paper_curves.csv",
     output:
         pdf=report(update("results/{experiment}/figure.pdf"), caption="../report/figure.rst", category="{experiment}"),

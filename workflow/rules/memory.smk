@@ -6,15 +6,15 @@
 rule embed:
     """Embed every sub-trajectory, and the queries of training windows, with the frozen DT."""
     input:
-        trajectories="results/{experiment}/trajectories/manifest.json",
-        encoder=ENCODER,
+        trajectories=made("trajectories", "manifest.json"),
+        encoder=made("pretrain", ENCODER),
     output:
-        embeddings=update("results/{experiment}/embed/{encoder}/embeddings.safetensors"),
-        config=update("results/{experiment}/embed/{encoder}/config.json"),
+        embeddings=update("results/{experiment}/embed/dt/embeddings.safetensors"),
+        config=update("results/{experiment}/embed/dt/config.json"),
     log:
-        "logs/{experiment}/embed/{encoder}.log",
+        "logs/{experiment}/embed/dt.log",
     benchmark:
-        "benchmarks/{experiment}/embed/{encoder}.tsv"
+        "benchmarks/{experiment}/embed/dt.tsv"
     priority: 20
     conda:
         "../../environment.yaml"
@@ -22,20 +22,47 @@ rule embed:
     resources:
         mem_mb=4000,
         runtime=240,
-        gpu=gpu(SETTINGS.embed.device),
+        gpu=gpu("embed"),
     params:
         settings=settings("embed"),
         code=CODE["embed"],
     shell:
-        "python -m radt.stages.embed --experiment {wildcards.experiment} --settings {params.settings:q}"
+        "python -m radt.stages.embed --settings {params.settings:q}"
         " --trajectories $(dirname {input.trajectories}) --encoder $(dirname {input.encoder})"
+        " --output $(dirname {output.embeddings}) > {log} 2>&1"
+
+
+rule embed_language:
+    """Embed the same with a frozen language model, for RA-DT's domain-agnostic variant."""
+    input:
+        made("trajectories", "manifest.json"),
+    output:
+        embeddings=update("results/{experiment}/embed/lm/embeddings.safetensors"),
+        config=update("results/{experiment}/embed/lm/config.json"),
+    log:
+        "logs/{experiment}/embed/lm.log",
+    benchmark:
+        "benchmarks/{experiment}/embed/lm.tsv"
+    priority: 20
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=gpu("embed"),
+    params:
+        settings=settings("embed", "embed_language"),
+        code=CODE["embed_language"],
+    shell:
+        "python -m radt.stages.embed_language --settings {params.settings:q} --trajectories $(dirname {input})"
         " --output $(dirname {output.embeddings}) > {log} 2>&1"
 
 
 rule index:
     """Remove near-duplicates and build the index that RA-DT retrieves from while training."""
     input:
-        "results/{experiment}/embed/{encoder}/embeddings.safetensors",
+        made("embed/{encoder}", "embeddings.safetensors"),
     output:
         index=update("results/{experiment}/index/{encoder}/index.safetensors"),
         config=update("results/{experiment}/index/{encoder}/config.json"),

@@ -4,7 +4,7 @@
 rule pretrain:
     """Train the Decision Transformer of one seed: the DT baseline, and the encoder of RA-DT."""
     input:
-        "results/{experiment}/trajectories/manifest.json",
+        made("trajectories", "manifest.json"),
     output:
         model=update("results/{experiment}/pretrain/seed{seed}/model.safetensors"),
         config=update("results/{experiment}/pretrain/seed{seed}/config.json"),
@@ -20,11 +20,11 @@ rule pretrain:
     resources:
         mem_mb=4000,
         runtime=720,
-        gpu=gpu(SETTINGS.pretrain.optimization.device),
+        gpu=gpu("pretrain"),
     params:
         settings=settings("pretrain"),
         code=CODE["pretrain"],
     shell:
-        "python -m radt.stages.pretrain --experiment {wildcards.experiment} --seed {wildcards.seed} --settings {params.settings:q}"
+        "python -m radt.stages.pretrain --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/pretrain/seed{wildcards.seed}"
         " --output $(dirname {output.model}) > {log} 2>&1"

@@ -5,18 +5,20 @@
 rule train_retrieval:
     """Train RA-DT for one seed, with contexts retrieved from the index."""
     input:
-        trajectories="results/{experiment}/trajectories/manifest.json",
-        encoder=ENCODER,
-        embeddings="results/{experiment}/embed/dt/embeddings.safetensors",
-        index="results/{experiment}/index/dt/index.safetensors",
+        trajectories=made("trajectories", "manifest.json"),
+        encoder=lambda wildcards: made("pretrain", ENCODER)(wildcards) if wildcards.model == "radt" else [],
+        embeddings=lambda wildcards: made(f"embed/{ENCODERS[wildcards.model]}", "embeddings.safetensors")(wildcards),
+        index=lambda wildcards: made(f"index/{ENCODERS[wildcards.model]}", "index.safetensors")(wildcards),
     output:
-        model=update("results/{experiment}/train/radt/seed{seed}/model.safetensors"),
-        config=update("results/{experiment}/train/radt/seed{seed}/config.json"),
-        metrics=update("results/{experiment}/train/radt/seed{seed}/metrics.csv"),
+        model=update("results/{experiment}/train/{model}/seed{seed}/model.safetensors"),
+        config=update("results/{experiment}/train/{model}/seed{seed}/config.json"),
+        metrics=update("results/{experiment}/train/{model}/seed{seed}/metrics.csv"),
     log:
-        "logs/{experiment}/train_retrieval/seed{seed}.log",
+        "logs/{experiment}/train_retrieval/{model}_seed{seed}.log",
     benchmark:
-        "benchmarks/{experiment}/train_retrieval/seed{seed}.tsv"
+        "benchmarks/{experiment}/train_retrieval/{model}_seed{seed}.tsv"
+    wildcard_constraints:
+        model="radt|radt_lm",
     priority: 5
     conda:
         "../../environment.yaml"
@@ -24,21 +26,22 @@ rule train_retrieval:
     resources:
         mem_mb=4000,
         runtime=1440,
-        gpu=gpu(SETTINGS.train_retrieval.optimization.device),
+        gpu=gpu("train_retrieval"),
     params:
         settings=settings("embed", "train_retrieval"),
+        encoder=lambda wildcards, input: f"--encoder {Path(input.encoder).parent}" if input.encoder else "",
         code=CODE["train_retrieval"],
     shell:
-        "python -m radt.stages.train_retrieval --experiment {wildcards.experiment} --seed {wildcards.seed} --settings {params.settings:q}"
-        " --trajectories $(dirname {input.trajectories}) --encoder $(dirname {input.encoder})"
+        "python -m radt.stages.train_retrieval --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"
+        " --trajectories $(dirname {input.trajectories}) {params.encoder}"
         " --embeddings $(dirname {input.embeddings}) --index $(dirname {input.index})"
-        " --state state/{wildcards.experiment}/radt/seed{wildcards.seed} --output $(dirname {output.model}) > {log} 2>&1"
+        " --state state/{wildcards.experiment}/{wildcards.model}/seed{wildcards.seed} --output $(dirname {output.model}) > {log} 2>&1"
 
 
 rule train_ad:
     """Train Algorithm Distillation for one seed."""
     input:
-        "results/{experiment}/trajectories/manifest.json",
+        made("trajectories", "manifest.json"),
     output:
         model=update("results/{experiment}/train/ad/seed{seed}/model.safetensors"),
         config=update("results/{experiment}/train/ad/seed{seed}/config.json"),
@@ -54,11 +57,11 @@ rule train_ad:
     resources:
         mem_mb=4000,
         runtime=1440,
-        gpu=gpu(SETTINGS.train_ad.optimization.device),
+        gpu=gpu("train_ad"),
     params:
         settings=settings("train_ad"),
         code=CODE["train_ad"],
     shell:
-        "python -m radt.stages.train_ad --experiment {wildcards.experiment} --seed {wildcards.seed} --settings {params.settings:q}"
+        "python -m radt.stages.train_ad --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/ad/seed{wildcards.seed}"
         " --output $(dirname {output.model}) > {log} 2>&1"

@@ -8,26 +8,26 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-ACTIONS = 5
-"""Actions of the grid rooms; the index `ACTIONS` stands for "no action yet"."""
-
 
 @dataclass(frozen=True)
 class Steps:
     """Windows of steps, padded on the right where `mask` is false.
 
-    `previous_action` and `previous_reward` belong to the step before (first step of an episode: `ACTIONS` and 0), so that a
-    step never shows the action that it is to predict; `action` and `reward` are what happened at the step itself.
+    Observations are whole numbers, `GridVectorEnv.codes`. `previous_action` and `previous_reward` belong to the step before
+    (first step of an episode: 5, which stands for no action, and 0), so that a step never shows the action that it is to
+    predict; `action` and `reward` are what happened at the step itself.
     """
 
     observation: Tensor
-    """[..., T, 2] int64, (y, x)"""
+    """[..., T, D] int64"""
     returns: Tensor
     """[..., T] float32, return-to-go before the step: the rewards from here to the end of the episode"""
     previous_action: Tensor
     """[..., T] int64"""
     previous_reward: Tensor
     """[..., T] float32"""
+    received: Tensor
+    """[..., T] float32, rewards of the episode before the step"""
     action: Tensor
     """[..., T] int64"""
     reward: Tensor

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from radt.artifacts import read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
 from radt.errors import RadtError
 from radt.settings import Experiment
-from radt.tasks.splits import goals, optimum, split_of
+from radt.tasks.splits import split_of
+from radt.tasks.worlds import descriptions, optimum
 
 FORMAT = "radt-trajectories"
-VERSION = 1
+VERSION = 2
 SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard
 SUMMARY_EPISODES = 10
 AGAIN = "run the trajectories stage again"
@@ -31,7 +32,7 @@ class Shard:
     """Learning histories of one or more tasks; the episodes of a task follow each other in learning order."""
 
     observations: NDArray[np.uint8]
-    """[N, 2] position (y, x) before the action."""
+    """[N, D] what was seen before the action, as whole numbers (`GridVectorEnv.codes`)."""
     actions: NDArray[np.uint8]
     """[N]"""
     rewards: NDArray[np.float32]
@@ -108,14 +109,14 @@ def write(
             path.unlink()
 
 
-def read(directory: Path, name: str, experiment: Experiment) -> Trajectories:
+def read(directory: Path, experiment: Experiment) -> Trajectories:
     """The learning histories in `directory`, after every shard's sha256 was compared with the manifest.
 
-    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another experiment, or holds a task that
+    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another grid world, or holds a task that
     must not be trained on.
     """
     manifest = read_json(directory / "manifest.json")
-    _check_manifest(manifest, directory / "manifest.json", name, experiment)
+    _check_manifest(manifest, directory / "manifest.json", experiment)
     shards = [_read_shard(directory / entry["file"], entry, experiment) for entry in manifest["shards"]]
     return Trajectories(shards, manifest)
 
@@ -161,7 +162,7 @@ def _manifest(
     name: str, experiment: Experiment, source: dict[str, Any], entries: list[dict[str, Any]], tasks: dict[int, dict[str, Any]]
 ) -> dict[str, Any]:
     """The manifest; its fields are explained in docs/formats.md."""
-    table = zip(goals(experiment).tolist(), split_of(experiment), optimum(experiment).tolist(), strict=True)
+    table = zip(descriptions(experiment), split_of(experiment), optimum(experiment).tolist(), strict=True)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -169,8 +170,8 @@ def _manifest(
         "room": experiment.model_dump(mode="json"),
         "source": source,
         "tasks": [
-            {"task": task, "goal": goal, "split": split, "optimum": best, **tasks.get(task, {"episodes": 0})}
-            for task, (goal, split, best) in enumerate(table)
+            {"task": task, **description, "split": split, "optimum": best, **tasks.get(task, {"episodes": 0})}
+            for task, (description, split, best) in enumerate(table)
         ],
         "columns": COLUMNS,
         "episodes": sum(entry["episodes"] for entry in entries),
@@ -187,16 +188,15 @@ def _checksum(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _check_manifest(manifest: Any, path: Path, name: str, experiment: Experiment) -> None:
-    """Raise `RadtError` unless the manifest is of this format, version and experiment."""
+def _check_manifest(manifest: Any, path: Path, experiment: Experiment) -> None:
+    """Raise `RadtError` unless the manifest is of this format, version and grid world."""
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise RadtError(f"{path} does not describe trajectories: {AGAIN}")
     if manifest.get("version") != VERSION:
         raise RadtError(f"{path} has format version {manifest.get('version')}, this radt reads {VERSION}: {AGAIN}")
     if manifest.get("checksum") != _checksum(manifest):
         raise RadtError(f"{path} is damaged, its content does not match its checksum: {AGAIN}")
-    if manifest["experiment"] != name:
-        raise RadtError(f"{path} is of experiment {manifest['experiment']!r}, not {name!r}: {AGAIN}")
+    name = manifest["experiment"]
     for key, value in experiment.model_dump(mode="json").items():
         if manifest["room"].get(key) != value:
             stored = manifest["room"].get(key)
@@ -226,10 +226,11 @@ def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
         if splits[task] != "train":
             raise RadtError(f"{origin} holds the {splits[task]} task {task}, which must never be trained on")
     steps, episodes, starts = len(shard.actions), len(shard.episode_task), shard.episode_start
+    sizes = np.array(experiment.observation_sizes)
     shapes = shard.observations.shape, shard.rewards.shape, starts.shape
     lengths = np.diff(starts)
     if (
-        shapes != ((steps, 2), (steps,), (episodes + 1,))
+        shapes != ((steps, len(sizes)), (steps,), (episodes + 1,))
         or episodes == 0
         or starts[0] != 0
         or starts[-1] != steps
@@ -238,6 +239,5 @@ def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
         raise RadtError(f"{origin} has columns whose lengths do not agree: {AGAIN}")
     if (np.diff(shard.episode_task) != 0).sum() + 1 != len(np.unique(shard.episode_task)):
         raise RadtError(f"{origin} mixes the episodes of different tasks: those of a task must follow each other")
-    y, x = shard.observations[:, 0].max(), shard.observations[:, 1].max()
-    if lengths.max() > experiment.horizon or y >= experiment.height or x >= experiment.width:
+    if lengths.max() > experiment.horizon or (shard.observations.max(axis=0) >= sizes).any():
         raise RadtError(f"{origin} does not fit a {experiment.width}x{experiment.height} room with horizon {experiment.horizon}")

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from radt.artifacts import read_at_random
-from radt.data.steps import ACTIONS, Steps
+from radt.data.steps import Steps
 from radt.data.trajectories import Shard, Trajectories
+from radt.tasks.grid import ACTIONS
 
 
 class Source(Protocol):
@@ -34,13 +35,15 @@ class Columns:
     """Steps of many episodes in memory, one after the other: N steps, compact types. A `Source`."""
 
     observation: Tensor
-    """[N, 2] uint8"""
+    """[N, D] uint8"""
     action: Tensor
     """[N] uint8"""
     reward: Tensor
     """[N] float32"""
     returns: Tensor
     """[N] float32, return-to-go"""
+    received: Tensor
+    """[N] float32, rewards of the episode before the step"""
 
     def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
         """See `Source`."""
@@ -55,6 +58,7 @@ class Columns:
             returns=self.returns[row],
             previous_action=self.action[before].long().masked_fill(begins, ACTIONS),
             previous_reward=self.reward[before].masked_fill(begins, 0.0),
+            received=self.received[row],
             action=self.action[row].long(),
             reward=self.reward[row],
             time=time,
@@ -65,8 +69,8 @@ class Columns:
 class ShardColumns:
     """Steps of all shards, one after the other, read where they are mapped. A `Source`.
 
-    Only the rows of a window, and the rewards up to the end of its episode, are ever touched; the return-to-go is their sum. The
-    time of a window does not depend on the number of shards.
+    Only the rows of a window, and the rewards of its episode, are ever touched; what was received and what is to come are their
+    sums. The time of a window does not depend on the number of shards.
     """
 
     def __init__(self, shards: list[Shard], start: NDArray[np.int64]):
@@ -78,14 +82,18 @@ class ShardColumns:
         """See `Source`."""
         shape = start.shape
         owner, begin, end = (x.expand(shape).reshape(-1).numpy() for x in (first, start, stop))
-        left = self._start[self._start.searchsorted(owner, side="right")] - begin
-        observation, action, reward = self._read(owner, begin, length, max(length, int(left.max(initial=0))))
-        position = np.arange(length)
-        mask, time = position < (end - begin)[:, None], (begin - owner)[:, None] + position
-        if (left < reward.shape[1] - 1).any():
-            reward[:, 1:][np.arange(reward.shape[1] - 1) >= left[:, None]] = 0.0  # these are of the next episode
-        action[begin == owner, 0], reward[begin == owner, 0] = ACTIONS, 0.0
-        remaining = reward[:, :0:-1].cumsum(1, dtype=np.float64)[:, ::-1][:, :length]
+        lengths = self._start[self._start.searchsorted(owner, side="right")] - owner
+        offset, position = begin - owner, np.arange(length)
+        observation, action, reward = self._read(owner, begin, length, int(lengths.max(initial=0)))
+        if (lengths < reward.shape[1]).any():
+            reward[np.arange(reward.shape[1]) >= lengths[:, None]] = 0.0  # these are of the next episode
+        sums = np.zeros((len(reward), reward.shape[1] + 1))
+        np.cumsum(reward, axis=1, out=sums[:, 1:])
+        mask, time = position < (end - begin)[:, None], offset[:, None] + position
+        at = np.minimum(time, reward.shape[1] - 1)
+        received, rewards = np.take_along_axis(sums, at, 1), np.take_along_axis(reward, at, 1)
+        action[offset == 0, 0] = ACTIONS
+        before = np.where(time > 0, np.take_along_axis(reward, np.maximum(at - 1, 0), 1), 0.0)
         padded = not mask.all()
 
         def finish(values: NDArray[Any], dtype: type) -> Tensor:
@@ -95,26 +103,30 @@ class ShardColumns:
 
         return Steps(
             observation=finish(observation, np.int64),
-            returns=finish(remaining, np.float32),
+            returns=finish(sums[:, -1:] - received, np.float32),
             previous_action=finish(action[:, :length], np.int64),
-            previous_reward=finish(reward[:, :length], np.float32),
+            previous_reward=finish(before, np.float32),
+            received=finish(received, np.float32),
             action=finish(action[:, 1:], np.int64),
-            reward=finish(reward[:, 1 : length + 1], np.float32),
+            reward=finish(rewards, np.float32),
             time=finish(time, np.int64),
             mask=torch.from_numpy(mask).reshape(*shape, length),
         )
 
     def _read(
-        self, first: NDArray[np.int64], start: NDArray[np.int64], length: int, ahead: int
+        self, first: NDArray[np.int64], start: NDArray[np.int64], length: int, longest: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
-        """Observations [B, length, 2]; actions [B, 1 + length] and rewards [B, 1 + ahead] from the step before `start` on."""
+        """Observations [B, length, D]; actions [B, 1 + length] from the step before `start` on; rewards [B, longest] from `first`
+        on."""
         owner = self._offset.searchsorted(first, side="right") - 1
         parts = []
         for number in np.unique(owner).tolist() or [0]:
             observations, actions, rewards = self._columns[number]
-            row = (start[owner == number] - self._offset[number])[:, None] + np.arange(-1, ahead)
-            observation = observations.take(row[:, 1 : 1 + length], axis=0, mode="clip")
-            parts.append((observation, actions.take(row[:, : 1 + length], mode="clip"), rewards.take(row, mode="clip")))
+            member = owner == number
+            row = (start[member] - self._offset[number])[:, None] + np.arange(-1, length)
+            episode = (first[member] - self._offset[number])[:, None] + np.arange(longest)
+            observation = observations.take(row[:, 1:], axis=0, mode="clip")
+            parts.append((observation, actions.take(row, mode="clip"), rewards.take(episode, mode="clip")))
         if len(parts) == 1:
             return parts[0]
         place = owner.argsort(kind="stable").argsort()
@@ -150,17 +162,22 @@ class Episodes:
         self.first_of_task = torch.full((tasks,), len(rows)).scatter_reduce(0, self.task, rows, "amin")
         self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
 
-    def sample(self, random: np.random.Generator, count: int, window: int) -> tuple[Tensor, Steps]:
+    def sample(self, random: np.random.Generator, count: int, window: int, stride: int = 0) -> tuple[Tensor, Steps]:
         """Draw windows: their episodes [count] and their steps [count, window].
 
-        Episodes are drawn in proportion to their length, the end of the window uniformly from 1..T, so that the last step is
-        trained, too (the published code never does); an episode that fits into the window is always taken whole.
+        Episodes are drawn in proportion to their length; one that fits into the window is always taken whole. Of a longer one,
+        the window begins at a multiple of `stride` steps, as in evaluation, or, without a stride, its end is drawn uniformly
+        from 1..T, so that the last step is trained, too (the published code never does).
         """
         start = self._start
         episode = start.searchsorted(random.integers(0, start[-1], count), side="right") - 1
         first, length = start[episode], start[episode + 1] - start[episode]
-        anywhere = 1 + np.minimum((random.random(count) * length).astype(np.int64), length - 1)
-        stop = np.where(length <= window, length, anywhere)
-        begin = first + (stop - window).clip(0)
-        rows = torch.from_numpy(first), torch.from_numpy(begin), torch.from_numpy(first + stop)
+        chance = random.random(count)
+        if stride:
+            offset = stride * (chance * (1 + -(-(length - window).clip(0) // stride))).astype(np.int64)
+            stop = np.minimum(offset + window, length)
+        else:
+            stop = np.where(length <= window, length, 1 + np.minimum((chance * length).astype(np.int64), length - 1))
+            offset = (stop - window).clip(0)
+        rows = torch.from_numpy(first), torch.from_numpy(first + offset), torch.from_numpy(first + stop)
         return torch.from_numpy(episode), self.columns.windows(*rows, window)

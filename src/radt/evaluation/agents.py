@@ -1,7 +1,8 @@
 """How each kind of model acts in context. An agent gives the action logits [B, A] of the current step of B tasks.
 
-Where the window holds a whole episode and a step is one token, keys and values of earlier steps are kept (the same logits as
-reading the window anew, up to rounding); else the window is read anew at every step, as published.
+Where a step is one token, keys and values of earlier steps are kept, in windows that begin every half window
+(`radt.retrieval.chunks.window_start`): the same logits as reading such a window anew, up to rounding. Else the window is read
+anew at every step, as published.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.models.blocks import KeyValues, Reading
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.retrieval.chunks import window_means
+from radt.retrieval.chunks import window_means, window_start
 from radt.settings import Model
 
 
@@ -34,9 +35,9 @@ class Agent(Protocol):
         """Called after the history ended an episode."""
 
 
-def keeps(model: Model, horizon: int) -> bool:
+def keeps(model: Model) -> bool:
     """Whether keys and values of earlier steps can be kept."""
-    return model.tokens == "step" and model.window >= horizon
+    return model.tokens == "step"
 
 
 def groups(tasks: int) -> list[slice]:
@@ -53,16 +54,23 @@ def advance(caches: list[KeyValues], steps: Steps) -> None:
 def emptied(caches: list[KeyValues] | None, model: DecisionTransformer | RetrievalTransformer, tasks: int) -> list[KeyValues]:
     """Empty caches for a new episode: the memory of the last ones, where there are any."""
     for cache in caches or ():
-        cache.length = 0
+        cache.length, cache.real = 0, None
     return caches or model.new_caches(tasks)
+
+
+def remember(model: DecisionTransformer, steps: Steps, caches: list[KeyValues]) -> None:
+    """Put [B, T] steps into caches, a group of tasks at a time."""
+    steps = steps.to(model.device)
+    for rows in groups(steps.time.shape[0]):
+        model.remember(steps[rows], [cache.rows(rows) for cache in caches])
+    advance(caches, steps)
 
 
 class DtAgent:
     """DT: starts afresh in every episode."""
 
     def __init__(self, model: DecisionTransformer, settings: Model, history: History):
-        self.model, self.window, self.history = model, settings.window, history
-        self.keep = keeps(settings, history.horizon)
+        self.model, self.history, self.keep, self.window = model, history, keeps(settings), settings.window
         self.caches: list[KeyValues] | None = None
 
     def begin(self) -> None:
@@ -71,6 +79,10 @@ class DtAgent:
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
+        if self.caches and self.caches[0].length == self.model.positions:
+            self.caches = emptied(self.caches, self.model, self.history.tasks)
+            begin = window_start(time, self.model.positions)
+            remember(self.model, self.history.steps(self.history.episode, begin, time), self.caches)
         steps = self.history.window(time, 1 if self.keep else self.window)
         logits: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
         return logits[:, -1].cpu()
@@ -80,27 +92,41 @@ class DtAgent:
 
 
 class AdAgent:
-    """AD: the previous episode stays in the context. A first episode that is kept takes the place of the context, where training
-    saw whole episodes, too; one that is read anew follows an empty context, as the first episodes of the learning histories do.
+    """AD: the end of the previous episode stays in the context. A first episode takes the place of the context, where training
+    saw episodes, too; one that is read anew at every step follows an empty context, as the first episodes of the learning
+    histories do.
     """
 
     def __init__(self, model: DecisionTransformer, settings: Model, history: History):
-        self.model, self.window, self.history = model, settings.window, history
-        self.keep = keeps(settings, history.horizon)
+        self.model, self.history, self.keep = model, history, keeps(settings)
+        self.window = min(settings.window, history.horizon)
         self.caches: list[KeyValues] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
         if self.keep:
-            self.caches = emptied(self.caches, self.model, self.history.tasks)
-            if self.history.episode:
-                steps = self.history.previous(self.window).to(self.model.device)
-                for rows in groups(self.history.tasks):
-                    self.model.remember(steps[rows], [cache.rows(rows) for cache in self.caches])
-                advance(self.caches, steps)
+            self.caches = self._context()
+
+    def _context(self) -> list[KeyValues]:
+        """Caches that hold the previous episode, if there is one."""
+        caches = emptied(self.caches, self.model, self.history.tasks)
+        if self.history.episode:
+            steps = self.history.previous(self.window)
+            if not bool(steps.mask.all()):
+                capacity = caches[0].keys.shape[2]
+                real = torch.ones(self.history.tasks, capacity, dtype=torch.bool, device=self.model.device)
+                real[:, : self.window] = steps.mask
+                for cache in caches:
+                    cache.real = real
+            remember(self.model, steps, caches)
+        return caches
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
+        if self.caches and time >= self.window and time % (self.window // 2) == 0:
+            self.caches = self._context()
+            begin = window_start(time, self.window)
+            remember(self.model, self.history.steps(self.history.episode, begin, time), self.caches)
         steps = self.history.window(time, 1 if self.keep else self.window)
         if not self.keep:
             steps = concatenate([self.history.previous(self.window), steps], 1)
@@ -119,30 +145,50 @@ class Queries:
 
     def __init__(self, encoder: DecisionTransformer, settings: Model, history: History, chunk: int):
         self.encoder, self.window, self.history, self.chunk = encoder, settings.window, history, chunk
-        self.keep = keeps(settings, history.horizon)
+        self.keep = keeps(settings)
         self.caches: list[KeyValues] | None = None
-        self.outputs = torch.zeros(0)
+        self.begun, self.outputs = 0, torch.zeros(0)
 
     def begin(self) -> None:
         """Called before the first step of every episode."""
         self.caches = emptied(self.caches, self.encoder, self.history.tasks) if self.keep else None
-        self.outputs = torch.zeros(self.history.tasks, 0, self.encoder.norm.weight.shape[0])
+        self.begun, self.outputs = 0, torch.zeros(self.history.tasks, 0, self.encoder.norm.weight.shape[0])
 
     def ask(self, time: int) -> Tensor:
         """Query [B, W] of step `time`, after that of an earlier step."""
-        seen = self.caches[0].length if self.caches else 0
-        steps = self.history.window(time, time + 1 - seen if self.keep else self.window).to(self.encoder.device)
-        parts = []
+        if self.caches:
+            while (read := self.begun + self.caches[0].length) <= time:
+                if self.caches[0].length == self.encoder.positions:
+                    self.caches = emptied(self.caches, self.encoder, self.history.tasks)
+                    self.begun = window_start(read, self.encoder.positions)
+                    remember(self.encoder, self.history.steps(self.history.episode, self.begun, read), self.caches)
+                stop = min(time + 1, self.begun + self.encoder.positions)
+                outputs = self._read(self.history.steps(self.history.episode, read, stop))
+                self.outputs = torch.cat([self.outputs, outputs], 1)[:, -self.chunk :]
+        else:
+            self.outputs = self._read(self.history.window(time, self.window))
+        stop_at = torch.full((len(self.outputs), 1), self.outputs.shape[1])
+        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop_at, self.chunk)[:, 0]
+
+    def _read(self, steps: Steps) -> Tensor:
+        """State outputs [B, T, W] of [B, T] steps, a group of tasks at a time."""
+        steps, parts = steps.to(self.encoder.device), []
         for rows in groups(self.history.tasks):
             caches = [cache.rows(rows) for cache in self.caches] if self.caches else None
             parts.append(self.encoder(steps[rows], caches)[1].float().cpu())
-        outputs = torch.cat(parts)
         if self.caches:
             advance(self.caches, steps)
-            outputs = torch.cat([self.outputs, outputs], 1)[:, -self.chunk :]
-        self.outputs = outputs
-        stop = torch.full((len(self.outputs), 1), self.outputs.shape[1])
-        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop, self.chunk)[:, 0]
+        return torch.cat(parts)
+
+
+class Asker(Protocol):
+    """What a memory is asked, by the kind of encoder."""
+
+    def begin(self) -> None:
+        """Called before the first step of every episode."""
+
+    def ask(self, time: int) -> Tensor:
+        """Query [B, W] of step `time`."""
 
 
 class RetrievalAgent:
@@ -151,26 +197,41 @@ class RetrievalAgent:
     Keys and values are kept where each step has read the context of its own time (`scope: segment`).
     """
 
-    def __init__(self, model: RetrievalTransformer, keep: bool, queries: Queries, memory: OnlineMemory, every: int):
+    def __init__(self, model: RetrievalTransformer, keep: bool, queries: Asker, memory: OnlineMemory, every: int):
         self.model, self.keep, self.queries, self.memory, self.every = model, keep, queries, memory, every
         self.history = memory.history
         self.caches: list[KeyValues] | None = None
+        self.contexts: list[Steps] = []
         self.readings: list[Reading | None] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
         self.queries.begin()
+        self.contexts = []
         self.caches = emptied(self.caches, self.model, self.history.tasks) if self.keep else None
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
+        if self.caches and self.caches[0].length == self.model.positions:
+            self._go_on(time)
         if time % self.every == 0 and self.memory.ready:
             context = self.memory.context(self.queries.ask(time))
+            self.contexts = [*self.contexts, context][-max(1, self.model.positions // 2 // self.every) :]
             readings = self.model.read(context.to(self.model.device))
             self.readings = [reading and reading.packed() for reading in readings] if self.keep else readings
         steps = self.history.window(time, 1 if self.keep else self.model.positions)
         logits: Tensor = self.model(steps.to(self.model.device), self.readings, self.caches)
         return logits[:, -1].cpu()
+
+    def _go_on(self, time: int) -> None:
+        """Begin a new window before step `time`, with the steps of the last half window and what each of them has read."""
+        self.caches = emptied(self.caches, self.model, self.history.tasks)
+        steps = self.history.steps(self.history.episode, window_start(time, self.model.positions), time).to(self.model.device)
+        for rows in groups(self.history.tasks):
+            part = [context[rows].to(self.model.device) for context in self.contexts]
+            readings = self.model.read(concatenate(part, 1)) if part else None
+            self.model(steps[rows], readings, [cache.rows(rows) for cache in self.caches])
+        advance(self.caches, steps)
 
     def finish(self) -> None:
         """See `Agent`."""

@@ -8,30 +8,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from radt.data.steps import ACTIONS, Steps
+from radt.data.steps import Steps
 from radt.data.windows import Columns
+from radt.tasks.grid import ACTIONS
 
 
 class History:
-    """Episodes of B tasks, filled step by step.
+    """Episodes of B tasks, filled step by step; all begin together, each ends for itself.
 
     Args:
         tasks: number of tasks, B.
         episodes: number of episodes of each.
-        horizon: steps of an episode, T.
+        horizon: most steps of an episode, T.
+        numbers: numbers of an observation, D.
     """
 
-    def __init__(self, tasks: int, episodes: int, horizon: int):
+    def __init__(self, tasks: int, episodes: int, horizon: int, numbers: int = 2):
         rows = tasks * episodes * horizon
         self.columns = Columns(
-            observation=torch.zeros(rows, 2, dtype=torch.uint8),
+            observation=torch.zeros(rows, numbers, dtype=torch.uint8),
             action=torch.zeros(rows, dtype=torch.uint8),
             reward=torch.zeros(rows),
             returns=torch.zeros(rows),
+            received=torch.zeros(rows),
         )
         self.tasks, self.episodes, self.horizon = tasks, episodes, horizon
         self.episode = 0
         self.totals = torch.zeros(tasks, episodes)
+        self.lengths = torch.full((tasks, episodes), horizon)
+        self.running = torch.ones(tasks, dtype=torch.bool)
 
     def first(self, episode: int | Tensor) -> Tensor:
         """Row of the first step of `episode` (one for all tasks, or [B, ...]) for every task."""
@@ -41,26 +46,33 @@ class History:
         return (task * self.episodes + episode) * self.horizon
 
     def observe(self, time: int, observation: Tensor, returns: Tensor) -> None:
-        """Store the observation [B, 2] and the wanted return-to-go [B] of step `time` of the current episode."""
+        """Store the observation [B, D] and the wanted return-to-go [B] of step `time` of the current episode."""
         row = self.first(self.episode) + time
         self.columns.observation[row] = observation
         self.columns.returns[row] = returns
+        self.columns.received[row] = self.totals[:, self.episode]
 
-    def act(self, time: int, action: Tensor, reward: Tensor) -> None:
-        """Store the action [B] and the reward [B] of step `time`."""
-        row = self.first(self.episode) + time
+    def act(self, time: int, action: Tensor, reward: Tensor, ended: Tensor) -> None:
+        """Store the action [B] and the reward [B] of step `time`, and whether [B] the episode `ended` with it.
+
+        Of tasks whose episode has ended before, nothing counts.
+        """
+        row, reward = self.first(self.episode) + time, reward * self.running
         self.columns.action[row] = action.to(torch.uint8)
         self.columns.reward[row] = reward
         self.totals[:, self.episode] += reward
+        self.lengths[self.running & ended, self.episode] = time + 1
+        self.running = self.running & ~ended
 
     def finish(self) -> None:
         """End the current episode: its returns-to-go become the true ones, as in the training data."""
         rows = self.first(self.episode)[:, None] + torch.arange(self.horizon)
         self.columns.returns[rows] = self.columns.reward[rows].flip(1).cumsum(1).flip(1)
+        self.running = torch.ones_like(self.running)
         self.episode += 1
 
     def steps(self, episode: int, begin: int, end: int) -> Steps:
-        """[B, end - begin] steps of one episode of all tasks: slices, the same as `Columns.windows` gathers."""
+        """[B, end - begin] steps of one episode of all tasks: slices, the same as `Columns.windows` gathers of whole episodes."""
         size = (self.tasks, self.episodes, self.horizon)
 
         def cut(column: Tensor, begin: int, end: int) -> Tensor:
@@ -76,6 +88,7 @@ class History:
             returns=cut(columns.returns, begin, end),
             previous_action=action[:, :-1],
             previous_reward=reward[:, :-1],
+            received=cut(columns.received, begin, end),
             action=action[:, 1:],
             reward=reward[:, 1:],
             time=torch.arange(begin, end).expand(self.tasks, -1),
@@ -87,6 +100,9 @@ class History:
         return self.steps(self.episode, max(time + 1 - length, 0), time + 1)
 
     def previous(self, length: int) -> Steps:
-        """[B, min(length, T)] last steps of the previous episode, all masked when there is none."""
-        steps = self.steps(max(self.episode - 1, 0), max(self.horizon - length, 0), self.horizon)
+        """[B, min(length, T)] last steps of the previous episode, padded on the right; all masked when there is none."""
+        episode = max(self.episode - 1, 0)
+        first, lived = self.first(episode), self.lengths[:, episode]
+        length = min(length, self.horizon)
+        steps = self.columns.windows(first, first + (lived - length).clamp_min(0), first + lived, length)
         return steps if self.episode else replace(steps, mask=torch.zeros_like(steps.mask))

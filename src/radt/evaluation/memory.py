@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from radt.data.steps import Steps
@@ -32,42 +35,45 @@ class OnlineMemory:
         self.encoder, self.history, self.settings, self.chunk, self.count = encoder, history, settings, chunk, count
         self.keys = torch.zeros(history.tasks, 0, encoder.norm.weight.shape[0])
         self.episode = torch.zeros(0, dtype=torch.long)
-        self.anchor = torch.zeros(0, dtype=torch.long)
+        self.anchor = torch.zeros(history.tasks, 0, dtype=torch.long)
         self.reward = torch.zeros(history.tasks, 0)
 
     def add(self, episode: int) -> None:
-        """Insert the chunks of a finished episode of every task."""
-        history = self.history
-        parts = []
-        for first in history.first(episode).split(GROUP):
-            length = torch.full_like(first, history.horizon)
-            keys, _, anchor = embed_episodes(self.encoder, history.columns, first, length, self.chunk)
-            parts.append(keys.unflatten(0, (len(first), -1)))
-        anchor = anchor[: parts[0].shape[1]]
-        self.keys = torch.cat([self.keys, torch.cat(parts)], 1)
-        self.episode = torch.cat([self.episode, torch.full_like(anchor, episode)])
-        self.anchor = torch.cat([self.anchor, anchor])
-        values = self.values(torch.arange(len(self.anchor) - len(anchor), len(self.anchor)).expand(history.tasks, -1))
+        """Insert the chunks of a finished episode of every task; where one has fewer than others, anchor 0 says so."""
+        history, parts = self.history, []
+        for rows in torch.arange(history.tasks).split(GROUP):
+            first, length = history.first(episode)[rows], history.lengths[rows, episode]
+            parts.append(embed_episodes(self.encoder, history.columns, first, length, self.chunk))
+        count = max(anchor.shape[1] for _, anchor in parts)
+        keys, anchor = (
+            torch.cat([F.pad(part, (*[0, 0] * (part.dim() - 2), 0, count - part.shape[1])) for part in column])
+            for column in zip(*parts, strict=True)
+        )
+        self.keys, self.anchor = torch.cat([self.keys, keys], 1), torch.cat([self.anchor, anchor], 1)
+        self.episode = torch.cat([self.episode, torch.full((count,), episode)])
+        values = self.values(torch.arange(self.anchor.shape[1] - count, self.anchor.shape[1]).expand(history.tasks, -1))
         self.reward = torch.cat([self.reward, (values.reward * values.mask).sum(-1)], 1)
 
-    def rank(self, queries: Tensor) -> Tensor:
-        """Ids [B, count] of the best chunks for the queries [B, W]; needs at least `count` chunks."""
+    def rank(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Ids [B, count] of the best chunks for the queries [B, W], and which were found."""
         similarity = torch.einsum("bmw,bw->bm", self.keys, queries)
-        valid = keep_nearest(similarity, torch.ones_like(similarity, dtype=torch.bool), self.settings.keep)
+        valid = keep_nearest(similarity, self.anchor > 0, self.settings.keep)
         score = utility(similarity, self.history.totals[:, self.episode], self.reward, valid, self.settings)
-        return best(score, valid, self.count)[0]
+        return best(score, valid, self.count)
 
     def values(self, chunk: Tensor) -> Steps:
         """Steps [B, K, 2 chunk] of chunk ids [B, K]."""
-        first = self.history.first(self.episode[chunk])
-        length = torch.full_like(first, self.history.horizon)
-        return contexts(self.history.columns, first, length, self.anchor[chunk], self.chunk)
+        episode = self.episode[chunk]
+        first, length = self.history.first(episode), self.history.lengths.gather(1, episode)
+        return contexts(self.history.columns, first, length, self.anchor.gather(1, chunk), self.chunk)
 
     @property
     def ready(self) -> bool:
         """Whether there are enough chunks for a context."""
-        return len(self.anchor) >= self.count
+        return self.anchor.shape[1] >= self.count
 
     def context(self, queries: Tensor) -> Steps:
         """Contexts [B, 1, C] for the queries [B, W]; needs a memory that is `ready`."""
-        return self.values(self.rank(queries)).map(lambda x: x.flatten(1, 2)[:, None])
+        chunk, found = self.rank(queries)
+        steps = self.values(chunk)
+        return replace(steps, mask=steps.mask & found[..., None]).map(lambda x: x.flatten(1, 2)[:, None])

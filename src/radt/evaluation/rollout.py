@@ -11,26 +11,27 @@ from radt import seeding
 from radt.evaluation.agents import Agent
 from radt.evaluation.history import History
 from radt.settings import Evaluate, Experiment, Protocol
-from radt.tasks.darkroom import DarkRoomVectorEnv
-from radt.tasks.splits import goals
+from radt.tasks import worlds
 
 
 class Target:
     """Return-to-go [B] that the agent is asked for, by the rule of a protocol.
 
     `fixed`: N(target_mean, target_std), rounded, drawn per episode, less what was received (published). `from_memory` (ours): as
-    long as none of a task's steps was rewarded, uniform in `target_low`, so that the agent does what poor learners do: look
-    elsewhere; from the first reward on, also within the episode, what is left of `target_mean`. `none`: zeros.
+    long as a task's goal was not found, uniform in `target_low`, so that the agent does what poor learners do: look elsewhere;
+    from then on, also within the episode, what is left of `target_mean`. A goal counts as found with the first reward of an
+    episode, in Key-Door with the second: the first is that of the key. `none`: zeros.
     """
 
-    def __init__(self, protocol: Protocol, settings: Evaluate, tasks: int):
-        self.rule, self.settings = protocol.target_return, settings
+    def __init__(self, protocol: Protocol, settings: Evaluate, experiment: Experiment, tasks: int):
+        self.rule, self.settings, self.experiment = protocol.target_return, settings, experiment
         self.found = torch.zeros(tasks, dtype=torch.bool)
-        self.wanted = torch.zeros(tasks)
+        self.wanted, self.received = torch.zeros(tasks), torch.zeros(tasks)
 
     def begin(self, random: np.random.Generator) -> None:
         """Draw the target of a new episode."""
         settings, count = self.settings, len(self.wanted)
+        self.received = torch.zeros(count)
         if self.rule == "fixed":
             self.wanted = torch.from_numpy(random.normal(settings.target_mean, settings.target_std, count).round()).float()
         elif self.rule == "from_memory":
@@ -42,9 +43,11 @@ class Target:
         if self.rule == "none":
             return
         self.wanted = self.wanted - reward
+        self.received = self.received + reward
         if self.rule == "from_memory":
-            first = (reward > 0) & ~self.found
-            self.wanted = torch.where(first, max(self.settings.target_mean - time - 1, 0.0), self.wanted)
+            first = (self.received > self.experiment.rewards_on_the_way) & ~self.found
+            gone = torch.full_like(self.received, time + 1) if self.experiment.pays_by_time else self.received
+            self.wanted = torch.where(first, (self.settings.target_mean - gone).clamp_min(0.0), self.wanted)
             self.found |= first
 
 
@@ -73,20 +76,22 @@ def in_context(
     seed: int,
 ) -> NDArray[np.float32]:
     """Returns [B, episodes] of `tasks` [B], played in one batch."""
-    chosen = goals(experiment)[tasks]
-    env = DarkRoomVectorEnv(experiment.width, experiment.height, experiment.horizon, chosen)
-    target = Target(protocol, settings, len(tasks))
+    env = worlds.make(experiment, tasks)
+    target = Target(protocol, settings, experiment, len(tasks))
     for episode in range(settings.episodes):
-        observation, _ = env.reset(seed=seed)
+        env.reset(seed=seed)
         target.begin(seeding.generator(seed, "target return", episode))
         agent.begin()
         for time in range(experiment.horizon):
-            history.observe(time, torch.from_numpy(observation), target.wanted)
+            history.observe(time, torch.from_numpy(env.codes), target.wanted)
             step = episode * experiment.horizon + time
             action = choose(agent.logits(time), protocol, seeding.generator(seed, "actions", step))
-            observation, reward, *_ = env.step(action.numpy())
-            history.act(time, action, torch.from_numpy(reward))
-            target.receive(time, torch.from_numpy(reward))
+            _, reward, terminated, truncated, _ = env.step(action.numpy())
+            lived = torch.from_numpy(reward) * history.running
+            history.act(time, action, lived, torch.from_numpy(terminated | truncated))
+            target.receive(time, lived)
+            if not history.running.any():
+                break
         history.finish()
         agent.finish()
     return history.totals.numpy()

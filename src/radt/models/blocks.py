@@ -20,6 +20,8 @@ class KeyValues:
     keys: Tensor
     values: Tensor
     length: int = 0
+    real: Tensor | None = None
+    """[B, capacity] which of them may be read; None: all"""
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store new keys and values and return all that are filled."""
@@ -31,7 +33,7 @@ class KeyValues:
 
     def rows(self, rows: slice) -> KeyValues:
         """The cache of some of the sequences, in the same memory; its length is its own."""
-        return KeyValues(self.keys[rows], self.values[rows], self.length)
+        return KeyValues(self.keys[rows], self.values[rows], self.length, None if self.real is None else self.real[rows])
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -86,16 +88,19 @@ class SelfAttention(nn.Module):
         self.project_out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None) -> Tensor:
-        """[B, T, W] to [B, T, W]; `padding` [B, T] is true for real tokens, None when all are; a cache needs no padding."""
+        """[B, T, W] to [B, T, W]; `padding` [B, T] is true for real tokens, None when all are; a cache has its own."""
         query, key, value = self.project_in(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous()
         if cache is not None:
             key, value = cache.append(key, value)
         new, seen = query.shape[2], key.shape[2]
         mask = None
+        if cache is not None and cache.real is not None:
+            padding = cache.real[:, :seen]
         if padding is not None or (1 < new < seen):
             mask = torch.ones(new, seen, dtype=torch.bool, device=x.device).tril(seen - new)
             if padding is not None:  # a padded token sees itself, so that its softmax is defined
-                mask = (mask & padding[:, None, None, :]) | torch.eye(new, dtype=torch.bool, device=x.device)
+                itself = torch.eye(seen, dtype=torch.bool, device=x.device)[seen - new :]
+                mask = (mask & padding[:, None, None, :]) | itself
         dropout = self.dropout if self.training else 0.0
         projected: Tensor = self.project_out(attend(query, key, value, mask, dropout, mask is None and new > 1))
         return projected

@@ -6,10 +6,11 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from radt.data.steps import ACTIONS, Steps
+from radt.data.steps import Steps
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import Embedding
 from radt.settings import Experiment, Model
+from radt.tasks.grid import ACTIONS
 
 
 class DecisionTransformer(nn.Module):

@@ -7,8 +7,9 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from radt.data.steps import ACTIONS, Steps
+from radt.data.steps import Steps
 from radt.settings import Experiment, Model
+from radt.tasks.grid import ACTIONS
 
 
 def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
@@ -29,21 +30,32 @@ class Embedding(nn.Module):
     """Token embeddings of steps.
 
     `interleaved` is the paper's form: tokens state, return-to-go, action, reward of a step follow each other (Algorithm
-    Distillation has no return-to-go). `step` adds the embeddings of state, return-to-go, previous action and previous reward to
-    one token: four times shorter sequences with the same information. Unlike the published code, which feeds raw coordinates
-    to one linear layer, each coordinate also has a learned table.
+    Distillation has no return-to-go). `step` adds the embeddings of state, return-to-go, previous action, previous reward and of
+    what was received in the episode so far (nothing, 1, more) to one token: four times shorter sequences with the same
+    information, and a window that begins within an episode tells whether, say, the key is held. Unlike the published code, which
+    feeds raw coordinates to one linear layer, each number of an observation also has a learned table.
     """
+
+    LEVELS = 3  # nothing, 1, more
+    offset: Tensor
+    value: Tensor
+    number: Tensor
 
     def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int):
         super().__init__()
         self.form, self.bin = model.tokens, model.return_bin
-        self.size = max(experiment.height, experiment.width)
-        self.state = nn.Linear(2, model.width)
-        self.coordinates = nn.Embedding(2 * self.size, model.width)
+        sizes = torch.tensor(experiment.observation_sizes)
+        self.register_buffer("offset", sizes.cumsum(0) - sizes, persistent=False)
+        value = torch.cat([torch.arange(size) / max(experiment.observation_sizes) for size in experiment.observation_sizes])
+        self.register_buffer("value", value[:, None], persistent=False)
+        self.register_buffer("number", torch.arange(len(sizes)).repeat_interleave(sizes), persistent=False)
+        self.state = nn.Linear(len(sizes), model.width)
+        self.coordinates = nn.Embedding(len(value), model.width)
         self.returns = nn.Embedding(-(-experiment.horizon // model.return_bin), model.width) if returns else None
         self.action = nn.Embedding(ACTIONS + 1, model.width)
         self.reward = nn.Linear(1, model.width)
         self.time = nn.Embedding(experiment.horizon, model.width)
+        self.received = nn.Embedding(self.LEVELS, model.width) if self.form == "step" else None
         self.tokens_per_step = 1 if self.form == "step" else 3 + returns
         self.position = nn.Embedding(positions * self.tokens_per_step, model.width)
         self.norm = nn.LayerNorm(model.width)
@@ -51,24 +63,25 @@ class Embedding(nn.Module):
         self.action_token = 1 if self.form == "interleaved" and returns else 0
 
     def table(self) -> Tensor:
-        """Rows of all coordinates, actions, times and returns [R, W]; a linear layer of a coordinate is a row for each value."""
-        value = torch.arange(self.size, device=self.state.weight.device).repeat(2)[:, None] / self.size
-        slope = self.state.weight.T.repeat_interleave(self.size, 0)
-        coordinates = self.coordinates.weight + value * slope + self.state.bias / 2
-        returns = [] if self.returns is None else [self.returns.weight]
-        return torch.cat([coordinates, self.action.weight, self.time.weight, *returns])
+        """Rows of all coordinates, actions, times, returns and levels [R, W]; a linear layer of a coordinate is a row for each of
+        its values."""
+        slope = self.state.weight.T[self.number]
+        coordinates = self.coordinates.weight + self.value * slope + self.state.bias / len(self.offset)
+        others = [part.weight for part in (self.returns, self.received) if part is not None]
+        return torch.cat([coordinates, self.action.weight, self.time.weight, *others])
 
     def forward(self, steps: Steps, start: int = 0) -> Tensor:
         """[B, T] steps to [B, T * tokens_per_step, W]; `start` is the window position of the first step."""
-        table, action_row = self.table(), 2 * self.size
+        table, action_row = self.table(), len(self.value)
         time_row = action_row + ACTIONS + 1
-        y, x = steps.observation.unbind(-1)
-        time, parts = steps.time + time_row, [[y, x + self.size]]
+        returns_row = time_row + self.time.num_embeddings
+        time, parts = steps.time + time_row, [list((steps.observation + self.offset).unbind(-1))]
         if self.returns is not None:
             level = (steps.returns.round().long() // self.bin).clamp(0, self.returns.num_embeddings - 1)
-            parts.append([level + (time_row + self.time.num_embeddings)])
-        if self.form == "step":
-            rows = [*chain(*parts), steps.previous_action + action_row, time]
+            parts.append([level + returns_row])
+        if self.received is not None:
+            received = steps.received.round().long().clamp(0, self.LEVELS - 1) + (len(table) - self.LEVELS)
+            rows = [*chain(*parts), steps.previous_action + action_row, time, received]
             tokens = sum_rows(table, rows) + self.reward(steps.previous_reward[..., None])
         else:
             parts.append([steps.action + action_row])

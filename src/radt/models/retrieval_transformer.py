@@ -6,10 +6,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from radt.data.steps import ACTIONS, Steps
+from radt.data.steps import Steps
 from radt.models.blocks import Block, CrossAttention, KeyValues, Reading, initialize
 from radt.models.embedding import Embedding
 from radt.settings import Experiment, Model
+from radt.tasks.grid import ACTIONS
 
 
 class RetrievalTransformer(nn.Module):
@@ -20,21 +21,27 @@ class RetrievalTransformer(nn.Module):
     Args:
         model: sizes and token form.
         experiment: the room, for the sizes of the tables.
-        cross_attention: which blocks read the context.
+        cross_attention: which blocks read the context: the first, all, or those with these numbers.
         shared: whether context and window share their embedding.
         context_steps: steps of a context (chunks joined in time).
     """
 
     def __init__(
-        self, model: Model, experiment: Experiment, cross_attention: Literal["first", "all"], shared: bool, context_steps: int
+        self,
+        model: Model,
+        experiment: Experiment,
+        cross_attention: Literal["first", "all"] | list[int],
+        shared: bool,
+        context_steps: int,
     ):
         super().__init__()
         positions = max(model.window, context_steps) if shared else model.window
         self.embedding = Embedding(model, experiment, True, positions)
         self.context_embedding = None if shared else Embedding(model, experiment, True, context_steps)
+        named = {"first": [0], "all": list(range(model.layers))}
+        reading = named[cross_attention] if isinstance(cross_attention, str) else cross_attention
         self.blocks = nn.ModuleList(
-            Block(model.width, model.heads, model.dropout, cross_attention == "all" or number == 0)
-            for number in range(model.layers)
+            Block(model.width, model.heads, model.dropout, number in reading) for number in range(model.layers)
         )
         self.norm = nn.LayerNorm(model.width)
         self.head = nn.Linear(model.width, ACTIONS)

@@ -1,8 +1,8 @@
 """Sub-trajectories: where they begin, how they become vectors, what they hold.
 
-A chunk is anchored at step t of an episode (t = c, 2c, ...; paper, Section 3.1). Its key is the mean of the encoder's state
-outputs over the c steps before t, its value the c steps before and the c steps after t. A query at step t is the mean over the
-last c steps up to t itself. Keys and queries, in training and in evaluation, come from `window_means`.
+A chunk is anchored at step t of an episode (t = c, 2c, ..., and its end; paper, Section 3.1). Its key is the mean of the
+encoder's state outputs over the c steps before t, its value the c steps before and the c steps after t. A query at step t is the
+mean over the last c steps up to t itself. Keys and queries, in training and in evaluation, come from `window_means`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,16 @@ from torch import Tensor
 from radt.data.steps import Steps
 from radt.data.windows import Source
 from radt.models.decision_transformer import DecisionTransformer
+
+
+def window_start(time: int, positions: int) -> int:
+    """First step that a network with `positions` steps sees at step `time` of an episode.
+
+    The first window begins with the episode; each later one half a window after the one before, and is read from its middle on.
+    So a step sees between half a window and a whole one, and keys and values are computed twice per step, not once per window.
+    """
+    half = positions // 2
+    return 0 if time < positions else (time // half - 1) * half
 
 
 def state_outputs(encoder: DecisionTransformer, steps: Steps) -> Tensor:
@@ -60,55 +70,45 @@ def contexts(columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chu
 def episode_vectors(
     encoder: DecisionTransformer, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int
 ) -> Tensor:
-    """Vectors [B, S, W] of the windows of at most `chunk` steps that end before step `ends` [S] of B episodes.
+    """Vectors [B, S, W] of at most `chunk` steps that end before step `ends` of B episodes.
 
-    Where the encoder's window holds the whole episode, one pass gives all of them; else the window that ends there is read.
+    Every step's output is that of the window which the agent has at that step (`window_start`).
 
     Args:
         encoder: the frozen DT.
         columns: where the steps are.
         first: [B] row of each episode's first step.
         length: [B] steps of each episode; an end behind it counts as the end of the episode.
-        ends: [S] exclusive ends, steps of the episode.
+        ends: [S] or [B, S] exclusive ends, steps of the episode.
         chunk: steps of a mean.
     """
-    longest = int(length.max())
-    groups = [ends] if longest <= encoder.positions else ends.split(1)
-    vectors = []
-    for group in groups:
-        stop = length.clamp_max(int(group.max()))
-        start = (stop - encoder.positions).clamp_min(0)
-        steps = columns.windows(first, first + start, first + stop, int((stop - start).max()))
-        outputs = state_outputs(encoder, steps)
-        inside = torch.minimum(group[None], length[:, None]) - start[:, None]
-        vectors.append(window_means(outputs, steps.mask.float(), inside, chunk))
-    return torch.cat(vectors, 1)
+    longest, parts, done = int(length.max()), [], 0
+    while done < longest:
+        begin = window_start(done, encoder.positions)
+        stop = min(begin + encoder.positions, longest)
+        start = length.clamp_max(begin)
+        steps = columns.windows(first, first + start, first + length.clamp_max(stop), stop - begin)
+        parts.append(state_outputs(encoder, steps)[:, done - begin :])
+        done = stop
+    weight = (torch.arange(longest) < length[:, None]).float()
+    return window_means(torch.cat(parts, 1), weight, torch.minimum(ends.expand(len(length), -1), length[:, None]), chunk)
 
 
-def segment_stops(window: int, every: int) -> Tensor:
-    """Exclusive ends [S] of the queries of a window: after the first step of each segment of `every` steps."""
-    return torch.arange(0, window, every) + 1
+def segment_stops(horizon: int, every: int) -> Tensor:
+    """Exclusive ends [S] of the queries of an episode: after the first step of each segment of `every` steps."""
+    return torch.arange(0, horizon, every) + 1
 
 
 def anchors(length: Tensor, chunk: int) -> Tensor:
-    """Anchors [S] of the sub-trajectories of the longest of the episodes, whose lengths are `length` [B]."""
-    return torch.arange(chunk, int(length.max()) + 1, chunk)
+    """Anchors [B, S] of the sub-trajectories of episodes of `length` [B]: every `chunk` steps, and the end; 0 where there are
+    no more. (The published code has none at the end, so a maze that is solved in a few steps would leave nothing.)"""
+    regular = torch.arange(chunk, int(length.max()) + chunk, chunk)
+    return torch.where(regular < length[:, None] + chunk, torch.minimum(regular, length[:, None]), 0)
 
 
 def embed_episodes(
     encoder: DecisionTransformer, columns: Source, first: Tensor, length: Tensor, chunk: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Keys of all sub-trajectories of B episodes; arguments as in `episode_vectors`.
-
-    Returns:
-        Keys [K, W], the row 0..B-1 of the episode of each [K], its anchor [K]; by episode, then by anchor.
-    """
+) -> tuple[Tensor, Tensor]:
+    """Keys [B, S, W] and anchors [B, S] of all sub-trajectories of B episodes; arguments as in `episode_vectors`."""
     anchor = anchors(length, chunk)
-    return keep_whole(episode_vectors(encoder, columns, first, length, anchor, chunk), length, anchor)
-
-
-def keep_whole(vectors: Tensor, length: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of vectors [B, S, W], those whose anchor [S] is inside their episode; see `embed_episodes`."""
-    real = anchor <= length[:, None]
-    row, column = torch.nonzero(real, as_tuple=True)
-    return vectors[real], row, anchor[column]
+    return episode_vectors(encoder, columns, first, length, anchor, chunk), anchor

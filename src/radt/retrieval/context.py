@@ -24,7 +24,7 @@ class TrainingContexts:
     """Finds the context of every segment of a training window.
 
     Args:
-        encoder: the frozen DT.
+        encoder: the frozen DT, which makes the queries of scope `window`; None when the queries are given.
         index: keys and chunk table of the training tasks.
         episodes: the data that the chunk table points into.
         settings: search and ranking.
@@ -39,7 +39,7 @@ class TrainingContexts:
 
     def __init__(
         self,
-        encoder: DecisionTransformer,
+        encoder: DecisionTransformer | None,
         index: ChunkIndex,
         episodes: Episodes,
         settings: Retrieval,
@@ -52,7 +52,7 @@ class TrainingContexts:
             )
         self.encoder, self.index, self.episodes, self.settings = encoder, index, episodes, settings
         self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries if settings.scope == "segment" else None
-        self.search = index.search(settings, encoder.device)
+        self.search = index.search(settings, encoder.device if encoder else "cpu")
         self.task, self.returns = episodes.task[index.episode], episodes.returns[index.episode]
         self.reward = torch.cat([self.rewards(ids) for ids in torch.arange(len(index.anchor)).split(self.BLOCK)])
 
@@ -65,8 +65,11 @@ class TrainingContexts:
             episode: [B] their episodes.
             random: purpose to generator, so that one kind of chance does not shift another.
         """
-        queries, last = self.queries(steps, episode, random)
         memory = self.memory(episode, random("memory age"))
+        if self.settings.pool in ("task", "uniform"):
+            segments = steps.mask.shape[1] // self.every if self.embedded is not None else 1
+            return self.values(*self.random_chunks(episode, memory, random("random chunks"), segments))
+        queries, last = self.queries(steps, episode, random)
         chunk, found = self.rank(queries, episode, memory)
         if self.settings.random_before:
             early = steps.time.gather(1, last) < self.settings.random_before
@@ -95,7 +98,10 @@ class TrainingContexts:
         """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
         if self.embedded is not None:
             last = segment_stops(steps.mask.shape[1], self.every) - 1
-            return torch.from_numpy(self.embedded[episode.numpy()]), last.expand(len(episode), -1)
+            segment = (steps.time[:, :1] + last) // self.every
+            return torch.from_numpy(self.embedded[episode.numpy()[:, None], segment.numpy()]), last.expand(len(episode), -1)
+        if self.encoder is None:
+            raise RadtError("scope 'window' makes its queries with the DT: set scope 'segment' for a language model")
         stops = steps.mask.sum(1, keepdim=True)
         weight = steps.mask.float()
         if self.settings.query_dropout:
@@ -142,11 +148,14 @@ class TrainingContexts:
         return ids.gather(1, column), found
 
     def random_chunks(self, episode: Tensor, memory: Tensor, random: np.random.Generator, segments: int) -> tuple[Tensor, Tensor]:
-        """Random chunks [B, segments, chunks] of the task of `episode` [B], of other episodes before `memory` [B], and whether
-        there are such."""
+        """Random chunks [B, segments, chunks] of the task of `episode` [B] (pool `uniform`: of all tasks), of other episodes
+        before `memory` [B], and whether there are such."""
         task = self.episodes.task[episode]
-        stop = torch.minimum(self.episodes.last_of_task[task] + 1, memory)
-        ends = torch.stack([self.episodes.first_of_task[task], stop, episode, episode + 1])
+        begin, last = self.episodes.first_of_task[task], self.episodes.last_of_task[task]
+        if self.settings.pool == "uniform":
+            begin, last = torch.zeros_like(task), torch.full_like(task, len(self.episodes.task) - 1)
+        stop = torch.minimum(last + 1, memory)
+        ends = torch.stack([begin, stop, episode, episode + 1])
         first, stop, own, after = torch.searchsorted(self.index.episode, ends)[..., None, None]
         skipped = torch.where(own < stop, after - own, 0)
         count = stop - first - skipped

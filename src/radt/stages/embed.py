@@ -10,10 +10,9 @@ from torch import Tensor
 
 from radt import artifacts
 from radt.data.windows import Episodes
-from radt.errors import RadtError
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import anchors, episode_vectors, keep_whole, segment_stops
+from radt.retrieval.chunks import anchors, episode_vectors, segment_stops
 from radt.settings import Embed, Experiment, Section, parse
 from radt.stages import run
 from radt.training import job, loop
@@ -27,24 +26,27 @@ class Selection(Section):
 
 
 def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed, horizon: int) -> dict[str, Tensor]:
-    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of training windows of `horizon` steps.
-
-    Raises `RadtError` when no episode is as long as a chunk.
+    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of episodes of `horizon` steps.
 
     Returns:
         `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all sub-trajectories; with `every` also `queries` [E, S, W].
     """
-    anchor = anchors(episodes.length, settings.chunk)
-    if not len(anchor):
-        raise RadtError(f"no episode has the {settings.chunk} steps of embed.chunk: set a smaller one")
-    stops = segment_stops(horizon, settings.every) if settings.every else anchor[:0]
+    stops = segment_stops(horizon, settings.every) if settings.every else torch.zeros(0, dtype=torch.long)
     found: dict[str, list[Tensor]] = {name: [] for name in ("keys", "episode", "anchor", "queries")}
     for begin in range(0, len(episodes.first), settings.batch_size):
         batch = torch.arange(begin, min(begin + settings.batch_size, len(episodes.first)))
         first, length = episodes.first[batch], episodes.length[batch]
-        vectors = episode_vectors(encoder, episodes.columns, first, length, torch.cat([anchor, stops]), settings.chunk)
-        keys, row, at = keep_whole(vectors[:, : len(anchor)], length, anchor)
-        for name, value in (("keys", keys), ("episode", batch[row]), ("anchor", at), ("queries", vectors[:, len(anchor) :])):
+        anchor = anchors(length, settings.chunk)
+        ends = torch.cat([anchor, stops.expand(len(batch), -1)], 1)
+        vectors = episode_vectors(encoder, episodes.columns, first, length, ends, settings.chunk)
+        row, column = torch.nonzero(anchor, as_tuple=True)
+        count = anchor.shape[1]
+        for name, value in (
+            ("keys", vectors[row, column]),
+            ("episode", batch[row]),
+            ("anchor", anchor[row, column]),
+            ("queries", vectors[:, count:].clone()),
+        ):
             found[name].append(value)
     return {name: torch.cat(parts) for name, parts in found.items() if name != "queries" or len(stops)}
 
@@ -52,7 +54,6 @@ def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed,
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--settings", required=True, help="JSON of the sections experiment and embed")
     parser.add_argument("--trajectories", required=True, type=Path, help="directory of the learning histories")
     parser.add_argument("--encoder", required=True, type=Path, help="directory of the pre-trained DT")
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     loop.prepare(selection.embed.device)
-    data = job.read_data(given.trajectories, given.experiment, selection.experiment)
+    data = job.read_data(given.trajectories, selection.experiment)
     encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment)
     encoder.to(selection.embed.device)
     vectors = embed_all(encoder, data.episodes, selection.embed, selection.experiment.horizon)

@@ -18,7 +18,8 @@ from radt.evaluation.rollout import in_context
 from radt.models import store
 from radt.settings import Embed, Evaluate, Experiment, Section, parse
 from radt.stages import run
-from radt.tasks.splits import optimum, split_of, tasks_of
+from radt.tasks.splits import split_of, tasks_of
+from radt.tasks.worlds import optimum
 from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     tasks = np.concatenate([tasks_of(room, split) for split in settings.splits])
     if not len(tasks):
         raise RadtError(f"evaluate.splits is {settings.splits}, but {given.experiment!r} has no such tasks: add a split")
-    history = History(len(tasks), settings.episodes, room.horizon)
+    history = History(len(tasks), settings.episodes, room.horizon, len(room.observation_sizes))
     agent = make_agent(protocol.model, selection, given.model, given.encoder, history)
     returns = in_context(agent, history, room, tasks, protocol, settings, given.seed)
     splits, best = split_of(room), optimum(room)

@@ -24,14 +24,14 @@ def main(argv: list[str] | None = None) -> int:
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.pretrain
     loop.prepare(training.optimization.device)
-    data = job.read_data(given.trajectories, given.experiment, room)
+    data = job.read_data(given.trajectories, room)
     seeding.seed_torch(given.seed, "dt weights")
     model = store.dt(room, training).to(training.optimization.device)
     window = training.model.span(room)
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
         random = seeding.generator(given.seed, "dt windows", update)
-        _, steps = data.episodes.sample(random, training.optimization.batch_size, window)
+        _, steps = data.episodes.sample(random, training.optimization.batch_size, window, training.model.stride(room))
         steps = steps.to(training.optimization.device)
         with loop.autocast(training.optimization):
             logits, _ = model(steps)

@@ -43,14 +43,14 @@ def main(argv: list[str] | None = None) -> int:
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_ad
     loop.prepare(training.optimization.device)
-    data = job.read_data(given.trajectories, given.experiment, room)
+    data = job.read_data(given.trajectories, room)
     seeding.seed_torch(given.seed, "ad weights")
     model = store.ad(room, training).to(training.optimization.device)
-    window = training.model.span(room)
+    window, stride = training.model.span(room), training.model.stride(room)
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
         random = seeding.generator(given.seed, "ad windows", update)
-        episode, steps = data.episodes.sample(random, training.optimization.batch_size, window)
+        episode, steps = data.episodes.sample(random, training.optimization.batch_size, window, stride)
         steps = with_context(data.episodes, episode, steps, training.later).to(training.optimization.device)
         with loop.autocast(training.optimization):
             logits, _ = model(steps)

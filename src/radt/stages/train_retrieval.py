@@ -15,6 +15,7 @@ from radt import artifacts, seeding
 from radt.data.steps import Steps
 from radt.errors import RadtError
 from radt.models import store
+from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index
 from radt.retrieval.context import TrainingContexts
 from radt.settings import Embed, Experiment, Section, TrainRetrieval, parse
@@ -48,6 +49,14 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
     return artifacts.read_tensors(directory / "embeddings.safetensors").get("queries")
 
 
+def read_encoder(directory: Path | None, embeddings: Path, room: Experiment) -> tuple[DecisionTransformer | None, str]:
+    """The DT that embeds and its hash; of a language model, which embeds no more here, only the hash."""
+    if directory is None:
+        return None, str(artifacts.read_json(embeddings / "config.json").get("encoder"))
+    encoder, _, encoder_hash = store.read_dt(directory, room)
+    return encoder, encoder_hash
+
+
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
     """Contexts [B, S, C] with nothing to read in the windows that are `dropped` [B]."""
     return replace(contexts, mask=contexts.mask & ~dropped[:, None, None])
@@ -55,14 +64,18 @@ def drop(contexts: Steps, dropped: Tensor) -> Steps:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
-    given = job.arguments(__doc__, "encoder", "embeddings", "index").parse_args(argv)
+    parser = job.arguments(__doc__, "embeddings", "index")
+    parser.add_argument("--model", required=True, choices=("radt", "radt_lm"), help="the DT embeds, or a language model")
+    parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT (radt only)")
+    given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    room, training = selection.experiment, selection.train_retrieval
-    optimization, window = training.optimization, training.model.span(room)
+    room, training, kind = selection.experiment, selection.train_retrieval, str(given.model)
+    optimization, window, stride = training.optimization, training.model.span(room), training.model.stride(room)
     loop.prepare(training.optimization.device)
-    data = job.read_data(given.trajectories, given.experiment, room)
-    encoder, _, encoder_hash = store.read_dt(given.encoder, room)
-    encoder.to(optimization.device)
+    data = job.read_data(given.trajectories, room)
+    encoder, encoder_hash = read_encoder(given.encoder, given.embeddings, room)
+    if encoder:
+        encoder.to(optimization.device)
     check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk})
     chunks = index.read(given.index)
     queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
@@ -74,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         return seeding.generator(given.seed, f"radt {purpose}", update)
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
-        episode, steps = data.episodes.sample(chance(update, "windows"), optimization.batch_size, window)
+        episode, steps = data.episodes.sample(chance(update, "windows"), optimization.batch_size, window, stride)
         contexts = retrieve(steps, episode, partial(chance, update))
         dropped = torch.from_numpy(chance(update, "context dropout").random(len(episode)) < training.context_dropout)
         contexts = drop(contexts, dropped)
@@ -87,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     inputs |= {"embeddings": artifacts.sha256(given.embeddings / "embeddings.safetensors"), "chunk": str(selection.embed.chunk)}
     recall = retrieve.recall()
     print(f"{len(chunks.keys)} keys, searched with a recall of {recall:.4f}")
-    job.finish("radt", given, selection, training, room, model, batch_loss, inputs, {"recall": recall})
+    job.finish(kind, given, selection, training, room, model, batch_loss, inputs, {"recall": recall})
     return 0
 
 

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     selection = parse(Selection, arguments.settings)
     source, shards = collect(selection.experiment, selection.trajectories)
     trajectories.write(arguments.output, arguments.experiment, selection.experiment, source, shards)
-    manifest = trajectories.read(arguments.output, arguments.experiment, selection.experiment).manifest
+    manifest = trajectories.read(arguments.output, selection.experiment).manifest
     print(f"{manifest['episodes']} episodes, {manifest['steps']} steps in {arguments.output}")
     return 0
 

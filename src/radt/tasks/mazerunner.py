@@ -8,7 +8,6 @@ the last goal ends the episode. `python -m radt.tasks.mazerunner` measures the s
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces

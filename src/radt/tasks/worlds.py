@@ -1,4 +1,4 @@
-"""The tasks of an experiment, whatever its world: environments, optimum, optimal actions. The only place that tells worlds apart."""
+"""The tasks of an experiment, whatever its world: environments, optimum, optimal actions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def optimum(experiment: Experiment) -> NDArray[np.int64]:
         return _paid(experiment, doors.sum(axis=1))
     to_key = keys(experiment).sum(axis=1)
     to_door = to_key + np.abs(doors - keys(experiment)).sum(axis=1)
-    return _paid(experiment, to_door) + (np.maximum(to_key, 1) < experiment.horizon)
+    best: NDArray[np.int64] = _paid(experiment, to_door) + (np.maximum(to_key, 1) < experiment.horizon)
+    return best
 
 
 def _paid(experiment: Experiment, distance: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,14 +18,13 @@ from radt.models import store
 from radt.settings import Experiment, Section, Training
 from radt.training import checkpoints, loop
 
-STAGES = {"dt": "pretrain", "ad": "train_ad", "radt": "train_retrieval"}
+STAGES = {"dt": "pretrain", "ad": "train_ad", "dpt": "train_dpt", "radt": "train_retrieval", "radt_lm": "train_retrieval"}
 """Stage that trains each kind of model."""
 
 
 def arguments(description: str | None, *directories: str) -> argparse.ArgumentParser:
     """The command line of a training stage; `directories` are inputs besides the trajectories."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--seed", required=True, type=int, help="seed of weights, batches and dropout")
     parser.add_argument("--settings", required=True, help="JSON of the experiment and of the stage's sections")
     parser.add_argument("--trajectories", required=True, type=Path, help="directory of the learning histories")
@@ -44,9 +43,9 @@ class Data:
     sha256: str
 
 
-def read_data(directory: Path, name: str, experiment: Experiment) -> Data:
+def read_data(directory: Path, experiment: Experiment) -> Data:
     """Read, verify and index the learning histories."""
-    data = trajectories.read(directory, name, experiment)
+    data = trajectories.read(directory, experiment)
     shards = json.dumps(data.manifest["shards"], sort_keys=True)
     return Data(Episodes(data), checkpoints.digest(shards))
 
