@@ -26,32 +26,56 @@ COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return",
 
 
 class Selection(Section):
-    """What this stage needs of the configuration."""
+    """What this stage needs of the configuration: `embed` only for RA-DT, `embed_language` only for its `radt_lm`."""
 
     experiment: Experiment
-    embed: Embed
+    embed: Embed | None = None
+    embed_language: Language | None = None
     evaluate: Evaluate
 
 
-def make_agent(kind: str, selection: Selection, model: Path, encoder: Path | None, history: History) -> Agent:
-    """The agent of a trained model."""
-    room, settings = selection.experiment, selection.evaluate
+def make_agent(kind: str, selection: Selection, model: Path | None, encoder: Path | None, history: History, seed: int) -> Agent:
+    """The agent of a kind of model; `model` is the directory of its weights, `encoder` that of the DT that embeds."""
+    room, device = selection.experiment, selection.evaluate.device
+    if kind == "random":
+        return RandomAgent(history)
+    if kind == "retrieve":
+        return RetrieveAgent(history, seed)
+    if model is None:
+        raise RadtError(f"--model is missing: {kind} needs the directory of its weights")
     if kind == "dt":
         network, training, _ = store.read_dt(model, room)
-        return DtAgent(network.to(settings.device), training.model, history)
+        return DtAgent(network.to(device), training.model, history)
     if kind == "ad":
         network, training_ad = store.read_ad(model, room)
-        return AdAgent(network.to(settings.device), training_ad.model, history)
-    if encoder is None:
-        raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
-    reader, reading, encoder_hash = store.read_dt(encoder, room)
-    radt, training_radt = store.read_radt(model, room, selection.embed, encoder_hash)
-    count = training_radt.retrieval.chunks
-    reader.to(settings.device)
-    radt.to(settings.device)
-    memory = OnlineMemory(reader, history, settings.memory, selection.embed.chunk, count)
-    queries = Queries(reader, reading.model, history, selection.embed.chunk)
-    return RetrievalAgent(radt, training_radt.retrieval.scope == "segment", queries, memory, settings.memory.every)
+        return AdAgent(network.to(device), training_ad.model, history)
+    if kind == "dpt":
+        pretrained, training_dpt = store.read_dpt(model, room)
+        return DptAgent(pretrained.to(device), training_dpt, history, seed)
+    return retrieval_agent(kind, selection, model, encoder, history)
+
+
+def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path | None, history: History) -> Agent:
+    """RA-DT with the memory of its kind."""
+    room, embed, settings = selection.experiment, selection.embed, selection.evaluate
+    if embed is None:
+        raise RadtError("the section embed is missing in --settings: RA-DT needs it")
+    if kind == "radt":
+        if encoder is None:
+            raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
+        reader, reading, origin = store.read_dt(encoder, room)
+        reader.to(settings.device)
+        embedder: Embedder = DtEmbedder(reader, embed.chunk)
+        asker: Asker = Queries(reader, reading.model, history, embed.chunk)
+    else:
+        if selection.embed_language is None:
+            raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
+        language = LanguageEncoder(selection.embed_language, room, embed.chunk, settings.device)
+        embedder, asker, origin = language, LanguageQueries(language, history), language.identity
+    network, training = store.read_radt(model, kind, room, embed, origin)
+    network.to(settings.device)
+    memory = OnlineMemory(embedder, history, settings.memory, training.retrieval.chunks)
+    return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.every)
 
 
 def main(argv: list[str] | None = None) -> int:
