@@ -42,8 +42,7 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
 
     An episode ends with an action that `ends` it (terminated) or after `horizon` steps (truncated), each task for itself; that
     step returns the first observation of the next episode and `infos["final_obs"]` holds the last one of the old episode
-    (Gymnasium's same-step autoreset). `state` [n] and `codes` [n, D] tell the present state and what is seen of it. `starts` [n]
-    is true for tasks that have begun an episode and not moved yet.
+    (Gymnasium's same-step autoreset). `state` [n] and `codes` [n, D] tell the present state and what is seen of it.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
@@ -88,13 +87,14 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Start a new episode of every task; nothing is random, so `seed` changes nothing, and there are no `options`."""
         super().reset(seed=seed, options=options)
-        self._rows = self._start.copy()
+        self._rows = self._first(self._rows).copy()
         self._steps[:] = 0
         return self.observe(self.codes), {}
 
     def step(self, actions: ArrayLike) -> tuple[Array, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Move every task by one of its `actions` [n]; raises `ValueError` for a wrong shape, type or value."""
-        taken = self._started() * ACTIONS + self._checked_actions(actions)
+        before = self._started()
+        taken = before * ACTIONS + self._checked_actions(actions)
         self._rows = rows = self._following.take(taken)
         self._steps += 1
         reward, truncated = self._reward.take(taken), self._steps == self.horizon
@@ -106,9 +106,13 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
         if not ended.any():
             return self.observe(self.codes), reward, terminated, truncated, {}
         infos = {"final_obs": self.observe(self.codes), "_final_obs": ended}
-        rows[ended] = self._start[ended]
+        rows[ended] = self._first(before)[ended]
         self._steps[ended] = 0
         return self.observe(self.codes), reward, terminated, truncated, infos
+
+    def _first(self, before: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Rows [n] of the states in which new episodes start; `before` are those ahead of the last move, None without any."""
+        return self._start
 
     def _started(self) -> NDArray[np.int64]:
         """Rows of the present states."""
@@ -116,14 +120,14 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
             raise ValueError("the environment was not started: call reset before step")
         return self._rows
 
-    def _checked_actions(self, actions: ArrayLike) -> NDArray[np.integer[Any]]:
+    def _checked_actions(self, actions: ArrayLike) -> NDArray[np.int64]:
         """`actions` as an integer array, or `ValueError`."""
         array = np.asarray(actions)
         if array.shape != (self.num_envs,) or array.dtype.kind not in "iu":
             raise ValueError(f"actions are {array.dtype} {list(array.shape)}, allowed are integers [{self.num_envs}]")
         if array.min() < 0 or array.max() >= ACTIONS:
             raise ValueError(f"actions range from {array.min()} to {array.max()}, allowed is 0 to {ACTIONS - 1}")
-        return array
+        return array.astype(np.int64, copy=False)
 
 
 class GridEnv(gymnasium.Env[Array, int]):
@@ -163,18 +167,18 @@ def best_returns(tables: Tables, horizon: int, last_step_pays: bool) -> NDArray[
 def best_actions(tables: Tables, discount: float = 0.9) -> NDArray[np.uint8]:
     """An optimal action [K, S] for every state, as if episodes had no time limit: the first of those that gain most.
 
-    Value iteration with a `discount`, so that rewards are sought the short way; it ends when no value changes any more than a
-    rounding error, and raises no error because every task here is finite.
+    Value iteration with a `discount`, so that rewards are sought the short way. Values are compared as ratios: far from every
+    reward they are tiny, and still one step more makes them smaller by the discount. Where nothing can be gained it is action 0.
     """
     rows = np.arange(len(tables.following))[:, None, None]
     value = np.zeros(tables.following.shape[:2])
     while True:
         gain = tables.reward + discount * np.where(tables.ends, 0.0, value[rows, tables.following])
         new = gain.max(axis=2)
-        if np.abs(new - value).max() < 1e-9:
+        if (new - value <= 1e-9 * new).all():
             break
         value = new
-    chosen: NDArray[np.uint8] = (gain > gain.max(axis=2, keepdims=True) - 1e-6 * discount).argmax(axis=2).astype(np.uint8)
+    chosen: NDArray[np.uint8] = (gain >= (1 - 1e-6) * new[..., None]).argmax(axis=2).astype(np.uint8)
     return chosen
 
 

@@ -31,10 +31,10 @@ class MazeRunnerVectorEnv(GridVectorEnv):
     """
 
     def __init__(self, seeds: ArrayLike, horizon: int = 400):
-        """`seeds` are integers [n], one maze each; raises `ValueError` when one is negative."""
+        """`seeds` are integers [n], one maze each; raises `ValueError` when one is outside 0 to 2**32 - 1."""
         array = np.asarray(seeds)
-        if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or array.min() < 0:
-            raise ValueError(f"seeds are {array.tolist()}, allowed are integers [n], 0 or more, n >= 1")
+        if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= 2**32:
+            raise ValueError(f"seeds are {array.tolist()}, allowed are integers [n] from 0 to 2**32 - 1, n >= 1")
         distinct, tasks = np.unique(array, return_inverse=True)
         super().__init__(tables(distinct), tasks, horizon, spaces.Box(0.0, 1.0, (6,), np.float32))
 
@@ -47,7 +47,7 @@ class MazeRunnerEnv(GridEnv):
     """One maze as a plain Gymnasium environment."""
 
     def __init__(self, seed: int = 300, horizon: int = 400):
-        """`seed` is the maze's; raises `ValueError` when it is negative."""
+        """`seed` is the maze's; raises `ValueError` when it is outside 0 to 2**32 - 1."""
         super().__init__(MazeRunnerVectorEnv([seed], horizon))
 
 
