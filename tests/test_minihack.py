@@ -109,8 +109,8 @@ def test_same_as_minihack(width, height, horizon, origin, goals, episodes):
 
 # width, height, horizon, origin, (key, door) pairs, episodes
 KEY_ROOMS = [
-    (10, 10, 100, (8, 34), [((8, 3), (2, 0)), ((3, 1), (8, 4)), ((1, 1), (1, 2)), ((0, 0), (7, 9))], 4),
-    (20, 20, 400, (2, 30), [((3, 4), (16, 12))], 2),
+    (10, 10, 100, (8, 34), [((8, 3), (2, 0)), ((3, 1), (8, 4)), ((0, 0), (1, 0)), ((0, 0), (7, 9))], 4),
+    (20, 20, 400, (2, 30), [((3, 4), (16, 12))], 3),
 ]
 
 
@@ -120,18 +120,19 @@ def path(start: tuple[int, int], end: tuple[int, int]) -> list[int]:
     return ([1] * x if x > 0 else [3] * -x) + ([2] * y if y > 0 else [0] * -y)
 
 
-@pytest.mark.parametrize(("width", "height", "horizon", "origin", "pairs", "episodes"), KEY_ROOMS, ids=["10x10", "20x20"])
-def test_keydoor_same_as_minihack(width, height, horizon, origin, pairs, episodes):
-    """Random actions, then the door without the key, then both with a random rest, and the later episodes without the key again."""
-    rng = np.random.default_rng(width)
+def key_tapes(rng: np.random.Generator, episodes: int, horizon: int, pairs) -> np.ndarray:
+    """Actions [episodes, T, tasks]: straight to the door, to the key and the door, to the door again; otherwise random."""
     tapes = rng.integers(0, 5, (episodes, horizon, len(pairs)))
     for task, (key, door) in enumerate(pairs):
-        for episode, moves in enumerate([path((0, 0), door), path((0, 0), key) + path(key, door), path((0, 0), door)], episodes - 3):
-            if episode >= 0:
-                tapes[episode, : len(moves), task] = moves
-                tapes[episode, len(moves) : len(moves) + horizon // 4, task] = 4
-    tapes[-1, horizon // 2 :] = 4
-    tapes = tapes.reshape(-1, len(pairs))
+        for episode, moves in enumerate([path((0, 0), door), path((0, 0), key) + path(key, door), path((0, 0), door)]):
+            tapes[episode, : len(moves), task] = moves
+            tapes[episode, len(moves) : len(moves) + horizon // 4, task] = 4
+    tapes[2, horizon - horizon // 8 :] = 4
+    return tapes
+
+
+def same_as_minihack(width, height, horizon, origin, pairs, tapes) -> np.ndarray:
+    """Checks steps [T, tasks] of whole episodes; returns the rewards [T, tasks] of MiniHack."""
     keys, doors = zip(*pairs, strict=True)
     ours = KeyDoorVectorEnv(width, height, horizon, keys, doors, key_stays=True)
     seen, rewards, ends = [ours.reset()[0]], [], []
@@ -140,9 +141,27 @@ def test_keydoor_same_as_minihack(width, height, horizon, origin, pairs, episode
         seen.append(observation)
         rewards.append(reward)
         ends.append(terminated | truncated)
+    paid = []
     for task, (key, door) in enumerate(pairs):
         theirs = play(keydoor_room(width, height, horizon, key, door), tapes[:, task], origin)
         for name, value, expected in zip(("seen", "rewards", "ends"), (seen[:-1], rewards, ends), theirs, strict=True):
             different = np.flatnonzero((np.array(value)[:, task] != expected).reshape(len(tapes), -1).any(axis=1))
             assert not different.size, f"{name} of key {key}, door {door} differ at steps {different[:5]}"
-        assert theirs[1].sum() > horizon // 4
+        paid.append(theirs[1])
+    return np.stack(paid, axis=1)
+
+
+@pytest.mark.parametrize(("width", "height", "horizon", "origin", "pairs", "episodes"), KEY_ROOMS, ids=["10x10", "20x20"])
+def test_keydoor_same_as_minihack(width, height, horizon, origin, pairs, episodes):
+    tapes = key_tapes(np.random.default_rng(width), episodes, horizon, pairs)
+    paid = same_as_minihack(width, height, horizon, origin, pairs, tapes.reshape(-1, len(pairs)))
+    by_episode = paid.reshape(episodes, horizon, len(pairs)).sum(axis=1)
+    assert (by_episode[1:3] >= horizon // 4).all()  # the door paid, in the third episode without looking for the key
+
+
+def test_key_found_in_the_last_step_as_in_minihack():
+    """It pays nothing and the next episode needs the key, in both; the second episode finds it."""
+    stay = [4] * 97
+    tape = [4] + stay + [4, 1] + [2, 0, 1] + stay + [2] + [4] * 99
+    paid = same_as_minihack(10, 10, 100, (8, 34), [((1, 0), (0, 1))], np.array(tape)[:, None])
+    assert np.flatnonzero(paid).tolist() == [102]

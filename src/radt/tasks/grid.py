@@ -60,13 +60,12 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
         self.single_action_space = spaces.Discrete(ACTIONS)
         self.observation_space = batch_space(space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        offset = np.arange(len(tables.following), dtype=np.int64)[:, None, None] * self.states
-        self._following = (tables.following + offset).reshape(-1)
+        self._following = _flat(tables).reshape(-1)
         self._reward, self._ends = tables.reward.reshape(-1), tables.ends.reshape(-1)
         self._any_ends = bool(tables.ends.any())
         self._codes = tables.codes.reshape(-1, tables.codes.shape[-1])
-        self._start = (tables.start + offset[:, 0, 0])[rows]
-        self._offset = offset[rows, 0, 0]
+        self._offset = rows * self.states
+        self._start = tables.start[rows] + self._offset
         self._rows: NDArray[np.int64] | None = None
         self._steps = np.zeros(self.num_envs, np.int64)
 
@@ -154,32 +153,36 @@ class GridEnv(gymnasium.Env[Array, int]):
 
 def best_returns(tables: Tables, horizon: int, last_step_pays: bool) -> NDArray[np.float64]:
     """Best possible return [K] of an episode, by backward induction over its steps."""
-    count = len(tables.following)
     value = np.zeros(tables.following.shape[:2])
-    rows = np.arange(count)[:, None, None]
+    following, goes_on = _flat(tables), ~tables.ends
     for step in reversed(range(horizon)):
         pays = tables.reward if last_step_pays or step < horizon - 1 else tables.reward * tables.ends
-        value = (pays + np.where(tables.ends, 0.0, value[rows, tables.following])).max(axis=2)
-    best: NDArray[np.float64] = value[np.arange(count), tables.start]
+        value = (pays + goes_on * value.take(following)).max(axis=2)
+    best: NDArray[np.float64] = value[np.arange(len(value)), tables.start]
     return best
 
 
-def best_actions(tables: Tables, discount: float = 0.9) -> NDArray[np.uint8]:
+def best_actions(tables: Tables) -> NDArray[np.uint8]:
     """An optimal action [K, S] for every state, as if episodes had no time limit: the first of those that gain most.
 
-    Value iteration with a `discount`, so that rewards are sought the short way. Values are compared as ratios: far from every
-    reward they are tiny, and still one step more makes them smaller by the discount. Where nothing can be gained it is action 0.
+    Value iteration with a discount of 0.9, so that rewards are sought the short way, until no value changes by a billionth of
+    itself: far from every reward they are tiny. Equally short ways have the same value to the last bit, being computed alike.
     """
-    rows = np.arange(len(tables.following))[:, None, None]
     value = np.zeros(tables.following.shape[:2])
+    following, kept = _flat(tables), 0.9 * ~tables.ends
     while True:
-        gain = tables.reward + discount * np.where(tables.ends, 0.0, value[rows, tables.following])
+        gain = tables.reward + kept * value.take(following)
         new = gain.max(axis=2)
         if (new - value <= 1e-9 * new).all():
             break
         value = new
-    chosen: NDArray[np.uint8] = (gain >= (1 - 1e-6) * new[..., None]).argmax(axis=2).astype(np.uint8)
-    return chosen
+    return gain.argmax(axis=2).astype(np.uint8)
+
+
+def _flat(tables: Tables) -> NDArray[np.int64]:
+    """State after the action [K, S, A], as a row among the states of all tasks."""
+    count, states, _ = tables.following.shape
+    return tables.following + states * np.arange(count)[:, None, None]
 
 
 def measure(env: GridVectorEnv, steps: int = 2000) -> float:

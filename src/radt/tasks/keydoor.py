@@ -1,8 +1,8 @@
-"""Dark Key-Door: an unseen key must be picked up before an unseen door pays (paper, Section 4; MiniHack KeyDoor-Dark-Dense there).
+"""Dark Key-Door: an unseen key must be found before an unseen door pays (paper, Section 4; MiniHack KeyDoor-Dark-Dense there).
 
-Room, moves, observation, start and length are those of Dark-Room; whether the key is held is not observed. The step that picks the
-key up pays 1, from then on every step that ends on the door pays 1, but the last step of an episode never pays. The key lies in
-its place again in every episode. (The published engine forgets to put it back: see `key_stays` and docs/differences.md.)
+Room, moves, observation, start and length are those of Dark-Room; whether the key is held is not observed. The step that picks
+the key up pays 1, from then on every step that ends on the door pays 1, but the last step of an episode never pays. The key lies
+in its place again in every episode. (The published engine forgets to put it back: see `key_stays` and docs/differences.md.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class KeyDoorVectorEnv(GridVectorEnv):
     last_step_pays = False
 
     def __init__(self, width: int, height: int, horizon: int, keys: ArrayLike, doors: ArrayLike, key_stays: bool = False):
-        """`keys` and `doors` are integers [n, 2] as (x, y); raises `ValueError` when one is outside the room or without the other.
+        """`keys` and `doors` are integers [n, 2] as (x, y); raises `ValueError` when one is outside the room or alone.
 
         With `key_stays` a key that was picked up is held in all later episodes, as in the published engine.
         """
@@ -86,13 +86,13 @@ def vector_env(
     doors: ArrayLike | None = None,
 ) -> KeyDoorVectorEnv:
     """`num_envs` tasks for `gymnasium.make_vec`; without `keys` and `doors` the published pairs, repeated as often as needed."""
-    chosen = [
+    key, door = (
         np.resize(published(width, height), (num_envs, 2)) if cells is None else np.asarray(cells)
         for cells, published in ((keys, permuted_keys), (doors, permuted_cells))
-    ]
-    if any(len(cells) != num_envs for cells in chosen):
-        raise ValueError(f"keys and doors are {[len(c) for c in chosen]}, allowed is one for each of {num_envs} environments")
-    return KeyDoorVectorEnv(width, height, horizon, *chosen)
+    )
+    if not len(key) == len(door) == num_envs:
+        raise ValueError(f"keys are {len(key)}, doors {len(door)}, allowed is one for each of the {num_envs} environments")
+    return KeyDoorVectorEnv(width, height, horizon, key, door)
 
 
 if __name__ == "__main__":

@@ -60,14 +60,16 @@ def maze(seed: int) -> tuple[NDArray[np.int8], tuple[tuple[int, int], ...]]:
     for _ in range(DENSITY):
         x, y = random.randint(0, SIZE // 2 + 1) * 2, random.randint(0, SIZE // 2 + 1) * 2
         grid[y, x] = 1
-        for _ in range(COMPLEXITY):
+        for drawn in range(COMPLEXITY):
             around = [(y, x - 2)] * (x > 1) + [(y, x + 2)] * (x < SIZE - 2)
             around += [(y - 2, x)] * (y > 1) + [(y + 2, x)] * (y < SIZE - 2)
-            if around:
-                row, column = around[random.randint(0, len(around))]
-                if grid[row, column] == 0:
-                    grid[row, column] = grid[(row + y) // 2, (column + x) // 2] = 1
-                    y, x = row, column
+            if all(grid[cell] for cell in around):
+                random.randint(0, len(around), COMPLEXITY - drawn)  # a dead end, where the generator goes on drawing
+                break
+            row, column = around[random.randint(0, len(around))]
+            if grid[row, column] == 0:
+                grid[row, column] = grid[(row + y) // 2, (column + x) // 2] = 1
+                y, x = row, column
     grid[SIZE - 5 : SIZE - 1, 1 : SIZE - 1] = 0
     grid[SIZE - 4 : SIZE - 1, [6, 8]] = 1
     free = [(int(row), int(column)) for row, column in zip(*np.nonzero(grid == 0), strict=True) if (row, column) != START]
@@ -133,4 +135,6 @@ def vector_env(num_envs: int = 100, seeds: ArrayLike | None = None, horizon: int
 
 
 if __name__ == "__main__":
-    print(f"{measure(vector_env(num_envs=4096, seeds=np.arange(4096) % 119)):.3g} environment steps/s, batch of 4096, one process")
+    print(
+        f"{measure(vector_env(num_envs=4096, seeds=np.arange(4096) % 119)):.3g} environment steps/s, batch of 4096, one process"
+    )

@@ -29,9 +29,7 @@ def descriptions(experiment: Experiment) -> list[dict[str, object]]:
         return [{"seed": seed} for seed in maze_seeds(experiment).tolist()]
     if experiment.world == "darkroom":
         return [{"goal": goal} for goal in goals(experiment).tolist()]
-    return [
-        {"key": key, "door": door} for key, door in zip(keys(experiment).tolist(), goals(experiment).tolist(), strict=True)
-    ]
+    return [{"key": key, "door": door} for key, door in zip(keys(experiment).tolist(), goals(experiment).tolist(), strict=True)]
 
 
 def optimum(experiment: Experiment) -> NDArray[np.int64]:
