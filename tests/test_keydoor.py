@@ -167,7 +167,7 @@ def test_bad_keys_and_doors(keys, doors, message):
 
 
 def test_bad_number_of_pairs():
-    with pytest.raises(ValueError, match="one for each of 3 environments"):
+    with pytest.raises(ValueError, match="one for each of the 3 environments"):
         vector_env(num_envs=3, keys=[[1, 0], [2, 1]])
     with pytest.raises(ValueError, match="allowed are 1 to 256"):
         vector_env(num_envs=3, width=0)

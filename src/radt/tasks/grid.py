@@ -72,7 +72,8 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
     @property
     def state(self) -> NDArray[np.int64]:
         """True state [n] of every task."""
-        return self._started() - self._offset
+        state: NDArray[np.int64] = self._started() - self._offset
+        return state
 
     @property
     def codes(self) -> NDArray[np.uint8]:
@@ -111,7 +112,8 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
 
     def _first(self, before: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Rows [n] of the states in which new episodes start; `before` are those ahead of the last move, None without any."""
-        return self._start
+        start: NDArray[np.int64] = self._start
+        return start
 
     def _started(self) -> NDArray[np.int64]:
         """Rows of the present states."""
@@ -176,13 +178,15 @@ def best_actions(tables: Tables) -> NDArray[np.uint8]:
         if (new - value <= 1e-9 * new).all():
             break
         value = new
-    return gain.argmax(axis=2).astype(np.uint8)
+    chosen: NDArray[np.uint8] = gain.argmax(axis=2).astype(np.uint8)
+    return chosen
 
 
 def _flat(tables: Tables) -> NDArray[np.int64]:
     """State after the action [K, S, A], as a row among the states of all tasks."""
     count, states, _ = tables.following.shape
-    return tables.following + states * np.arange(count)[:, None, None]
+    rows: NDArray[np.int64] = tables.following + states * np.arange(count)[:, None, None]
+    return rows
 
 
 def measure(env: GridVectorEnv, steps: int = 2000) -> float:

@@ -69,4 +69,5 @@ def _played(env: GridVectorEnv) -> NDArray[np.int64]:
 
 def optimal_actions(env: GridVectorEnv) -> NDArray[np.uint8]:
     """An optimal action [n, S] in every true state of every environment."""
-    return best_actions(env.tables)[env.rows]
+    chosen: NDArray[np.uint8] = best_actions(env.tables)[env.rows]
+    return chosen
