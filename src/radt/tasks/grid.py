@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -45,7 +45,7 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
     (Gymnasium's same-step autoreset). `state` [n] and `codes` [n, D] tell the present state and what is seen of it.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
     single_observation_space: spaces.Box
     last_step_pays = True
 
@@ -134,7 +134,7 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
 class GridEnv(gymnasium.Env[Array, int]):
     """One task as a plain Gymnasium environment, with the semantics of the `GridVectorEnv` that it wraps."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
 
     def __init__(self, batch: GridVectorEnv):
         """`batch` holds one task."""
