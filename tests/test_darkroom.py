@@ -10,7 +10,8 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import radt.tasks
-from radt.tasks.darkroom import DarkRoomEnv, DarkRoomVectorEnv, measure
+from radt.tasks.darkroom import DarkRoomEnv, DarkRoomVectorEnv, vector_env
+from radt.tasks.grid import measure
 
 ROOMS = [(10, 10, 100), (4, 7, 13), (1, 1, 3), (40, 20, 30), (256, 1, 5), (3, 3, 1)]
 
@@ -174,5 +175,30 @@ def test_step_before_reset():
         DarkRoomVectorEnv(4, 3, 8, [[0, 0]]).step([0])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
+def test_whole_numbers_of_any_kind_are_actions(dtype):
+    env = DarkRoomVectorEnv(4, 3, 8, [[0, 0], [1, 1]])
+    env.reset()
+    assert env.step(np.array([1, 2], dtype))[0].tolist() == [[0, 1], [1, 0]]
+
+
+def test_state_and_codes_tell_where_the_agent_is():
+    env = DarkRoomVectorEnv(4, 3, 2, [[0, 0], [1, 1], [0, 0]])
+    env.reset()
+    env.step([1, 2, 4])
+    assert env.states == 12 and env.state.tolist() == [1, 4, 0] and env.codes.tolist() == [[0, 1], [1, 0], [0, 0]]
+    env.step([1, 2, 4])
+    assert env.state.tolist() == [0, 0, 0]  # the next episode has begun
+    env.step([1, 2, 4])
+    env.reset()
+    assert env.state.tolist() == [0, 0, 0]
+    assert not env.step([4, 4, 4])[3].any() and env.step([4, 4, 4])[3].all()  # reset counts steps from 0
+
+
+def test_same_goal_twice_needs_one_table():
+    env = vector_env(num_envs=300, width=3, height=2, horizon=5)
+    assert len(env.tables.following) == 6 and len(env.rows) == 300
+
+
 def test_fast():
-    assert measure(batch=4096, steps=100) > 5e6
+    assert measure(vector_env(num_envs=4096), steps=100) > 5e6

@@ -1,10 +1,11 @@
-"""Goals and splits against the lists of the published environment settings."""
+"""Goals, keys, mazes and splits against the lists of the published environment settings."""
 
 import numpy as np
 import pytest
 
 from radt.settings import Experiment
-from radt.tasks.splits import goals, optimum, split_of, tasks_of
+from radt.tasks.splits import goals, keys, maze_seeds, split_of, tasks_of
+from radt.tasks.worlds import optimum
 
 # width, height, horizon, first goals, first held-out goals, mean optimum of the training and of the held-out goals
 PUBLISHED = [
@@ -14,8 +15,10 @@ PUBLISHED = [
 ]
 
 
-def experiment(width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0) -> Experiment:
-    return Experiment(world="darkroom", width=width, height=height, horizon=horizon, tasks=goals, held_out=held_out, validation=validation)
+def experiment(width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0, world="darkroom") -> Experiment:
+    return Experiment(
+        world=world, width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=validation
+    )
 
 
 @pytest.mark.parametrize(("width", "height", "horizon", "first", "held_out", "train_optimum", "held_out_optimum"), PUBLISHED)
@@ -59,3 +62,27 @@ def test_optimum_is_what_the_best_policy_gets(width, height, horizon):
             arrive = np.pad(value + pay, 1, mode="edge")
             value = np.max([arrive[1:-1, 1:-1], arrive[:-2, 1:-1], arrive[2:, 1:-1], arrive[1:-1, :-2], arrive[1:-1, 2:]], axis=0)
         assert value[0, 0] == best
+
+
+def test_published_keys():
+    """Pairs of key and door that are known; at 10x10 one key was moved, which the generator puts on its door."""
+    room = experiment(world="keydoor")
+    pairs = list(zip(keys(room).tolist(), goals(room).tolist(), strict=True))
+    assert pairs[0] == ([8, 3], [2, 0]) and pairs[81] == ([3, 1], [8, 4])
+    assert ([0, 0], [7, 9]) in pairs[:80] and ([3, 3], [0, 0]) in pairs[:80]
+    assert not [key for key, door in pairs if key == door]
+    middle = experiment(20, 20, 400, world="keydoor")
+    pairs = list(zip(keys(middle).tolist(), goals(middle).tolist(), strict=True))
+    assert ([0, 0], [19, 16]) in pairs and ([5, 1], [0, 0]) in pairs
+    large = experiment(40, 20, 800, world="keydoor")
+    pairs = list(zip(keys(large).tolist(), goals(large).tolist(), strict=True))
+    assert [key for key, door in pairs[:80] if key == door] == [[19, 18]]
+    np.testing.assert_array_equal(goals(large), goals(experiment(40, 20, 800)))
+
+
+def test_published_mazes():
+    seeds = maze_seeds(experiment(15, 15, 400, tasks=119, world="mazerunner")).tolist()
+    assert seeds[:6] == [0, 1, 3, 4, 6, 7] and seeds[98] == 121 and seeds[99:] == list(range(300, 320))
+    assert len(set(seeds[:99])) == 99 and not {2, 5, 41, 115} & set(seeds)
+    few = maze_seeds(experiment(15, 15, 400, tasks=6, held_out=2, world="mazerunner"))
+    assert few.tolist() == [0, 1, 3, 4, 300, 301]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -42,11 +42,10 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
 
     An episode ends with an action that `ends` it (terminated) or after `horizon` steps (truncated), each task for itself; that
     step returns the first observation of the next episode and `infos["final_obs"]` holds the last one of the old episode
-    (Gymnasium's same-step autoreset). `state` [n] and `codes` [n, D] tell the present state and what is seen of it. `starts` [n]
-    is true for tasks that have begun an episode and not moved yet.
+    (Gymnasium's same-step autoreset). `state` [n] and `codes` [n, D] tell the present state and what is seen of it.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
     single_observation_space: spaces.Box
     last_step_pays = True
 
@@ -61,20 +60,20 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
         self.single_action_space = spaces.Discrete(ACTIONS)
         self.observation_space = batch_space(space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        offset = np.arange(len(tables.following), dtype=np.int64)[:, None, None] * self.states
-        self._following = (tables.following + offset).reshape(-1)
+        self._following = _flat(tables).reshape(-1)
         self._reward, self._ends = tables.reward.reshape(-1), tables.ends.reshape(-1)
         self._any_ends = bool(tables.ends.any())
         self._codes = tables.codes.reshape(-1, tables.codes.shape[-1])
-        self._start = (tables.start + offset[:, 0, 0])[rows]
-        self._offset = offset[rows, 0, 0]
+        self._offset = rows * self.states
+        self._start = tables.start[rows] + self._offset
         self._rows: NDArray[np.int64] | None = None
         self._steps = np.zeros(self.num_envs, np.int64)
 
     @property
     def state(self) -> NDArray[np.int64]:
         """True state [n] of every task."""
-        return self._started() - self._offset
+        state: NDArray[np.int64] = self._started() - self._offset
+        return state
 
     @property
     def codes(self) -> NDArray[np.uint8]:
@@ -88,13 +87,14 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Start a new episode of every task; nothing is random, so `seed` changes nothing, and there are no `options`."""
         super().reset(seed=seed, options=options)
-        self._rows = self._start.copy()
+        self._rows = self._first(self._rows).copy()
         self._steps[:] = 0
         return self.observe(self.codes), {}
 
     def step(self, actions: ArrayLike) -> tuple[Array, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Move every task by one of its `actions` [n]; raises `ValueError` for a wrong shape, type or value."""
-        taken = self._started() * ACTIONS + self._checked_actions(actions)
+        before = self._started()
+        taken = before * ACTIONS + self._checked_actions(actions)
         self._rows = rows = self._following.take(taken)
         self._steps += 1
         reward, truncated = self._reward.take(taken), self._steps == self.horizon
@@ -106,9 +106,14 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
         if not ended.any():
             return self.observe(self.codes), reward, terminated, truncated, {}
         infos = {"final_obs": self.observe(self.codes), "_final_obs": ended}
-        rows[ended] = self._start[ended]
+        rows[ended] = self._first(before)[ended]
         self._steps[ended] = 0
         return self.observe(self.codes), reward, terminated, truncated, infos
+
+    def _first(self, before: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Rows [n] of the states in which new episodes start; `before` are those ahead of the last move, None without any."""
+        start: NDArray[np.int64] = self._start
+        return start
 
     def _started(self) -> NDArray[np.int64]:
         """Rows of the present states."""
@@ -116,20 +121,20 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
             raise ValueError("the environment was not started: call reset before step")
         return self._rows
 
-    def _checked_actions(self, actions: ArrayLike) -> NDArray[np.integer[Any]]:
+    def _checked_actions(self, actions: ArrayLike) -> NDArray[np.int64]:
         """`actions` as an integer array, or `ValueError`."""
         array = np.asarray(actions)
         if array.shape != (self.num_envs,) or array.dtype.kind not in "iu":
             raise ValueError(f"actions are {array.dtype} {list(array.shape)}, allowed are integers [{self.num_envs}]")
         if array.min() < 0 or array.max() >= ACTIONS:
             raise ValueError(f"actions range from {array.min()} to {array.max()}, allowed is 0 to {ACTIONS - 1}")
-        return array
+        return array.astype(np.int64, copy=False)
 
 
 class GridEnv(gymnasium.Env[Array, int]):
     """One task as a plain Gymnasium environment, with the semantics of the `GridVectorEnv` that it wraps."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
 
     def __init__(self, batch: GridVectorEnv):
         """`batch` holds one task."""
@@ -150,32 +155,38 @@ class GridEnv(gymnasium.Env[Array, int]):
 
 def best_returns(tables: Tables, horizon: int, last_step_pays: bool) -> NDArray[np.float64]:
     """Best possible return [K] of an episode, by backward induction over its steps."""
-    count = len(tables.following)
     value = np.zeros(tables.following.shape[:2])
-    rows = np.arange(count)[:, None, None]
+    following, goes_on = _flat(tables), ~tables.ends
     for step in reversed(range(horizon)):
         pays = tables.reward if last_step_pays or step < horizon - 1 else tables.reward * tables.ends
-        value = (pays + np.where(tables.ends, 0.0, value[rows, tables.following])).max(axis=2)
-    best: NDArray[np.float64] = value[np.arange(count), tables.start]
+        value = (pays + goes_on * value.take(following)).max(axis=2)
+    best: NDArray[np.float64] = value[np.arange(len(value)), tables.start]
     return best
 
 
-def best_actions(tables: Tables, discount: float = 0.9) -> NDArray[np.uint8]:
+def best_actions(tables: Tables) -> NDArray[np.uint8]:
     """An optimal action [K, S] for every state, as if episodes had no time limit: the first of those that gain most.
 
-    Value iteration with a `discount`, so that rewards are sought the short way; it ends when no value changes any more than a
-    rounding error, and raises no error because every task here is finite.
+    Value iteration with a discount of 0.9, so that rewards are sought the short way, until no value changes by a billionth of
+    itself: far from every reward they are tiny. Equally short ways have the same value to the last bit, being computed alike.
     """
-    rows = np.arange(len(tables.following))[:, None, None]
     value = np.zeros(tables.following.shape[:2])
+    following, kept = _flat(tables), 0.9 * ~tables.ends
     while True:
-        gain = tables.reward + discount * np.where(tables.ends, 0.0, value[rows, tables.following])
+        gain = tables.reward + kept * value.take(following)
         new = gain.max(axis=2)
-        if np.abs(new - value).max() < 1e-9:
+        if (new - value <= 1e-9 * new).all():
             break
         value = new
-    chosen: NDArray[np.uint8] = (gain > gain.max(axis=2, keepdims=True) - 1e-6 * discount).argmax(axis=2).astype(np.uint8)
+    chosen: NDArray[np.uint8] = gain.argmax(axis=2).astype(np.uint8)
     return chosen
+
+
+def _flat(tables: Tables) -> NDArray[np.int64]:
+    """State after the action [K, S, A], as a row among the states of all tasks."""
+    count, states, _ = tables.following.shape
+    rows: NDArray[np.int64] = tables.following + states * np.arange(count)[:, None, None]
+    return rows
 
 
 def measure(env: GridVectorEnv, steps: int = 2000) -> float:

@@ -1,13 +1,11 @@
-"""Dark Key-Door: an unseen key must be picked up before an unseen door pays (paper, Section 4; MiniHack KeyDoor-Dark-Dense there).
+"""Dark Key-Door: an unseen key must be found before an unseen door pays (paper, Section 4; MiniHack KeyDoor-Dark-Dense there).
 
-Room, moves, observation, start and length are those of Dark-Room; whether the key is held is not observed. The step that picks the
-key up pays 1, from then on every step that ends on the door pays 1, but the last step of an episode never pays. The key lies in
-its place again in every episode. (The published engine forgets to put it back: see `key_stays` and docs/differences.md.)
+Room, moves, observation, start and length are those of Dark-Room; whether the key is held is not observed. The step that picks
+the key up pays 1, from then on every step that ends on the door pays 1, but the last step of an episode never pays. The key lies
+in its place again in every episode. (The published engine forgets to put it back: see `key_stays` and docs/differences.md.)
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,27 +25,22 @@ class KeyDoorVectorEnv(GridVectorEnv):
     last_step_pays = False
 
     def __init__(self, width: int, height: int, horizon: int, keys: ArrayLike, doors: ArrayLike, key_stays: bool = False):
-        """`keys` and `doors` are integers [n, 2] as (x, y); raises `ValueError` when one is outside the room.
+        """`keys` and `doors` are integers [n, 2] as (x, y); raises `ValueError` when one is outside the room or alone.
 
         With `key_stays` a key that was picked up is held in all later episodes, as in the published engine.
         """
-        pairs = np.concatenate(
-            [checked_cells(width, height, horizon, keys, "key"), checked_cells(width, height, horizon, doors, "door")], axis=1
-        )
-        distinct, tasks = np.unique(pairs, axis=0, return_inverse=True)
+        key, door = checked_cells(width, height, horizon, keys, "key"), checked_cells(width, height, horizon, doors, "door")
+        if len(key) != len(door):
+            raise ValueError(f"keys are {len(key)} and doors {len(door)}, allowed is one of each for every task")
+        distinct, tasks = np.unique(np.concatenate([key, door], axis=1), axis=0, return_inverse=True)
         made = tables(width, height, distinct[:, :2], distinct[:, 2:])
         super().__init__(made, tasks.reshape(-1), horizon, position_space(width, height))
         self._cells, self._key_stays = width * height, key_stays
 
-    def step(
-        self, actions: ArrayLike
-    ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """See `GridVectorEnv.step`."""
-        before = self.state if self._key_stays else None
-        result = super().step(actions)
-        if before is not None and result[3].any() and self._rows is not None:
-            self._rows += self._cells * (result[3] & (before >= self._cells))
-        return result
+    def _first(self, before: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """See `GridVectorEnv._first`; a key found in the last step counts as little as that step pays."""
+        start = super()._first(before)
+        return start if before is None or not self._key_stays else start + self._cells * (before - self._offset >= self._cells)
 
 
 class KeyDoorEnv(GridEnv):
@@ -93,13 +86,13 @@ def vector_env(
     doors: ArrayLike | None = None,
 ) -> KeyDoorVectorEnv:
     """`num_envs` tasks for `gymnasium.make_vec`; without `keys` and `doors` the published pairs, repeated as often as needed."""
-    chosen = [
+    key, door = (
         np.resize(published(width, height), (num_envs, 2)) if cells is None else np.asarray(cells)
         for cells, published in ((keys, permuted_keys), (doors, permuted_cells))
-    ]
-    if any(len(cells) != num_envs for cells in chosen):
-        raise ValueError(f"keys and doors are {[len(c) for c in chosen]}, allowed is one for each of {num_envs} environments")
-    return KeyDoorVectorEnv(width, height, horizon, *chosen)
+    )
+    if not len(key) == len(door) == num_envs:
+        raise ValueError(f"keys are {len(key)}, doors {len(door)}, allowed is one for each of the {num_envs} environments")
+    return KeyDoorVectorEnv(width, height, horizon, key, door)
 
 
 if __name__ == "__main__":

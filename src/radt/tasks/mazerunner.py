@@ -31,10 +31,10 @@ class MazeRunnerVectorEnv(GridVectorEnv):
     """
 
     def __init__(self, seeds: ArrayLike, horizon: int = 400):
-        """`seeds` are integers [n], one maze each; raises `ValueError` when one is negative."""
+        """`seeds` are integers [n], one maze each; raises `ValueError` when one is outside 0 to 2**32 - 1."""
         array = np.asarray(seeds)
-        if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or array.min() < 0:
-            raise ValueError(f"seeds are {array.tolist()}, allowed are integers [n], 0 or more, n >= 1")
+        if array.ndim != 1 or not len(array) or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= 2**32:
+            raise ValueError(f"seeds are {array.tolist()}, allowed are integers [n] from 0 to 2**32 - 1, n >= 1")
         distinct, tasks = np.unique(array, return_inverse=True)
         super().__init__(tables(distinct), tasks, horizon, spaces.Box(0.0, 1.0, (6,), np.float32))
 
@@ -47,7 +47,7 @@ class MazeRunnerEnv(GridEnv):
     """One maze as a plain Gymnasium environment."""
 
     def __init__(self, seed: int = 300, horizon: int = 400):
-        """`seed` is the maze's; raises `ValueError` when it is negative."""
+        """`seed` is the maze's; raises `ValueError` when it is outside 0 to 2**32 - 1."""
         super().__init__(MazeRunnerVectorEnv([seed], horizon))
 
 
@@ -60,14 +60,16 @@ def maze(seed: int) -> tuple[NDArray[np.int8], tuple[tuple[int, int], ...]]:
     for _ in range(DENSITY):
         x, y = random.randint(0, SIZE // 2 + 1) * 2, random.randint(0, SIZE // 2 + 1) * 2
         grid[y, x] = 1
-        for _ in range(COMPLEXITY):
+        for drawn in range(COMPLEXITY):
             around = [(y, x - 2)] * (x > 1) + [(y, x + 2)] * (x < SIZE - 2)
             around += [(y - 2, x)] * (y > 1) + [(y + 2, x)] * (y < SIZE - 2)
-            if around:
-                row, column = around[random.randint(0, len(around))]
-                if grid[row, column] == 0:
-                    grid[row, column] = grid[(row + y) // 2, (column + x) // 2] = 1
-                    y, x = row, column
+            if all(grid[cell] for cell in around):
+                random.randint(0, len(around), COMPLEXITY - drawn)  # a dead end, where the generator goes on drawing
+                break
+            row, column = around[random.randint(0, len(around))]
+            if grid[row, column] == 0:
+                grid[row, column] = grid[(row + y) // 2, (column + x) // 2] = 1
+                y, x = row, column
     grid[SIZE - 5 : SIZE - 1, 1 : SIZE - 1] = 0
     grid[SIZE - 4 : SIZE - 1, [6, 8]] = 1
     free = [(int(row), int(column)) for row, column in zip(*np.nonzero(grid == 0), strict=True) if (row, column) != START]
@@ -133,4 +135,6 @@ def vector_env(num_envs: int = 100, seeds: ArrayLike | None = None, horizon: int
 
 
 if __name__ == "__main__":
-    print(f"{measure(vector_env(num_envs=4096, seeds=np.arange(4096) % 119)):.3g} environment steps/s, batch of 4096, one process")
+    print(
+        f"{measure(vector_env(num_envs=4096, seeds=np.arange(4096) % 119)):.3g} environment steps/s, batch of 4096, one process"
+    )

@@ -1,4 +1,4 @@
-"""Which tasks an experiment has and who may see them (published code: the lists in its environment settings, made by their rule)."""
+"""Which tasks an experiment has and who may see them (published code: lists in its environment settings, made by a rule)."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ def descriptions(experiment: Experiment) -> list[dict[str, object]]:
         return [{"seed": seed} for seed in maze_seeds(experiment).tolist()]
     if experiment.world == "darkroom":
         return [{"goal": goal} for goal in goals(experiment).tolist()]
-    return [
-        {"key": key, "door": door} for key, door in zip(keys(experiment).tolist(), goals(experiment).tolist(), strict=True)
-    ]
+    return [{"key": key, "door": door} for key, door in zip(keys(experiment).tolist(), goals(experiment).tolist(), strict=True)]
 
 
 def optimum(experiment: Experiment) -> NDArray[np.int64]:
@@ -71,4 +69,5 @@ def _played(env: GridVectorEnv) -> NDArray[np.int64]:
 
 def optimal_actions(env: GridVectorEnv) -> NDArray[np.uint8]:
     """An optimal action [n, S] in every true state of every environment."""
-    return best_actions(env.tables)[env.rows]
+    chosen: NDArray[np.uint8] = best_actions(env.tables)[env.rows]
+    return chosen
