@@ -37,6 +37,8 @@ STAGES += ["evaluate", "figure"]
 
 try:
     SETTINGS = load(config)
+    for target in sys.argv[1:]:
+        SETTINGS.check_target(target)
     CODE = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
     NAMES = [name for name in type(SETTINGS).__mro__[1].model_fields]
     SECTIONS = {run: json.loads(SETTINGS.select(run, *NAMES)) for run in SETTINGS.runs}

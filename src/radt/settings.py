@@ -508,6 +508,18 @@ class Settings(Stages):
         variants = [f"ablations/{name}/{variant}" for name, ablation in self.ablations.items() for variant in ablation.variants]
         return [*self.experiments, *variants]
 
+    def check_target(self, target: str) -> None:
+        """Raise `RadtError` when a file below results/ names an experiment, an ablation or a method that there is not."""
+        folder, run, part, name, *_ = [*target.split("/"), "", "", ""]
+        if folder != "results" or not part:
+            return
+        if run == "ablations" and part.partition(".")[0] not in self.ablations:
+            raise RadtError(f"unknown ablation in {target}: the configuration has {sorted(self.ablations)}")
+        if run not in (*self.experiments, "ablations"):
+            raise RadtError(f"unknown experiment {run!r} in {target}: the configuration has {sorted(self.experiments)}")
+        if part == "evaluate" and name and name not in self.evaluate.methods:
+            raise RadtError(f"unknown method {name!r} in {target}: evaluate.methods has {sorted(self.evaluate.methods)}")
+
     def base(self, run: str) -> str:
         """The experiment of a run; raises `RadtError` when there is no such run."""
         if run not in self.runs:

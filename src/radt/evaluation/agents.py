@@ -17,8 +17,10 @@ from radt.evaluation.history import History
 from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.models.blocks import KeyValues, Reading
 from radt.models.decision_transformer import DecisionTransformer
+from radt.models.language import LanguageEncoder
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import window_means, window_start
+from radt.retrieval.language_keys import windows_before
 from radt.settings import Model
 
 
@@ -179,6 +181,22 @@ class Queries:
         if self.caches:
             advance(self.caches, steps)
         return torch.cat(parts)
+
+
+class LanguageQueries:
+    """What the memory is asked where a language model embeds: the vector of the last `chunk` steps before the present one."""
+
+    def __init__(self, encoder: LanguageEncoder, history: History, chunk: int):
+        self.encoder, self.history, self.chunk = encoder, history, chunk
+
+    def begin(self) -> None:
+        """See `Asker`."""
+
+    def ask(self, time: int) -> Tensor:
+        """See `Asker`."""
+        first = self.history.first(self.history.episode)
+        length, end = torch.full_like(first, self.history.horizon), torch.full_like(first, time)
+        return self.encoder.vectors(windows_before(self.history.columns, first, length, end, self.chunk))
 
 
 class Asker(Protocol):

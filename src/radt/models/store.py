@@ -87,9 +87,11 @@ def read_ad(directory: Path, experiment: Experiment) -> tuple[DecisionTransforme
     return model, training
 
 
-def read_radt(directory: Path, experiment: Experiment, embed: Embed, encoder: str) -> tuple[RetrievalTransformer, TrainRetrieval]:
-    """A trained RA-DT, frozen, and its settings; it must have been trained with the encoder of hash `encoder`."""
-    config = read_config(directory, "radt", experiment)
+def read_radt(
+    directory: Path, kind: str, experiment: Experiment, embed: Embed, encoder: str
+) -> tuple[RetrievalTransformer, TrainRetrieval]:
+    """A trained RA-DT (`kind`: radt or radt_lm), frozen, and its settings; trained with the encoder of hash `encoder`."""
+    config = read_config(directory, kind, experiment)
     chunk = config["inputs"].get("chunk")
     if chunk != str(embed.chunk):
         raise RadtError(f"{directory} was trained with embed.chunk {chunk}, not {embed.chunk}: train it again")

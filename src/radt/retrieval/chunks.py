@@ -52,6 +52,13 @@ def window_means(outputs: Tensor, weight: Tensor, stop: Tensor, chunk: int) -> T
     return F.normalize((sums[rows, stop] - sums[rows, begin]) / count[..., None], dim=-1)
 
 
+@torch.no_grad()
+def ask(encoder: DecisionTransformer, chunk: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
+    """Queries [B, W] at the end of [B, T] windows, without the steps whose `weight` [B, T] is 0; `episode` does not matter."""
+    stop = steps.mask.sum(1, keepdim=True)
+    return window_means(state_outputs(encoder, steps), weight, stop, chunk)[:, 0]
+
+
 def contexts(columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chunk: int) -> Steps:
     """Values of chunks: [..., 2 chunk] steps around `anchor`.
 
@@ -107,7 +114,7 @@ def anchors(length: Tensor, chunk: int) -> Tensor:
 
 
 def embed_episodes(
-    encoder: DecisionTransformer, columns: Source, first: Tensor, length: Tensor, chunk: int
+    encoder: DecisionTransformer, chunk: int, columns: Source, first: Tensor, length: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Keys [B, S, W] and anchors [B, S] of all sub-trajectories of B episodes; arguments as in `episode_vectors`."""
     anchor = anchors(length, chunk)

@@ -13,24 +13,28 @@ from torch import Tensor
 from radt.data.steps import Steps
 from radt.data.windows import Episodes
 from radt.errors import RadtError
-from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import contexts, segment_stops, state_outputs, window_means
+from radt.retrieval.chunks import contexts, segment_stops
 from radt.retrieval.index import ChunkIndex
 from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings import Embed, Retrieval
+
+
+Ask = Callable[[Steps, Tensor, Tensor], Tensor]
 
 
 class TrainingContexts:
     """Finds the context of every segment of a training window.
 
     Args:
-        encoder: the frozen DT, which makes the queries of scope `window`; None when the queries are given.
+        ask: makes the queries of scope `window`, [B, W] of [B, T] windows of `episode` [B] whose `weight` [B, T] is 0 where a
+            step is left out.
         index: keys and chunk table of the training tasks.
         episodes: the data that the chunk table points into.
         settings: search and ranking.
         embed: steps of a chunk and between two queries.
         queries: [E, S, W] query of each segment of each episode, as the embed stage writes them, for scope `segment`; queries of
-            scope `window` are made here.
+            scope `window` are made with `ask`.
+        device: where the torch engine searches.
 
     Raises `RadtError` when scope is `segment` and there are no such queries.
     """
@@ -39,20 +43,21 @@ class TrainingContexts:
 
     def __init__(
         self,
-        encoder: DecisionTransformer | None,
+        ask: Ask,
         index: ChunkIndex,
         episodes: Episodes,
         settings: Retrieval,
         embed: Embed,
         queries: NDArray[np.float32] | None = None,
+        device: str = "cpu",
     ):
         if settings.scope == "segment" and queries is None:
             raise RadtError(
                 "the embeddings hold no queries, which scope 'segment' needs: set embed.every and run the embed stage"
             )
-        self.encoder, self.index, self.episodes, self.settings = encoder, index, episodes, settings
+        self.ask, self.index, self.episodes, self.settings = ask, index, episodes, settings
         self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries if settings.scope == "segment" else None
-        self.search = index.search(settings, encoder.device if encoder else "cpu")
+        self.search = index.search(settings, device)
         self.task, self.returns = episodes.task[index.episode], episodes.returns[index.episode]
         self.reward = torch.cat([self.rewards(ids) for ids in torch.arange(len(index.anchor)).split(self.BLOCK)])
 
@@ -100,13 +105,11 @@ class TrainingContexts:
             last = segment_stops(steps.mask.shape[1], self.every) - 1
             segment = (steps.time[:, :1] + last) // self.every
             return torch.from_numpy(self.embedded[episode.numpy()[:, None], segment.numpy()]), last.expand(len(episode), -1)
-        if self.encoder is None:
-            raise RadtError("scope 'window' makes its queries with the DT: set scope 'segment' for a language model")
         stops = steps.mask.sum(1, keepdim=True)
         weight = steps.mask.float()
         if self.settings.query_dropout:
             weight = weight * torch.from_numpy(random("query dropout").random(weight.shape) >= self.settings.query_dropout)
-        return window_means(state_outputs(self.encoder, steps), weight.float(), stops, self.chunk), stops - 1
+        return self.ask(steps, episode, weight)[:, None], stops - 1
 
     def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
         """First episode [B] that the memory of each window does not hold any more; pool `all` holds all.

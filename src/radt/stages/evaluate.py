@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from radt import artifacts
 from radt.errors import RadtError
-from radt.evaluation.agents import AdAgent, Agent, DtAgent, Queries, RetrievalAgent
+from radt.evaluation.agents import AdAgent, Agent, Asker, DtAgent, LanguageQueries, Queries, RetrievalAgent
+from radt.evaluation.dpt_agent import DptAgent
 from radt.evaluation.history import History
-from radt.evaluation.memory import OnlineMemory
+from radt.evaluation.memory import EmbedEpisodes, OnlineMemory
+from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
 from radt.models import store
-from radt.settings import Embed, Evaluate, Experiment, Section, parse
+from radt.models.language import LanguageEncoder
+from radt.retrieval.chunks import embed_episodes
+from radt.retrieval.language_keys import language_episodes
+from radt.settings import Embed, Evaluate, Experiment, Language, Section, parse
 from radt.stages import run
 from radt.tasks.splits import split_of, tasks_of
 from radt.tasks.worlds import optimum
@@ -51,7 +57,7 @@ def make_agent(kind: str, selection: Selection, model: Path | None, encoder: Pat
         return AdAgent(network.to(device), training_ad.model, history)
     if kind == "dpt":
         pretrained, training_dpt = store.read_dpt(model, room)
-        return DptAgent(pretrained.to(device), training_dpt, history, seed)
+        return DptAgent(pretrained.to(device), training_dpt.context, room, history, seed)
     return retrieval_agent(kind, selection, model, encoder, history)
 
 
@@ -65,16 +71,17 @@ def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path 
             raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
         reader, reading, origin = store.read_dt(encoder, room)
         reader.to(settings.device)
-        embedder: Embedder = DtEmbedder(reader, embed.chunk)
+        keys: EmbedEpisodes = partial(embed_episodes, reader, embed.chunk)
         asker: Asker = Queries(reader, reading.model, history, embed.chunk)
     else:
         if selection.embed_language is None:
             raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
         language = LanguageEncoder(selection.embed_language, room, embed.chunk, settings.device)
-        embedder, asker, origin = language, LanguageQueries(language, history), language.identity
+        keys, asker = partial(language_episodes, language, embed.chunk), LanguageQueries(language, history, embed.chunk)
+        origin = language.identity
     network, training = store.read_radt(model, kind, room, embed, origin)
     network.to(settings.device)
-    memory = OnlineMemory(embedder, history, settings.memory, training.retrieval.chunks)
+    memory = OnlineMemory(keys, history, settings.memory, embed.chunk, training.retrieval.chunks)
     return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.every)
 
 
@@ -84,9 +91,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--method", required=True, help="key of evaluate.methods")
     parser.add_argument("--seed", required=True, type=int, help="seed of the trained model, of targets and of actions")
-    parser.add_argument("--settings", required=True, help="JSON of the sections experiment, embed and evaluate")
-    parser.add_argument("--model", required=True, type=Path, help="directory of the trained model")
-    parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT that embeds (RA-DT only)")
+    parser.add_argument("--settings", required=True, help="JSON of the sections experiment and evaluate, for RA-DT also embed and embed_language")
+    parser.add_argument("--model", type=Path, help="directory of the trained model (not for retrieve and random)")
+    parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT that embeds (radt only)")
     parser.add_argument("--output", required=True, type=Path, help="CSV file to write")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
@@ -99,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     if not len(tasks):
         raise RadtError(f"evaluate.splits is {settings.splits}, but {given.experiment!r} has no such tasks: add a split")
     history = History(len(tasks), settings.episodes, room.horizon, len(room.observation_sizes))
-    agent = make_agent(protocol.model, selection, given.model, given.encoder, history)
+    agent = make_agent(protocol.model, selection, given.model, given.encoder, history, given.seed)
     returns = in_context(agent, history, room, tasks, protocol, settings, given.seed)
     splits, best = split_of(room), optimum(room)
     rows = [

@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk})
     chunks = index.read(given.index)
     queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
-    retrieve = TrainingContexts(encoder, chunks, data.episodes, training.retrieval, selection.embed, queries)
+    retrieve = TrainingContexts(question, chunks, data.episodes, training.retrieval, selection.embed, queries, optimization.device)
     seeding.seed_torch(given.seed, "radt weights")
     model = store.radt(room, training, selection.embed).to(optimization.device)
 
