@@ -1,4 +1,4 @@
-"""Learning histories made as the published ones were: PPO of Stable-Baselines3 on each training task by itself (paper, Section 4).
+"""Learning histories made as the published ones were: PPO of Stable-Baselines3 on every training task alone (paper, Section 4).
 
 The library is the extra `ppo`. Every transition that the learner makes is kept, in order. Rewards are those of the world: they
 are written down before the library adds, at a time limit, what it expects to come. Ours: what the network sees is scaled to 0..1.
