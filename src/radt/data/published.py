@@ -114,7 +114,7 @@ def _history(path: Path, experiment: Experiment, task: int) -> Shard:
     first = _states(env, codes["observations"][starts[:-1]])
     anywhere = experiment.world != "mazerunner" and not goals(experiment)[task].any()
     if not anywhere and (first != env.tables.start[env.rows[0]]).any():
-        raise RadtError(f"{path} has an episode that does not begin at the start: it belongs to another world")
+        raise RadtError(f"{path} has an episode that does not begin at the start: it belongs to another task or world")
     replay = _replay(env, first, actions, starts)
     _check_way(path, codes, replay, env, starts)
     if (wrong := _unpaid(columns["rewards"], replay)) is not None and experiment.world == "keydoor":
@@ -239,7 +239,9 @@ def _check_way(
     wrong = (codes["observations"] != seen[replay.states]).any(axis=1)
     wrong |= (codes["next_observations"] != seen[replay.following]).any(axis=1) & ~last
     if wrong.any():
-        raise RadtError(f"{path} is not where its actions lead, at {_place(wrong.argmax(), starts)}: it belongs to another world")
+        raise RadtError(
+            f"{path} is not where its actions lead, at {_place(wrong.argmax(), starts)}: it belongs to another task or world"
+        )
     due = replay.ends.copy()
     due[starts[1:][np.diff(starts) == env.horizon] - 1] = True
     if (wrong := due != last).any():
