@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
 PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup figure report test smoke validation lint format type bench
+.PHONY: help setup setup-ppo figure report test smoke validation lint format type bench
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
@@ -21,8 +21,11 @@ help:
 	@echo "make lint        ruff, mypy, snakefmt and snakemake --lint; make type is mypy alone"
 	@echo "make format      repair what lint finds, and write config/schema.json and config/README.md anew"
 	@echo "make setup       only the environment, .venv"
+	@echo "make setup-ppo   the same and the extra ppo, for trajectories.source: ppo"
 
 setup: $(VENV)/.core
+
+setup-ppo: $(VENV)/.ppo
 
 figure: $(VENV)/.core
 	$(IN_VENV) snakemake -- results/darkroom/figure.pdf
@@ -74,6 +77,10 @@ $(VENV)/.core: envs/requirements.txt
 
 $(VENV)/.dev: $(VENV)/.core envs/requirements-dev.txt
 	$(PIP) -r envs/requirements-dev.txt
+	@touch $@
+
+$(VENV)/.ppo: $(VENV)/.core envs/requirements-ppo.txt
+	$(PIP) -r envs/requirements-ppo.txt
 	@touch $@
 
 $(BENCH)/.bench: envs/requirements.txt envs/requirements-bench.txt

@@ -15,7 +15,16 @@ def room() -> Experiment:
 
 @pytest.fixture
 def generate() -> Generate:
-    return Generate(seed=7, episodes=5, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=4)
+    return Generate(
+        seed=7,
+        episodes=5,
+        learning_rate=0.5,
+        discount=0.9,
+        epsilon_first=1.0,
+        epsilon_last=0.0,
+        epsilon_episodes=4,
+        initial_value=0.0,
+    )
 
 
 @pytest.fixture
@@ -27,7 +36,7 @@ def published_folder(tmp_path: Path, room: Experiment, generate: Generate) -> Pa
     folder, histories = tmp_path / "published", learn(room, generate)
     folder.mkdir()
     length = generate.episodes * room.horizon
-    for row, name in enumerate(file_names(room).values()):
+    for row, (name,) in enumerate(file_names(room).values()):
         steps = slice(row * length, (row + 1) * length)
         observations = np.concatenate([histories.observations[steps], histories.observations[:3]])
         rewards = np.concatenate([histories.rewards[steps], np.zeros(3, np.float32)])

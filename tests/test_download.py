@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, quote, unquote
 import numpy as np
 import pytest
 
+from histories import PPO
 from radt.data import published, trajectories
 from radt.data.qlearning import learn
 from test_trajectories import files
@@ -116,7 +117,13 @@ def download(tmp_path, room, generate):
 
     def run(endpoint: str, **changes: str) -> subprocess.CompletedProcess[str]:
         settings = {"repository": REPOSITORY, "revision": COMMIT, "folder": "4x3", "checksums": None} | changes
-        sections = {"source": "download", "generate": generate.model_dump(), "download": settings, "import_folder": None}
+        sections = {
+            "source": "download",
+            "generate": generate.model_dump(),
+            "ppo": PPO,
+            "download": settings,
+            "import_folder": None,
+        }
         text = json.dumps({"experiment": room.model_dump(), "trajectories": sections})
         command = [sys.executable, "-m", "radt.stages.trajectories", "--experiment", "tiny", "--settings", text]
         environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
@@ -135,7 +142,7 @@ def assert_error(result: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 def test_downloads_resumes_within_a_file_and_converts(tmp_path, hub, download, room, generate):
     """The client passes on what it gets in pieces of 10 MiB, so the file that is cut off at 90% is made larger than that."""
-    names = list(published.file_names(room).values())
+    names = [name for (name,) in published.file_names(room).values()]
     with np.load(io.BytesIO(hub.content[names[3]])) as file:
         np.savez(larger := io.BytesIO(), padding=np.zeros(12 * 2**20, np.uint8), **file)
     hub.content[names[3]] = larger.getvalue()
@@ -145,7 +152,7 @@ def test_downloads_resumes_within_a_file_and_converts(tmp_path, hub, download, r
     ranges = [asked for name, asked in hub.log if name == names[3]]
     assert ranges == [None, f"bytes={10 * 2**20}-"] and len(hub.log) == 9
     assert {name for name, _ in hub.log} == set(names)
-    read = trajectories.read(tmp_path / "data", "tiny", room)
+    read = trajectories.read(tmp_path / "data", room)
     assert len(read.shards) == 1 and read.shards[0].actions.tolist() == learn(room, generate).actions.tolist()
     assert read.manifest["source"]["revision"] == COMMIT
     assert read.manifest["source"]["files"] == {name: hub.digest(name) for name in names}
@@ -157,11 +164,11 @@ def test_cut_off_download_goes_on_with_the_missing_files(tmp_path, hub, download
     assert not (tmp_path / "data").exists() and len(hub.log) == 3
     hub.refuse_after = None
     assert download(hub.endpoint).returncode == 0
-    assert sorted(name for name, _ in hub.log) == sorted(published.file_names(room).values())
+    assert sorted(name for name, _ in hub.log) == sorted(name for (name,) in published.file_names(room).values())
 
 
 def test_corrupted_file_is_refused_and_fetched_again(tmp_path, hub, download, room):
-    name = published.file_names(room)[5]
+    (name,) = published.file_names(room)[5]
     hub.corrupt = {name}
     assert_error(download(hub.endpoint), f"'4x3/{name}'", f"expected is {hub.digest(name)}: run again")
     assert not (tmp_path / "data").exists()
@@ -173,7 +180,7 @@ def test_corrupted_file_is_refused_and_fetched_again(tmp_path, hub, download, ro
 def test_checksums_file(tmp_path, hub, download, room):
     """With known sums a finished download needs no network; a wrong or foreign sum is refused."""
     sums = tmp_path / "sums.txt"
-    lines = [f"{hub.digest(name)}  4x3/{name}" for name in published.file_names(room).values()]
+    lines = [f"{hub.digest(name)}  4x3/{name}" for (name,) in published.file_names(room).values()]
     sums.write_text("\n".join(lines) + "\n")
     assert download(hub.endpoint, checksums=str(sums)).returncode == 0
     first = files(tmp_path / "data")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from histories import PPO
 from radt.data import published, trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import join
@@ -20,13 +21,13 @@ def change(path, **arrays):
 
 @pytest.fixture
 def path(published_folder, room):
-    return published_folder / published.file_names(room)[2]
+    return published_folder / published.file_names(room)[2][0]
 
 
 def test_file_names(room):
     names = published.file_names(room)
     assert list(names) == list(range(8))
-    assert names[0] == "[0,0]_[{},{}].npz".format(*goals(room)[0])
+    assert names[0] == ("[0,0]_[{},{}].npz".format(*goals(room)[0]),)
 
 
 def test_converts_finished_episodes_in_order(published_folder, room, generate):
@@ -43,6 +44,7 @@ def test_stage(tmp_path, published_folder, room, generate):
     settings = {
         "source": "import",
         "generate": generate.model_dump(),
+        "ppo": PPO,
         "download": download,
         "import_folder": str(published_folder),
     }
@@ -50,9 +52,9 @@ def test_stage(tmp_path, published_folder, room, generate):
     results = [stage(tmp_path / name, room, settings) for name in "ab"]
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    read = trajectories.read(tmp_path / "a", "tiny", room)
+    read = trajectories.read(tmp_path / "a", room)
     assert read.shards[0].actions.tolist() == learn(room, generate).actions.tolist()
-    assert sorted(read.manifest["source"]["files"]) == sorted(published.file_names(room).values())
+    assert sorted(read.manifest["source"]["files"]) == sorted(name for (name,) in published.file_names(room).values())
 
 
 def test_missing_folder_and_file(published_folder, room, path):
@@ -65,7 +67,7 @@ def test_missing_folder_and_file(published_folder, room, path):
         list(published.convert(published_folder, room))
 
 
-@pytest.mark.parametrize("key", sorted(published.SHAPES))
+@pytest.mark.parametrize("key", published.COLUMNS)
 def test_missing_key(published_folder, room, path, key):
     change(path, **{key: None})
     with pytest.raises(RadtError, match=f"has no array '{key}'"):
@@ -117,12 +119,16 @@ def test_flipped_byte(published_folder, room, path):
         ({"actions": np.full((43, 1, 1), 5)}, "actions that are not whole numbers below 5"),
         ({"actions": np.full((43, 1, 1), 0.5)}, "actions that are not whole numbers"),
         ({"observations": np.full((43, 1, 2), 3, np.uint8)}, "observations that are not whole numbers below"),
+        ({"observations": np.zeros((43, 1, 2), np.uint8)}, "is not where its actions lead, at step"),
+        ({"observations": np.ones((43, 1, 2), np.uint8)}, "has an episode that does not begin at the start"),
         ({"next_observations": np.full((43, 1, 2), -1)}, "next_observations that are not"),
-        ({"rewards": np.full((43, 1), np.nan)}, "rewards that are not whole numbers below 2"),
-        ({"rewards": np.full((43, 1), 2.0)}, "rewards that are not"),
-        ({"rewards": np.ones((43, 1))}, "pays outside its goal"),
+        ({"next_observations": np.zeros((43, 1, 2))}, "is not where its actions lead, at step"),
+        ({"rewards": np.full((43, 1), np.nan)}, "has not 40 finite rewards"),
+        ({"rewards": np.zeros((20, 1))}, "has not 40 finite rewards"),
+        ({"rewards": np.ones((43, 1))}, r"pays 1 at step \d of episode 0, where {'goal': \[\d, \d\]} does not"),
         ({"dones": np.zeros((43, 1))}, "has no finished episode"),
-        ({"dones": np.ones((43, 1))}, "an episode of 1 steps, but the horizon of this room is 8"),
+        ({"dones": np.ones((43, 1))}, "does not begin at the start"),
+        ({"dones": np.eye(43)[:, [39]]}, "an episode of 40 steps, but the horizon is 8"),
     ],
 )
 def test_bad_content(published_folder, room, path, arrays, message):

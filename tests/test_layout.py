@@ -86,7 +86,7 @@ def test_shared_workflow_code_stays_short():
 
 
 def test_lock_pins_every_package_without_urls():
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-bench.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-bench.txt", "requirements-ppo.txt"):
         lines = [line for line in (ROOT / "envs" / name).read_text().splitlines() if line and not line.startswith(("#", "-r"))]
         assert lines == sorted(lines, key=str.lower)
         for line in lines:

@@ -1,10 +1,52 @@
-# Input: nothing. Output: the learning histories of all training tasks, `manifest.json` and the shards that it names.
+# Input: nothing; with `trajectories.source: ppo` what PPO learned of every training task, one job each. Output: the learning histories
+# of all training tasks, `manifest.json` and the shards that it names, and the curve of their returns.
+
+
+def learned(wildcards):
+    """Input: PPO's history of every training task, when that is the source; held-out tasks have none."""
+    run = wildcards.experiment
+    split = SETTINGS.experiment(run)
+    tasks = range(split.tasks - split.held_out - split.validation)
+    wanted = SECTIONS[run]["trajectories"]["source"] == "ppo"
+    return [f"results/{run}/ppo/task{task}.safetensors" for task in tasks if wanted]
+
+
+def ppo_settings(wildcards):
+    """Parameter: JSON of the experiment and of trajectories.ppo alone."""
+    chosen = SECTIONS[wildcards.experiment]
+    return json.dumps({"experiment": chosen["experiment"], "ppo": chosen["trajectories"]["ppo"]}, sort_keys=True)
+
+
+rule ppo:
+    """Let PPO learn one training task from nothing, and keep all it did."""
+    output:
+        history=update("results/{experiment}/ppo/task{task}.safetensors"),
+        manifest=update("results/{experiment}/ppo/task{task}.json"),
+    log:
+        "logs/{experiment}/ppo/task{task}.log",
+    benchmark:
+        "benchmarks/{experiment}/ppo/task{task}.tsv"
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=ppo_settings,
+        code=CODE["ppo"],
+    shell:
+        "python -m radt.stages.ppo --experiment {wildcards.experiment} --task {wildcards.task} --settings {params.settings:q}"
+        " --output {output.history} > {log} 2>&1"
 
 
 rule trajectories:
-    """Learning histories of all training tasks: generated, downloaded or imported."""
+    """Learning histories of all training tasks: generated, learned by PPO, downloaded or imported."""
+    input:
+        learned,
     output:
-        update("results/{experiment}/trajectories/manifest.json"),
+        manifest=update("results/{experiment}/trajectories/manifest.json"),
+        curve=update("results/{experiment}/trajectories/learning.csv"),
     log:
         "logs/{experiment}/trajectories/trajectories.log",
     benchmark:
@@ -17,7 +59,8 @@ rule trajectories:
         runtime=120,
     params:
         settings=settings("trajectories"),
+        histories=lambda wildcards, input: f"--histories {Path(input[0]).parent}" if input else "",
         code=CODE["trajectories"],
     shell:
         "python -m radt.stages.trajectories --experiment {wildcards.experiment} --settings {params.settings:q}"
-        " --output $(dirname {output}) > {log} 2>&1"
+        " {params.histories} --output $(dirname {output.manifest}) > {log} 2>&1"

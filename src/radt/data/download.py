@@ -35,11 +35,13 @@ def fetch(settings: Download, experiment: Experiment) -> Path:
             "trajectories.download.revision is not set: set it to a commit of"
             f" {settings.repository} (40 hex digits, see docs/formats.md), {INSTEAD}"
         )
-    names = [f"{settings.folder}/{name}" for name in file_names(experiment).values()]
+    tasks = list(file_names(experiment).values())
+    names = [f"{settings.folder}/{name}" for options in tasks for name in options]
     disable_progress_bars()
     try:
         expected = _from_file(Path(settings.checksums)) if settings.checksums else _from_hub(settings, names)
-        paths = [_file(settings, name, expected) for name in tqdm(names, "download", unit="file", disable=None)]
+        known = [name for options in tasks for name in _known(settings, options, expected)]
+        paths = [_file(settings, name, expected[name]) for name in tqdm(known, "download", unit="file", disable=None)]
     except (httpx2.TransportError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise RadtError(
             f"the Hugging Face Hub cannot be reached to get {settings.repository} ({_reason(error)}): connect and run"
@@ -62,20 +64,25 @@ def _reason(error: Exception) -> str:
     return str(error.__cause__ or error).strip().partition("\n")[0]
 
 
-def _file(settings: Download, name: str, expected: dict[str, str]) -> Path:
-    """One verified file of the data set, from the cache or the Hub."""
-    plain = Path(name).name
-    if plain not in expected:
+def _known(settings: Download, options: tuple[str, ...], expected: dict[str, str]) -> list[str]:
+    """Which of the names that a task's file may have the data set has."""
+    known = [name for name in options if name in expected]
+    if not known:
         origin = settings.checksums or f"{settings.repository} at revision {settings.revision}"
-        raise RadtError(f"{origin} has no sha256 of {name!r}: check trajectories.download.folder and checksums")
+        wanted = " or ".join(repr(f"{settings.folder}/{name}") for name in options)
+        raise RadtError(f"{origin} has no sha256 of {wanted}: check trajectories.download.folder and checksums")
+    return known
+
+
+def _file(settings: Download, plain: str, expected: str) -> Path:
+    """One verified file of the data set, from the cache or the Hub."""
+    name = f"{settings.folder}/{plain}"
     path = Path(hf_hub_download(settings.repository, name, repo_type="dataset", revision=settings.revision))
     found = sha256(path)
-    if found != expected[plain]:
+    if found != expected:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
-        raise RadtError(
-            f"{name!r} of {settings.repository} has sha256 {found}, expected is {expected[plain]}: run again to get it anew"
-        )
+        raise RadtError(f"{name!r} of {settings.repository} has sha256 {found}, expected is {expected}: run again to get it anew")
     return path
 
 
