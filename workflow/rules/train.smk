@@ -65,3 +65,32 @@ rule train_ad:
         "python -m radt.stages.train_ad --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/ad/seed{wildcards.seed}"
         " --output $(dirname {output.model}) > {log} 2>&1"
+
+
+rule train_dpt:
+    """Train the Decision-Pretrained Transformer for one seed."""
+    input:
+        made("trajectories", "manifest.json"),
+    output:
+        model=update("results/{experiment}/train/dpt/seed{seed}/model.safetensors"),
+        config=update("results/{experiment}/train/dpt/seed{seed}/config.json"),
+        metrics=update("results/{experiment}/train/dpt/seed{seed}/metrics.csv"),
+    log:
+        "logs/{experiment}/train_dpt/seed{seed}.log",
+    benchmark:
+        "benchmarks/{experiment}/train_dpt/seed{seed}.tsv"
+    priority: 5
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+        gpu=gpu("train_dpt"),
+    params:
+        settings=settings("train_dpt"),
+        code=CODE["train_dpt"],
+    shell:
+        "python -m radt.stages.train_dpt --seed {wildcards.seed} --settings {params.settings:q}"
+        " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/dpt/seed{wildcards.seed}"
+        " --output $(dirname {output.model}) > {log} 2>&1"

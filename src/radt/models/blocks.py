@@ -31,6 +31,11 @@ class KeyValues:
         self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
+    def extended(self, more: int) -> KeyValues:
+        """A copy of what is filled, with room for `more` tokens."""
+        keys, values = (F.pad(part[:, :, : self.length], (0, 0, 0, more)) for part in (self.keys, self.values))
+        return KeyValues(keys, values, self.length)
+
     def rows(self, rows: slice) -> KeyValues:
         """The cache of some of the sequences, in the same memory; its length is its own."""
         return KeyValues(self.keys[rows], self.values[rows], self.length, None if self.real is None else self.real[rows])
@@ -87,16 +92,19 @@ class SelfAttention(nn.Module):
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None) -> Tensor:
-        """[B, T, W] to [B, T, W]; `padding` [B, T] is true for real tokens, None when all are; a cache has its own."""
+    def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None, allowed: Tensor | None = None) -> Tensor:
+        """[B, T, W] to [B, T, W]; `padding` [B, T] is true for real tokens, None when all are; a cache has its own.
+
+        `allowed` [B, 1, T, seen] says what each token may read, in place of all real ones up to itself.
+        """
         query, key, value = self.project_in(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous()
         if cache is not None:
             key, value = cache.append(key, value)
         new, seen = query.shape[2], key.shape[2]
-        mask = None
+        mask = allowed
         if cache is not None and cache.real is not None:
             padding = cache.real[:, :seen]
-        if padding is not None or (1 < new < seen):
+        if mask is None and (padding is not None or (1 < new < seen)):
             mask = torch.ones(new, seen, dtype=torch.bool, device=x.device).tril(seen - new)
             if padding is not None:  # a padded token sees itself, so that its softmax is defined
                 itself = torch.eye(seen, dtype=torch.bool, device=x.device)[seen - new :]
@@ -162,9 +170,16 @@ class Block(nn.Module):
         self.mlp_in, self.mlp_out = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
-    def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None, reading: Reading | None) -> Tensor:
-        """[B, T, W] to [B, T, W]."""
-        x = x + self.dropout(self.self_attention(self.norm_self(x), padding, cache))
+    def forward(
+        self,
+        x: Tensor,
+        padding: Tensor | None,
+        cache: KeyValues | None,
+        reading: Reading | None,
+        allowed: Tensor | None = None,
+    ) -> Tensor:
+        """[B, T, W] to [B, T, W]; see `SelfAttention`."""
+        x = x + self.dropout(self.self_attention(self.norm_self(x), padding, cache, allowed))
         if self.cross_attention is not None and self.norm_cross is not None and reading is not None:
             x = x + self.dropout(self.cross_attention(self.norm_cross(x), reading))
         y: Tensor = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.norm_mlp(x)))))

@@ -10,9 +10,10 @@ from torch import nn
 
 from radt import artifacts
 from radt.errors import RadtError
+from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.settings import Embed, Experiment, TrainAd, Training, TrainRetrieval, parse
+from radt.settings import Embed, Experiment, TrainAd, TrainDpt, Training, TrainRetrieval, parse
 
 WEIGHTS = "model.safetensors"
 
@@ -25,6 +26,11 @@ def dt(experiment: Experiment, training: Training) -> DecisionTransformer:
 def ad(experiment: Experiment, training: TrainAd) -> DecisionTransformer:
     """A fresh AD network: the context episode's last `window` steps, then the current episode's."""
     return DecisionTransformer(training.model, experiment, False, 2 * training.model.span(experiment))
+
+
+def dpt(experiment: Experiment, training: TrainDpt) -> DecisionPretrainedTransformer:
+    """A fresh DPT."""
+    return DecisionPretrainedTransformer(training.model, experiment)
 
 
 def radt(experiment: Experiment, training: TrainRetrieval, embed: Embed) -> RetrievalTransformer:
@@ -83,6 +89,15 @@ def read_ad(directory: Path, experiment: Experiment) -> tuple[DecisionTransforme
     config = read_config(directory, "ad", experiment)
     training = parse(TrainAd, config["training"])
     model = ad(experiment, training)
+    load_weights(model, directory)
+    return model, training
+
+
+def read_dpt(directory: Path, experiment: Experiment) -> tuple[DecisionPretrainedTransformer, TrainDpt]:
+    """A trained DPT, frozen, and its settings."""
+    config = read_config(directory, "dpt", experiment)
+    training = parse(TrainDpt, config["training"])
+    model = dpt(experiment, training)
     load_weights(model, directory)
     return model, training
 

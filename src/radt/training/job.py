@@ -46,8 +46,12 @@ class Data:
 def read_data(directory: Path, experiment: Experiment) -> Data:
     """Read, verify and index the learning histories."""
     data = trajectories.read(directory, experiment)
-    shards = json.dumps(data.manifest["shards"], sort_keys=True)
-    return Data(Episodes(data), checkpoints.digest(shards))
+    return Data(Episodes(data), shards_digest(data))
+
+
+def shards_digest(data: trajectories.Trajectories) -> str:
+    """Hash of the learning histories, from their manifest."""
+    return checkpoints.digest(json.dumps(data.manifest["shards"], sort_keys=True))
 
 
 def finish(

@@ -1,0 +1,169 @@
+"""Transitions without their place in time, and which of them a learner had made when: the contexts of DPT (Lee et al., 2023).
+
+The worlds are deterministic, so a learning history repeats itself. A context holds no transition twice, here and in evaluation
+(ours; Lee et al. draw a few hundred random steps, and most steps of our histories are of a learner that stands on its goal).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from radt.data.trajectories import Shard, Trajectories
+from radt.settings import Experiment
+from radt.tasks.grid import ACTIONS
+from radt.tasks.worlds import make, optimal_actions
+
+REWARDS = 3
+"""A step pays 0, 1, or 2 (key and door in one cell)."""
+NEVER = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """Transitions of B tasks, in no order that means anything, padded on the right."""
+
+    observation: Tensor
+    """[B, C, D] int64"""
+    action: Tensor
+    """[B, C] int64"""
+    reward: Tensor
+    """[B, C] float32"""
+    following: Tensor
+    """[B, C, D] int64, what was seen afterwards"""
+    ended: Tensor
+    """[B, C] bool, true where the episode ended with it: nothing was seen afterwards"""
+
+    def to(self, device: str) -> Transitions:
+        """The same transitions on a device."""
+        return Transitions(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+    def __getitem__(self, index: object) -> Transitions:
+        """Index every tensor alike."""
+        return Transitions(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+
+def cells(experiment: Experiment) -> int:
+    """Cells of the room or maze."""
+    return experiment.width * experiment.height
+
+
+def kinds(
+    experiment: Experiment, observation: NDArray[np.uint8], action: NDArray[np.uint8], reward: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Number of each transition [...] among all that can be told apart: (cell x ACTIONS + action) x REWARDS + reward.
+
+    The cell tells all that is seen in it, and with the action what is seen next.
+    """
+    cell = observation[..., 0].astype(np.int64) * experiment.width + observation[..., 1]
+    return (cell * ACTIONS + action) * REWARDS + np.minimum(reward.astype(np.int64), REWARDS - 1)
+
+
+def draw(known: NDArray[np.bool_], count: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Up to `count` of the `known` [B, kinds] transitions: their kinds [B, count] in random order, and how many they are [B].
+
+    Where there are more, rewarded ones are taken first, the rest uniformly (ours): what pays is not lost in what does not. Beyond
+    the number, kinds are arbitrary.
+    """
+    rewarded = np.arange(known.shape[1]) % REWARDS > 0
+    rank = random.random(known.shape, np.float32)
+    rank = np.where(known, rank + rewarded, -1.0)
+    chosen = np.argpartition(-rank, count - 1, axis=1)[:, :count] if count < known.shape[1] else np.argsort(-rank, axis=1)
+    number = np.minimum(known.sum(axis=1), count)
+    order = random.random(chosen.shape, np.float32)
+    order[~np.take_along_axis(known, chosen, axis=1)] = 2.0
+    return np.take_along_axis(chosen, order.argsort(axis=1), axis=1), number
+
+
+class Experience:
+    """What the learners of all training tasks went through, as tables (K tasks): small, whatever the length of the histories."""
+
+    def __init__(self, trajectories: Trajectories, experiment: Experiment):
+        shards = trajectories.shards
+        tasks = np.concatenate([np.unique(shard.episode_task) for shard in shards]).astype(np.int64)
+        env = make(experiment, tasks)
+        tables, rows, size = env.tables, env.rows, cells(experiment)
+        self.experiment, self.tasks = experiment, tasks
+        self.codes = tables.codes[rows]
+        """[K, S, D] what is seen in each true state."""
+        self.following = tables.following[rows, :size] % size
+        """[K, cells, A] cell after an action."""
+        self.ends = tables.ends[rows].reshape(len(tasks), -1, size, ACTIONS).any(axis=1)
+        """[K, cells, A] whether an action ends the episode when it pays."""
+        self.actions = optimal_actions(env)
+        """[K, S]"""
+        self.first_seen = np.full((len(tasks), size * ACTIONS * REWARDS), NEVER, np.int32)
+        """[K, kinds] episode of the learning history in which a transition was first made."""
+        visited = np.zeros((len(tasks), env.states), np.bool_)
+        self.episodes = np.zeros(len(tasks), np.int64)
+        """[K] episodes of the learning history."""
+        number = {task: row for row, task in enumerate(tasks.tolist())}
+        for shard in shards:
+            for task in np.unique(shard.episode_task).tolist():
+                row = number[task]
+                self.episodes[row] = _record(shard, task, experiment, self.first_seen[row], visited[row])
+        order = np.argsort(~visited, axis=1, kind="stable")
+        self.states, self.visited = order, visited.sum(axis=1)
+        """[K, S] true states, those visited in the history first, and how many these are [K]."""
+
+    def contexts(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
+        """Contexts of up to `count` transitions for rows `task` [B], and how many each of them has [B].
+
+        Each is drawn from the first m episodes of the task's history; m is drawn so that its logarithm is uniform, because the
+        learner finds most of what there is in its first episodes and contexts of poor learners would else be rare (ours).
+        """
+        episodes = self.episodes[task]
+        first = np.exp(random.random(len(task)) * np.log(episodes + 1.0)).astype(np.int64).clip(1, episodes)
+        kind, number = draw(self.first_seen[task] < first[:, None], count, random)
+        rest, reward = np.divmod(kind, REWARDS)
+        cell, action = np.divmod(rest, ACTIONS)
+        row = task[:, None]
+        context = Transitions(
+            observation=torch.from_numpy(self.codes[row, cell].astype(np.int64)),
+            action=torch.from_numpy(action),
+            reward=torch.from_numpy(reward.astype(np.float32)),
+            following=torch.from_numpy(self.codes[row, self.following[row, cell, action]].astype(np.int64)),
+            ended=torch.from_numpy(self.ends[row, cell, action] & (reward > 0)),
+        )
+        return context, torch.from_numpy(number)
+
+    def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """What is seen [B, count, D] in true states that were visited, drawn uniformly, and the best actions [B, count] there.
+
+        Each state counts once (ours): most steps are of a learner on its goal, which would teach to stay wherever one is.
+        """
+        place = (random.random((len(task), count)) * self.visited[task][:, None]).astype(np.int64)
+        row = task[:, None]
+        state = self.states[row, place]
+        seen, action = self.codes[row, state].astype(np.int64), self.actions[row, state].astype(np.int64)
+        return torch.from_numpy(seen), torch.from_numpy(action)
+
+
+def _record(
+    shard: Shard, task: int, experiment: Experiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]
+) -> int:
+    """Enter a task's history into `first_seen` [kinds] and `visited` [S]; returns its number of episodes.
+
+    What the agent does not see of the true state (key held, goals reached) is how often it was rewarded before, in this episode.
+    What is seen after the last step of an episode is not stored: it counts only if it paid, as then the episode was over.
+    """
+    own = np.flatnonzero(shard.episode_task == task)
+    bounds = shard.episode_start[own[0] : own[-1] + 2]
+    steps = slice(int(bounds[0]), int(bounds[-1]))
+    lengths = np.diff(bounds)
+    episode = np.repeat(np.arange(len(own), dtype=np.int32), lengths)
+    observation, reward = np.asarray(shard.observations[steps]), np.asarray(shard.rewards[steps])
+    received = np.cumsum(reward, dtype=np.float64) - reward
+    received -= received[bounds[:-1] - bounds[0]][episode]
+    size = cells(experiment)
+    cell = observation[:, 0].astype(np.int64) * experiment.width + observation[:, 1]
+    visited[cell + size * np.minimum(received.astype(np.int64), len(visited) // size - 1)] = True
+    kind = kinds(experiment, observation, np.asarray(shard.actions[steps]), reward)
+    counts = reward > 0
+    counts[:-1] |= episode[1:] == episode[:-1]
+    first_seen[kind[counts][::-1]] = episode[counts][::-1]  # of equal indices the last assignment stays: the earliest episode
+    return len(own)

@@ -1,0 +1,93 @@
+"""What is reached without a network: random actions, and replay of the best episode so far (ours; reference points of figures)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from radt import seeding
+from radt.tasks.grid import ACTIONS
+from radt.evaluation.history import History
+
+
+class RandomAgent:
+    """An `Agent` to which all actions are equally good; to be used with sampled actions."""
+
+    def __init__(self, history: History):
+        self.equal = torch.zeros(history.tasks, ACTIONS)
+
+    def begin(self) -> None:
+        """See `Agent`."""
+
+    def logits(self, time: int) -> Tensor:
+        """See `Agent`."""
+        return self.equal
+
+    def finish(self) -> None:
+        """See `Agent`."""
+
+
+class RetrieveAgent:
+    """An `Agent` that repeats the action of the nearest step of the best of its finished episodes, task by task.
+
+    The best episode has the highest return, of equal ones it is the latest. As long as none has returned anything, actions are
+    uniformly random, from a generator of the seed and the step. The nearest step has the smallest city-block distance between
+    observations, among the steps after the one repeated last up to the next that was rewarded; of equally near ones it is the
+    latest. So an episode without detours is repeated exactly, loops of the others are left out, and no reward is jumped over.
+    Where nothing is left to repeat, all steps of the episode are searched.
+    """
+
+    def __init__(self, history: History, seed: int):
+        self.history, self.seed = history, seed
+        self.place = torch.arange(history.horizon)
+        size = (history.tasks, history.horizon)
+        self.found = torch.zeros(history.tasks, dtype=torch.bool)
+        """[B] whether there is an episode to repeat."""
+        self.length = torch.zeros(history.tasks, 1, dtype=torch.long)
+        self.observation = torch.zeros(0)
+        """[B, T, D] observations of the best episode; action and next rewarded step [B, T] below."""
+        self.action = torch.zeros(size, dtype=torch.long)
+        self.rewarded = torch.zeros(size, dtype=torch.long)
+        self.last = torch.full((history.tasks, 1), -1)
+        """[B, 1] step that was repeated last."""
+
+    def begin(self) -> None:
+        """See `Agent`."""
+        history, columns = self.history, self.history.columns
+        self.last = torch.full_like(self.last, -1)
+        if not history.episode:
+            return
+        totals = history.totals[:, : history.episode]
+        best = history.episode - 1 - totals.flip(1).argmax(1)
+        task = torch.arange(history.tasks)
+        self.found = totals[task, best] > 0
+        self.length = history.lengths[task, best][:, None]
+        row = history.first(best)[:, None] + self.place
+        self.observation, self.action = columns.observation[row].int(), columns.action[row].long()
+        pays = (columns.reward[row] > 0) & (self.place < self.length)
+        none = history.horizon
+        self.rewarded = torch.where(pays, self.place, none).flip(1).cummin(1).values.flip(1)
+
+    def logits(self, time: int) -> Tensor:
+        """See `Agent`: 1 for the chosen action, 0 for the others."""
+        history = self.history
+        step = history.episode * history.horizon + time
+        random = seeding.torch_generator(self.seed, "retrieve", step)
+        action = torch.randint(0, ACTIONS, (history.tasks,), generator=random)
+        if self.found.any():
+            action = torch.where(self.found, self.replayed(time), action)
+        return torch.nn.functional.one_hot(action, ACTIONS).float()
+
+    def replayed(self, time: int) -> Tensor:
+        """Actions [B] of the nearest steps; arbitrary where there is no episode to repeat."""
+        distance = (self.observation - self.history.window(time, 1).observation).abs().sum(-1)
+        inside = self.place < self.length
+        following = (self.last + 1).clamp_max(self.history.horizon - 1)
+        ahead = inside & (self.place > self.last) & (self.place <= self.rewarded.gather(1, following))
+        searched = torch.where(ahead.any(1, keepdim=True), ahead, inside)
+        distance = distance.masked_fill(~searched, torch.iinfo(torch.int64).max)
+        self.last = self.history.horizon - 1 - distance.flip(1).argmin(1, keepdim=True)
+        return self.action.gather(1, self.last)[:, 0]
+
+    def finish(self) -> None:
+        """See `Agent`."""

@@ -1,0 +1,122 @@
+"""The Decision-Pretrained Transformer (Lee et al., 2023): reads transitions as a set, answers with the best action of a state."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from radt.tasks.grid import ACTIONS
+from radt.data.transitions import Transitions
+from radt.models.blocks import Block, KeyValues, initialize
+from radt.models.embedding import sum_rows
+from radt.settings import Experiment, Model
+
+
+class Places(nn.Module):
+    """Table rows for the numbers of an observation: a learned one for each value, plus a linear layer of value / size."""
+
+    offset: Tensor
+    fraction: Tensor
+
+    def __init__(self, sizes: tuple[int, ...], width: int):
+        super().__init__()
+        self.sizes = sizes
+        self.values = nn.Embedding(sum(sizes), width)
+        self.linear = nn.Linear(len(sizes), width)
+        offset = torch.tensor((0, *sizes[:-1])).cumsum(0)
+        self.register_buffer("offset", offset, persistent=False)
+        self.register_buffer("fraction", torch.cat([torch.arange(size) / size for size in sizes]), persistent=False)
+
+    def table(self) -> Tensor:
+        """[sum of sizes, W]; the rows of an observation add up to its embedding."""
+        slope = torch.cat([column.expand(size, -1) for column, size in zip(self.linear.weight.T, self.sizes, strict=True)])
+        return self.values.weight + self.fraction[:, None] * slope + self.linear.bias / len(self.sizes)
+
+    def rows(self, observation: Tensor) -> Tensor:
+        """Row numbers [..., D] of observations [..., D]."""
+        return observation + self.offset
+
+
+class DecisionPretrainedTransformer(nn.Module):
+    """Predicts the best action of query states from a context of transitions of the same task.
+
+    A transition is one token, the sum of the embeddings of state, action, reward and next state, without any position or time.
+    Tokens of the context read those before them; a query reads a beginning of the context and itself, no other query. So one
+    encoding of the context serves queries that have seen more or less of it, as well as all steps of an episode. (Lee et al. put
+    the query first and predict at every token of the context; here it comes last, which the paper's Algorithm allows, too.)
+
+    Args:
+        model: sizes; `tokens`, `window` and `return_bin` are not used.
+        experiment: the world, for the sizes of the tables.
+    """
+
+    def __init__(self, model: Model, experiment: Experiment):
+        super().__init__()
+        sizes = experiment.observation_sizes
+        self.place = Places(sizes, model.width)
+        self.next_place = Places(sizes, model.width)
+        self.nowhere = nn.Embedding(len(sizes), model.width)
+        self.action = nn.Embedding(ACTIONS, model.width)
+        self.query = nn.Embedding(1, model.width)
+        self.reward = nn.Linear(1, model.width)
+        self.norm_in = nn.LayerNorm(model.width)
+        self.dropout = nn.Dropout(model.dropout) if model.dropout else nn.Identity()
+        self.blocks = nn.ModuleList(Block(model.width, model.heads, model.dropout, False) for _ in range(model.layers))
+        self.norm = nn.LayerNorm(model.width)
+        self.head = nn.Linear(model.width, ACTIONS)
+        self.heads = model.heads
+        initialize(self, model.layers)
+
+    def embed(self, context: Transitions) -> Tensor:
+        """Tokens [B, C, W] of [B, C] transitions."""
+        table = torch.cat([self.place.table(), self.next_place.table(), self.nowhere.weight, self.action.weight])
+        size = len(self.place.values.weight)
+        nowhere = 2 * size + torch.arange(len(self.nowhere.weight), device=table.device)
+        following = torch.where(context.ended[..., None], nowhere, self.next_place.rows(context.following) + size)
+        action = context.action + (2 * size + len(nowhere))
+        rows = [*self.place.rows(context.observation).unbind(-1), *following.unbind(-1), action]
+        embedded: Tensor = self.dropout(self.norm_in(sum_rows(table, rows) + self.reward(context.reward[..., None])))
+        return embedded
+
+    def encode(self, context: Transitions, queries: int) -> list[KeyValues]:
+        """Keys and values of [B, C] transitions in every block, with room for those of `queries` queries."""
+        x = self.embed(context)
+        *blocks, last = self.blocks
+        memory = [self._empty(x) for _ in self.blocks]
+        for block, cache in zip(blocks, memory[:-1], strict=True):
+            x = block(x, None, cache, None)
+        cast("Block", last).remember(x, memory[-1])
+        return [cache.extended(queries) for cache in memory]
+
+    def forward(self, observation: Tensor, memory: list[KeyValues], read: Tensor) -> Tensor:
+        """Action logits [B, Q, A] of the states [B, Q, D], which read the first `read` [B, Q] transitions of a `memory`.
+
+        The memory holds the same afterwards, so that it can be read again.
+        """
+        queries, seen = observation.shape[1], memory[0].length
+        rows = self.place.rows(observation)
+        table = torch.cat([self.place.table(), self.query.weight])
+        marker = torch.full_like(rows[..., 0], len(table) - 1)
+        x = self.dropout(self.norm_in(sum_rows(table, [*rows.unbind(-1), marker])))
+        reads = torch.arange(seen, device=x.device) < read[..., None]
+        itself = torch.eye(queries, dtype=torch.bool, device=x.device).expand(len(reads), -1, -1)
+        allowed = torch.cat([reads, itself], -1)[:, None]
+        for block, cache in zip(self.blocks, memory, strict=True):
+            x = block(x, None, cache, None, allowed)
+            cache.length = seen
+        logits: Tensor = self.head(self.norm(x))
+        return logits
+
+    @property
+    def device(self) -> str:
+        """Where the weights are."""
+        return str(self.head.weight.device)
+
+    def _empty(self, x: Tensor) -> KeyValues:
+        """An empty cache for tokens [B, C, W], in the precision of products."""
+        device = x.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        shape = (x.shape[0], self.heads, x.shape[1], x.shape[2] // self.heads)
+        return KeyValues(x.new_zeros(shape, dtype=dtype), x.new_zeros(shape, dtype=dtype))

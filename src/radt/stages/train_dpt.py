@@ -1,0 +1,64 @@
+"""Train the Decision-Pretrained Transformer: `python -m radt.stages.train_dpt --help`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from radt import seeding
+from radt.data import trajectories
+from radt.data.transitions import Experience
+from radt.models import store
+from radt.models.decision_pretrained import DecisionPretrainedTransformer
+from radt.settings import Experiment, Section, TrainDpt, parse
+from radt.stages import run
+from radt.training import job, loop
+
+
+class Selection(Section):
+    """What this stage needs of the configuration."""
+
+    experiment: Experiment
+    train_dpt: TrainDpt
+
+
+def loss_of(
+    model: DecisionPretrainedTransformer, experience: Experience, training: TrainDpt, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of the best action and the share predicted right, over a batch of contexts and their queries.
+
+    Each query reads a beginning of its context whose length is uniform, so that an empty context and a growing one are trained.
+    """
+    settings = training.optimization
+    task = random.integers(0, len(experience.tasks), settings.batch_size)
+    context, number = experience.contexts(task, training.context, random)
+    observation, action = (part.to(settings.device) for part in experience.queries(task, training.queries, random))
+    read = (random.random(action.shape) * (number.numpy() + 1)[:, None]).astype(np.int64)
+    with loop.autocast(settings):
+        memory = model.encode(context.to(settings.device), training.queries)
+        logits = model(observation, memory, number.new_tensor(read).to(settings.device))
+    loss = F.cross_entropy(logits.float().flatten(0, 1), action.flatten())
+    return loss, (logits.argmax(-1) == action).float().mean()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of the stage."""
+    given = job.arguments(__doc__).parse_args(argv)
+    selection = parse(Selection, given.settings)
+    room, training = selection.experiment, selection.train_dpt
+    loop.prepare(training.optimization.device)
+    data = trajectories.read(given.trajectories, room)
+    experience = Experience(data, room)
+    seeding.seed_torch(given.seed, "dpt weights")
+    model = store.dpt(room, training).to(training.optimization.device)
+
+    def batch_loss(update: int) -> tuple[Tensor, Tensor]:
+        return loss_of(model, experience, training, seeding.generator(given.seed, "dpt batches", update))
+
+    job.finish("dpt", given, selection, training, room, model, batch_loss, {"trajectories": job.shards_digest(data)})
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
