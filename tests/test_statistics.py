@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import trim_mean
 
 from radt.evaluation import statistics
 from radt.seeding import generator
@@ -25,9 +24,43 @@ def test_interquartile_mean_by_hand():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 20), (7, 13)])
-def test_interquartile_mean_is_the_trimmed_mean_of_scipy(shape: tuple[int, int]):
+def test_interquartile_mean_cuts_a_quarter_at_each_end(shape: tuple[int, int]):
     scores = normal(5, *shape)
-    assert statistics.interquartile_mean(scores) == pytest.approx(trim_mean(scores, 0.25, axis=None))
+    values = sorted(scores.ravel())
+    cut = len(values) // 4
+    assert statistics.interquartile_mean(scores) == pytest.approx(np.mean(values[cut : len(values) - cut]))
+
+
+def wins(ours: np.ndarray, others: np.ndarray) -> float:
+    """Share of won pairs of runs, ties as half, pair by pair and task by task."""
+    tasks = range(ours.shape[1])
+    return np.mean([np.mean([(a > b) + (a == b) / 2 for a in ours[:, t] for b in others[:, t]]) for t in tasks])
+
+
+@pytest.mark.parametrize(("seeds", "other_seeds", "tasks"), [(3, 3, 20), (1, 4, 7), (5, 2, 1)])
+def test_probability_of_improvement_counts_won_pairs(seeds: int, other_seeds: int, tasks: int):
+    random = np.random.default_rng(6)
+    ours, others = (random.integers(4, size=(n, tasks)).astype(float) for n in (seeds, other_seeds))  # many ties
+    found = statistics.probability_of_improvement(ours, others)
+    assert found == pytest.approx(wins(ours, others))
+    assert found + statistics.probability_of_improvement(others, ours) == pytest.approx(1.0)
+
+
+def test_probability_of_improvement_of_equals_and_of_dominance():
+    scores = normal(7, 3, 20)
+    assert statistics.probability_of_improvement(np.full((3, 5), 2.0), np.full((3, 5), 2.0)) == 0.5
+    assert statistics.probability_of_improvement(scores + 100, scores) == 1.0
+    assert statistics.improvement_interval(scores + 100, scores, 50, 0.95, generator(0, "bootstrap")) == (1.0, 1.0)
+
+
+def test_improvement_interval_equals_a_slow_loop_over_the_same_draws():
+    ours, others = normal(8, 3, 6), normal(9, 4, 6)
+    random = generator(3, "bootstrap")
+    first, second = random.integers(3, size=(200, 3)), random.integers(4, size=(200, 4))
+    tasks = random.integers(6, size=(200, 1, 6))
+    slow = [wins(ours[a][:, t[0]], others[b][:, t[0]]) for a, b, t in zip(first, second, tasks, strict=True)]
+    found = statistics.improvement_interval(ours, others, 200, 0.9, generator(3, "bootstrap"))
+    np.testing.assert_allclose(found, np.quantile(slow, [0.05, 0.95]))
 
 
 def test_bootstrap_equals_a_slow_loop_over_the_same_draws():

@@ -9,13 +9,13 @@ from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
 from radt.seeding import generator
 from radt.settings import Evaluate, Figure
 
-COLUMNS = ("experiment", "method", "split", "episode", "mean", "low", "high", "optimum", "paper")
+COLUMNS = ("experiment", "method", "model", "split", "episode", "mean", "low", "high", "optimum", "paper")
 
 
 def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, figure: Figure) -> pd.DataFrame:
     """One row per method, split and episode, columns `COLUMNS`.
 
-    `mean` is over seeds and tasks, `low` and `high` its interval (`radt.evaluation.statistics`), `optimum` the mean best return
+    `model` says whose weights the method uses, `mean` is over seeds and tasks, `low` and `high` its interval (`radt.evaluation.statistics`), `optimum` the mean best return
     of the split's tasks, `paper` the published return at that episode, NaN where it is not known. All in units of return.
     Every curve is resampled with the same draws, so that adding a method moves no other interval.
     """
@@ -30,5 +30,6 @@ def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, f
             part["episode"] = part.index + 1
             part["optimum"] = scores(evaluations, method, split, "optimum").mean()
             part["paper"] = part["episode"].map(paper_curve(paper, method, split, evaluate))
-            parts.append(part.assign(experiment=experiment, method=method, split=split))
+            model = evaluate.methods[method].model
+            parts.append(part.assign(experiment=experiment, method=method, model=model, split=split))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]

@@ -1,12 +1,10 @@
-"""The figure: mean return against in-context episode, one panel per split, for one column of a paper.
+"""The figure of an experiment: mean return against in-context episode, one panel per split, for one column of a paper.
 
-Methods differ by colour, dashes and marker, so that the figure can be read without colour; all lines are labelled at their ends.
-Colours are Paul Tol's medium-contrast scheme, safe for colour-blind readers. The same curves give the same bytes.
+All lines are labelled at their ends. The same curves give the same bytes.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,105 +23,50 @@ from matplotlib.ticker import MaxNLocator
 
 from radt.evaluation.statistics import Floats
 from radt.figures.inputs import SPLITS
-from radt.settings import Evaluate
+from radt.figures.style import GREY, PANELS, STYLE, Look, looks, render
 
 WIDTH = 3.5  # inches: one column
 MAIN_HEIGHT, OTHER_HEIGHT = 2.25, 1.7  # inches of the first panel and of each further one
 LEFT, RIGHT = 0.125, 0.70  # shares of the width between which the panels stand (less for long names); labels are beyond
 TOP, BOTTOM = 0.46, 0.36  # inches above and below the panels
 LABEL_GAP = 7.6  # points between the centres of two labels
-MODEL_NAMES = {"radt": "RA-DT", "ad": "AD", "dt": "DT"}
-COLOURS = {"radt": ("#004488", "#6699CC"), "ad": ("#994455", "#EE99AA"), "dt": ("#997700", "#EECC66")}
-DASHES: dict[str, tuple[float, ...]] = {"radt": (), "ad": (5.0, 1.6), "dt": (1.2, 1.4)}
-MARKERS = {"radt": "os^", "ad": "DvP", "dt": "X<>"}
-PANELS = {"held_out": "Held-out tasks", "train": "Training tasks", "validation": "Validation tasks"}
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7.5,
-    "axes.labelsize": 8,
-    "axes.titlesize": 8,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "legend.fontsize": 7,
-    "pdf.fonttype": 42,
-    "lines.dash_capstyle": "butt",
-    "lines.solid_capstyle": "round",
-}
-GREY = "#666666"
 HAIRLINE = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 1.0, "shrinkB": 1.0, "relpos": (0.0, 0.5)}
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a method is drawn and called."""
-
-    name: str
-    colour: str
-    dashes: tuple[float, ...]
-    marker: str
-    hollow: bool
-
-
-@dataclass(frozen=True)
 class Label:
-    """A name at the right end of a line that ends at `x`, `y` (data units)."""
+    """A name at the right end of a line that ends at height `y` (data units)."""
 
     text: str
-    x: float
     y: float
     colour: str
     bold: bool
 
 
-def look(method: str, methods: list[str], evaluate: Evaluate) -> Look:
-    """Look of a method: by its model, then by its place among the methods of the same model."""
-    model = evaluate.methods[method].model
-    place = [other for other in methods if evaluate.methods[other].model == model].index(method)
-    name = MODEL_NAMES[model]
-    if method != model:
-        name = f"{name} ({method.removeprefix(model).strip('_').replace('_', ' ')})"
-    dashes = DASHES[model] if place == 0 else (*(DASHES[model] or (6.0, 1.4)), 1.0, 1.4)
-    return Look(name, COLOURS[model][place % 2], dashes, MARKERS[model][place % 3], place % 2 == 1)
-
-
-def draw(curves: pd.DataFrame, evaluate: Evaluate, sizes: dict[str, int], confidence: float) -> tuple[bytes, bytes]:
+def draw(curves: pd.DataFrame, sizes: dict[str, int], confidence: float) -> tuple[bytes, bytes]:
     """The figure as PDF and as PNG (300 dots per inch), from the rows of `radt.figures.curves`.
 
     `sizes` is the number of tasks of each split, for the titles; `confidence` is that of the interval, for the key.
     """
     with matplotlib.style.context(["default", STYLE]):
-        figure = _figure(curves, evaluate, sizes)
-        _key(figure, confidence, has_paper=bool(curves["paper"].notna().any()))
-        return _render(figure, "pdf"), _render(figure, "png")
+        figure = _figure(curves, sizes)
+        add_key(figure, LEFT, confidence, has_paper=bool(curves["paper"].notna().any()))
+        return render(figure, "pdf"), render(figure, "png")
 
 
-def _render(figure: Figure, kind: str) -> bytes:
-    """Bytes of a figure without date and without the drawing library's version, so that they only depend on the curves."""
-    metadata = {"Creator": None, "Producer": None, "CreationDate": None} if kind == "pdf" else {"Software": None}
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=300, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _figure(curves: pd.DataFrame, evaluate: Evaluate, sizes: dict[str, int]) -> Figure:
+def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
     splits = [split for split in SPLITS if split in set(curves["split"])]
-    methods = list(dict.fromkeys(curves["method"]))
+    styles = looks(dict(zip(curves["method"], curves["model"], strict=True)))
     heights = [MAIN_HEIGHT] + [OTHER_HEIGHT] * (len(splits) - 1)
     height = sum(heights) + TOP + BOTTOM
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(splits), 1, sharex=True, squeeze=False, height_ratios=heights)
-    right = _right([look(method, methods, evaluate).name for method in methods])
+    right = _right([style.name for style in styles.values()])
     figure.subplots_adjust(left=LEFT, right=right, bottom=BOTTOM / height, top=1 - TOP / height, hspace=0.22)
     for axes, split in zip(grid[:, 0], splits, strict=True):
-        _panel(axes, curves[curves["split"] == split], evaluate)
+        rows = curves[curves["split"] == split]
+        place(axes, panel(axes, rows, styles))
         axes.set_title(f"{PANELS[split]} ({sizes[split]})", loc="left", pad=5)
         axes.set_ylabel("Mean return")
     grid[-1, 0].set_xlabel("In-context episode")
@@ -138,34 +81,38 @@ def _right(names: list[str]) -> float:
     return min(RIGHT, 1.0 - (widest + 16.0) / (72.0 * WIDTH))
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, evaluate: Evaluate) -> None:
-    """Lines, bands, references and labels of one split."""
-    methods = list(dict.fromkeys(rows["method"]))
+def panel(axes: Axes, rows: pd.DataFrame, styles: dict[str, Look]) -> list[Label]:
+    """Draw lines, bands and references of one split; labels for the ends of the lines.
+
+    A thin line in the colour and dashes of a method is the paper's curve of it; methods of one model share the first one's.
+    """
     last, optimum = int(rows["episode"].max()), float(rows["optimum"].iloc[0])
-    labels = [Label(f"optimum {optimum:.3g}", last, optimum, GREY, False)]
+    labels = [Label(f"optimum {optimum:.3g}", optimum, GREY, False)]
     axes.axhline(optimum, color=GREY, linewidth=0.7, zorder=1)
     drawn: set[str] = set()
-    for method in methods:
-        curve, style = rows[rows["method"] == method], look(method, methods, evaluate)
-        labels.append(_method(axes, curve, style, methods.index(method)))
-        known, model = curve.dropna(subset="paper"), evaluate.methods[method].model
+    for number, method in enumerate(dict.fromkeys(rows["method"])):
+        curve, style = rows[rows["method"] == method], styles[method]
+        labels.append(_method(axes, curve, style, number))
+        known, model = curve.dropna(subset="paper"), str(curve["model"].iloc[0])
         if model not in drawn and not known.empty:
             drawn.add(model)
             axes.plot(known["episode"], known["paper"], color=style.colour, dashes=style.dashes, linewidth=0.6, zorder=2)
-            end = known.iloc[-1]
-            labels.append(Label(f"{style.name}, paper", float(end["episode"]), float(end["paper"]), GREY, False))
     axes.set_xlim(1 - 0.02 * last, 1.02 * last)
     axes.set_ylim(0, 1.04 * max(optimum, float(rows["high"].max())))
     ticks = MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True).tick_values(0, last)
     axes.set_xticks([1, *(tick for tick in ticks if 1 < tick <= last)])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    _place(axes, labels)
+    return labels
 
 
 def _method(axes: Axes, curve: pd.DataFrame, style: Look, number: int) -> Label:
-    """One method's line with its band; markers of different methods stand at different episodes."""
+    """One method's line with its band; markers of different methods stand at different episodes. References are a line only."""
     episode = curve["episode"].to_numpy()
-    axes.fill_between(episode, curve["low"], curve["high"], color=style.colour, alpha=0.18, linewidth=0, zorder=2)
+    end = float(curve["mean"].iloc[-1])
+    if style.reference:
+        axes.plot(episode, curve["mean"], color=GREY, dashes=style.dashes, linewidth=0.8, zorder=2)
+        return Label(style.name, end, GREY, False)
+    axes.fill_between(episode, curve["low"], curve["high"], color=style.colour, alpha=0.15, linewidth=0, zorder=2)
     every = max(1, len(episode) // 6)
     axes.plot(
         episode,
@@ -177,13 +124,13 @@ def _method(axes: Axes, curve: pd.DataFrame, style: Look, number: int) -> Label:
         markersize=3.6,
         markerfacecolor="white" if style.hollow else style.colour,
         markeredgewidth=0.8,
-        markevery=((number * every) // 4, every),
-        zorder=4,
+        markevery=((number * every) // 4 % every, every),
+        zorder=20 - number,
     )
-    return Label(style.name, float(episode[-1]), float(curve["mean"].iloc[-1]), style.colour, True)
+    return Label(style.name, end, style.colour, True)
 
 
-def _place(axes: Axes, labels: list[Label]) -> None:
+def place(axes: Axes, labels: list[Label]) -> None:
     """Write labels right of the panel, as near to their lines' ends as they fit, each joined to its end by a hairline."""
     low, high = axes.get_ylim()
     figure = axes.get_figure(root=True)
@@ -192,11 +139,11 @@ def _place(axes: Axes, labels: list[Label]) -> None:
     labels = sorted(labels, key=lambda label: label.y)
     wanted = np.array([(label.y - low) / (high - low) * points for label in labels])
     right = axes.get_xlim()[1]
-    for label, place in zip(labels, spread(wanted, LABEL_GAP, points), strict=True):
+    for label, height in zip(labels, spread(wanted, LABEL_GAP, points), strict=True):
         axes.annotate(
             label.text,
             xy=(right, label.y),
-            xytext=(1.055, place / points),
+            xytext=(1.055, height / points),
             textcoords="axes fraction",
             va="center",
             color=label.colour,
@@ -222,20 +169,20 @@ def spread(wanted: Floats, gap: float, room: float) -> Floats:
     return np.asarray(np.clip(places, 0.0, room - gap * (len(wanted) - 1)) + gap * np.arange(len(wanted)))
 
 
-def _key(figure: Figure, confidence: float, has_paper: bool) -> None:
+def add_key(figure: Figure, left: float, confidence: float, has_paper: bool) -> None:
     """What thick lines, bands and thin lines mean, above the panels."""
     ours = (Patch(color=GREY, alpha=0.25, linewidth=0), Line2D([], [], color=GREY, linewidth=1.5))
     handles: list[Any] = [ours]
-    texts = [f"ours: mean and {100 * confidence:g}% interval"]
+    texts = [f"ours: mean, {100 * confidence:g}% interval"]
     if has_paper:
         handles.append(Line2D([], [], color=GREY, linewidth=0.6))
-        texts.append("paper: mean")
+        texts.append("paper, same colour")
     figure.legend(
         handles,
         texts,
         handler_map={tuple: HandlerTuple(ndivide=1, pad=0)},
         loc="upper left",
-        bbox_to_anchor=(LEFT, 1.0),
+        bbox_to_anchor=(left, 1.0),
         borderpad=0,
         borderaxespad=0.5,
         ncols=2,

@@ -27,10 +27,13 @@ EVALUATION = {
 }
 METRICS = {"model": "str", "seed": "int64", "update": "int64", "parameters": "int64", "cpu_seconds": "float64"}
 PAPER = {"experiment": "str", "split": "str", "method": "str", "episode": "int64", "return": "float64"}
-KINDS = {"str": "a word", "int64": "a whole number", "float64": "a number"}
+PAPER_ABLATIONS = {"ablation": "str", "variant": "str", "last": "float64", "average": "float64?"}
+KINDS = {"str": "a word", "int64": "a whole number", "float64": "a number"}  # with `?` behind it: or nothing
 AGAIN = "delete it and run the workflow again, which makes it anew"
+RESTORE = "restore it from the repository"
 SPLITS = ("held_out", "train", "validation")
-MODELS = ("radt", "ad", "dt")
+MODELS = ("radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random")
+WEIGHTLESS = ("retrieve", "random")  # models that are never trained
 PAPER_SPLITS = {"eval": "held_out", "train": "train"}
 
 
@@ -47,12 +50,14 @@ def read(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
     frame = frame[list(columns)]
     for column, kind in columns.items():
         if not _holds(frame[column], kind):
-            raise RadtError(f"{path} has a value in column {column!r} that is missing or not {KINDS[kind]}: {remedy}")
-    return frame.astype(columns)
+            raise RadtError(f"{path} has a value in column {column!r} that is missing or not {KINDS[kind.strip('?')]}: {remedy}")
+    return frame.astype({column: {"int64?": "Int64"}.get(kind, kind.strip("?")) for column, kind in columns.items()})
 
 
 def _holds(values: pd.Series, kind: str) -> bool:
     """Whether all values are of a kind of `KINDS`."""
+    if kind.endswith("?"):
+        return _holds(values.dropna(), kind[:-1])
     if kind == "str" or values.isna().any():
         return not values.isna().any()
     try:
@@ -62,28 +67,38 @@ def _holds(values: pd.Series, kind: str) -> bool:
     return bool(np.isfinite(numbers).all() and (kind == "float64" or (numbers == np.floor(numbers)).all()))
 
 
-def evaluations(paths: Iterable[Path], name: str, experiment: Experiment, evaluate: Evaluate) -> pd.DataFrame:
+def evaluations(paths: Iterable[Path], experiment: Experiment, protocols: dict[str, Evaluate]) -> pd.DataFrame:
     """All evaluation files as one table, columns of `EVALUATION`, in a fixed order whatever the order of `paths`.
 
-    Each file holds one seed of one method and, for every split of `evaluate.splits`, all its tasks with all their episodes.
+    Each file holds one seed of one method in one of the runs `protocols` (evaluation settings by name: an experiment, or the
+    variants of an ablation) and, for every split of `evaluate.splits`, all tasks of `experiment` with all their episodes.
     """
-    frames: dict[tuple[str, int], pd.DataFrame] = {}
+    frames: dict[tuple[str, str, int], pd.DataFrame] = {}
     for path in paths:
         frame = read(path, EVALUATION, AGAIN)
-        _complete(path, frame, name, experiment, evaluate)
-        run = (str(frame["method"].iloc[0]), int(frame["seed"].iloc[0]))
-        if run in frames:
-            raise RadtError(f"{path} repeats method {run[0]!r}, seed {run[1]} of another file: name one file for each")
-        frames[run] = frame
-    methods = method_order({method for method, _ in frames}, evaluate)
-    runs = sorted(frames, key=lambda run: (methods.index(run[0]), run[1]))
-    return pd.concat([frames[run] for run in runs], ignore_index=True)
+        _complete(path, frame, experiment, protocols)
+        first = frame.iloc[0]
+        key = str(first["experiment"]), str(first["method"]), int(first["seed"])
+        if key in frames:
+            raise RadtError(f"{path} repeats method {key[1]!r}, seed {key[2]} of another file: name one file for each")
+        frames[key] = frame
+    if absent := [name for name in protocols if name not in {run for run, _, _ in frames}]:
+        raise RadtError(f"no evaluation file holds {absent[0]!r}: name its files too")
+    parts = []
+    for name, evaluate in protocols.items():
+        methods = method_order({method for run, method, _ in frames if run == name}, evaluate)
+        keys = sorted((key for key in frames if key[0] == name), key=lambda key: (methods.index(key[1]), key[2]))
+        parts += [frames[key] for key in keys]
+    return pd.concat(parts, ignore_index=True)
 
 
-def _complete(path: Path, frame: pd.DataFrame, name: str, experiment: Experiment, evaluate: Evaluate) -> None:
+def _complete(path: Path, frame: pd.DataFrame, experiment: Experiment, protocols: dict[str, Evaluate]) -> None:
     """Refuse a file of another experiment or of several runs, and one with missing or repeated rows."""
-    if (found := list(frame["experiment"].unique())) != [name]:
-        raise RadtError(f"{path} holds experiments {found}, expected is [{name!r}]: name the files of this experiment")
+    found = list(frame["experiment"].unique())
+    if len(found) != 1 or found[0] not in protocols:
+        expected = " or ".join(repr([name]) for name in protocols)
+        raise RadtError(f"{path} holds experiments {found}, expected is {expected}: name the files of this experiment")
+    evaluate = protocols[found[0]]
     if len(frame[["method", "seed"]].drop_duplicates()) != 1:
         raise RadtError(f"{path} holds more than one method or seed: {AGAIN}")
     if (method := frame["method"].iloc[0]) not in evaluate.methods:
@@ -91,13 +106,13 @@ def _complete(path: Path, frame: pd.DataFrame, name: str, experiment: Experiment
     if frame.duplicated(["split", "task", "episode"]).any():
         raise RadtError(f"{path} has two rows for the same split, task and episode: {AGAIN}")
     tasks = split_sizes(experiment)
-    expected = set(range(1, evaluate.episodes + 1))
+    expected_episodes = set(range(1, evaluate.episodes + 1))
     for split in evaluate.splits:
         rows = frame[frame["split"] == split]
         if (found_tasks := rows["task"].nunique()) != tasks[split]:
             raise RadtError(f"{path} has {found_tasks} of the {tasks[split]} tasks of split {split!r}: {AGAIN}")
         for task, episodes in rows.groupby("task")["episode"]:
-            if set(episodes) != expected:
+            if set(episodes) != expected_episodes:
                 raise RadtError(f"{path} has episodes other than 1 to {evaluate.episodes} for task {task} of {split!r}: {AGAIN}")
     if extra := sorted(set(frame["split"]) - set(evaluate.splits)):
         raise RadtError(f"{path} holds split {extra[0]!r}, which evaluate.splits does not name: {AGAIN}")
@@ -107,6 +122,12 @@ def split_sizes(experiment: Experiment) -> dict[str, int]:
     """Tasks of each split."""
     rest = experiment.tasks - experiment.held_out - experiment.validation
     return {"held_out": experiment.held_out, "train": rest, "validation": experiment.validation}
+
+
+def tested(splits: Iterable[str]) -> str:
+    """The split that says most about unseen tasks: held out, else validation, else training."""
+    found = set(splits)
+    return next(split for split in ("held_out", "validation", "train") if split in found)
 
 
 def method_order(methods: Iterable[str], evaluate: Evaluate) -> list[str]:
@@ -127,7 +148,7 @@ def scores(frame: pd.DataFrame, method: str, split: str, column: str = "return")
 
 
 def training(paths: Iterable[Path]) -> pd.DataFrame:
-    """The last row of every training run: columns of `METRICS`, one row for each model and seed."""
+    """The last row of every training run: columns of `METRICS`, one row for each model and seed; no rows for no paths."""
     last: dict[tuple[str, int], pd.DataFrame] = {}
     for path in paths:
         frame = read(path, METRICS, AGAIN)
@@ -137,18 +158,26 @@ def training(paths: Iterable[Path]) -> pd.DataFrame:
         if run in last:
             raise RadtError(f"{path} repeats model {run[0]!r}, seed {run[1]} of another file: name one file for each")
         last[run] = frame.sort_values("update", kind="stable").tail(1)
-    return pd.concat(list(last.values()), ignore_index=True)
+    return pd.concat(list(last.values()), ignore_index=True) if last else pd.DataFrame(columns=list(METRICS))
 
 
 def paper(path: Path, name: str) -> pd.DataFrame:
     """The paper's points of one experiment: split (in our words), method, episode, return; empty for one it does not have."""
-    frame = read(path, PAPER, "restore it from the repository")
+    frame = read(path, PAPER, RESTORE)
     if unknown := sorted(set(frame["split"]) - set(PAPER_SPLITS)):
-        raise RadtError(f"{path} has split {unknown[0]!r}, allowed are {sorted(PAPER_SPLITS)}: restore it from the repository")
+        raise RadtError(f"{path} has split {unknown[0]!r}, allowed are {sorted(PAPER_SPLITS)}: {RESTORE}")
     if frame.duplicated(["experiment", "split", "method", "episode"]).any():
-        raise RadtError(f"{path} has two rows for the same curve and episode: restore it from the repository")
+        raise RadtError(f"{path} has two rows for the same curve and episode: {RESTORE}")
     rows = frame[frame["experiment"] == name].drop(columns="experiment")
     return rows.assign(split=rows["split"].map(PAPER_SPLITS)).sort_values(["split", "method", "episode"])
+
+
+def paper_ablation(path: Path, ablation: str) -> pd.DataFrame:
+    """The paper's columns `last` and `average` (NaN where not known) of one ablation, by variant; empty for one it lacks."""
+    frame = read(path, PAPER_ABLATIONS, RESTORE)
+    if frame.duplicated(["ablation", "variant"]).any():
+        raise RadtError(f"{path} has two rows for the same variant: {RESTORE}")
+    return frame[frame["ablation"] == ablation].set_index("variant")[["last", "average"]]
 
 
 def paper_curve(points: pd.DataFrame, method: str, split: str, evaluate: Evaluate) -> pd.Series:

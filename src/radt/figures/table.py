@@ -7,71 +7,117 @@ import pandas as pd
 
 from radt.errors import RadtError
 from radt.evaluation import statistics
-from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
+from radt.figures.inputs import SPLITS, WEIGHTLESS, method_order, paper_curve, scores
 from radt.seeding import generator
 from radt.settings import Evaluate, Figure
 
-COLUMNS = (
-    "experiment",
-    "method",
-    "split",
-    "episode_1",
-    "episode_10",
-    "episode_20",
-    "episode_last",
-    "average",
-    "average_ci_low",
-    "average_ci_high",
-    "iqm",
-    "paper_last",
-    "paper_average",
-    "optimum",
-    "seeds",
-    "updates",
-    "parameters",
-    "cpu_seconds",
-)
+COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
+    "experiment": "str",
+    "method": "str",
+    "model": "str",
+    "split": "str",
+    "episode_1": "float64",
+    "episode_10": "float64?",
+    "episode_20": "float64?",
+    "last": "float64",
+    "last_ci_low": "float64",
+    "last_ci_high": "float64",
+    "last_ratio": "float64",
+    "paper_last": "float64?",
+    "paper_last_ratio": "float64?",
+    "last_verdict": "str?",
+    "average": "float64",
+    "average_ci_low": "float64",
+    "average_ci_high": "float64",
+    "average_ratio": "float64",
+    "paper_average": "float64?",
+    "paper_average_ratio": "float64?",
+    "average_verdict": "str?",
+    "iqm": "float64",
+    "optimum": "float64",
+    "probability_radt_better": "float64?",
+    "probability_ci_low": "float64?",
+    "probability_ci_high": "float64?",
+    "seeds": "int64",
+    "updates": "int64?",
+    "parameters": "int64?",
+    "cpu_seconds": "float64?",
+}
 Row = dict[str, str | int | float]
 
 
 def table(
     evaluations: pd.DataFrame, training: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, figure: Figure
 ) -> pd.DataFrame:
-    """One row per method and split, columns `COLUMNS`; returns are means over seeds and tasks.
+    """One row per method and split, columns `COLUMNS`; returns are means over seeds and tasks, ratios are returns / optimum.
 
-    `average`, its interval and `iqm` (interquartile mean over seed-task pairs) are of the return averaged over all episodes.
-    `episode_10` and `episode_20` are NaN where fewer episodes were run; the paper's columns are NaN where it has no such curve.
+    `last` and `average` (over all episodes) come with their interval, with the paper's value, and with a verdict: `better` or
+    `worse` when the interval lies above or below the paper's value, `within` when it holds it. The paper's value has an
+    uncertainty of its own that is not in the verdict. `iqm` is the interquartile mean of `average` over seed-task pairs.
+    `probability_radt_better` is the probability of improvement of the method `radt` over this one, in `average`.
     `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model: the encoder of RA-DT, which is
-    trained once, stands in the row of `dt`.
+    trained once, stands in the row of `dt`. What is not known or has no meaning is NaN: episodes that were not run, curves that
+    the paper lacks, RA-DT against itself, the training of what is not trained.
     """
     experiment = str(evaluations["experiment"].iloc[0])
+    methods = method_order(set(evaluations["method"]), evaluate)
     rows = []
-    for method in method_order(set(evaluations["method"]), evaluate):
-        seeds = sorted(set(evaluations.loc[evaluations["method"] == method, "seed"]))
-        cost = _cost(training, evaluate.methods[method].model, seeds)
+    for method in methods:
+        seeds, model = sorted(set(evaluations.loc[evaluations["method"] == method, "seed"])), evaluate.methods[method].model
+        cost = _cost(training, model, seeds)
         for split in (split for split in SPLITS if split in set(evaluations["split"])):
-            row: Row = {"experiment": experiment, "method": method, "split": split, "seeds": len(seeds)}
-            row |= _returns(scores(evaluations, method, split), figure)
-            row |= _paper(paper_curve(paper, method, split, evaluate)) | cost
-            row["optimum"] = float(scores(evaluations, method, split, "optimum").mean())
+            row: Row = {"experiment": experiment, "method": method, "model": model, "split": split, "seeds": len(seeds)}
+            returns, optimum = scores(evaluations, method, split), float(scores(evaluations, method, split, "optimum").mean())
+            row |= _returns(returns, figure) | {"optimum": optimum} | cost
+            row |= _paper(paper_curve(paper, method, split, evaluate))
+            row |= _compared(row, optimum)
+            if "radt" in methods and method != "radt":
+                row |= _improvement(scores(evaluations, "radt", split), returns, figure)
             rows.append(row)
-    return pd.DataFrame(rows)[list(COLUMNS)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"updates": "Int64", "parameters": "Int64"})
+
+
+def estimates(returns: statistics.Floats, figure: Figure) -> Row:
+    """Last return and average over episodes with their intervals, from returns [seeds, tasks, episodes]."""
+    row: Row = {}
+    for name, values in (("last", returns[:, :, -1]), ("average", returns.mean(axis=2))):
+        draws = generator(figure.bootstrap_seed, "bootstrap")
+        low, high = statistics.interval(values, figure.bootstrap_samples, figure.confidence, draws)
+        row |= {name: float(values.mean()), f"{name}_ci_low": float(low), f"{name}_ci_high": float(high)}
+    return row
+
+
+def verdict(low: float, high: float, paper: float) -> str | float:
+    """Where our interval lies against the paper's value, in a word; NaN when that is not known."""
+    if np.isnan(paper):
+        return np.nan
+    return "better" if low > paper else "worse" if high < paper else "within"
 
 
 def _returns(returns: statistics.Floats, figure: Figure) -> Row:
     """Columns of one method and split from its returns [seeds, tasks, episodes]."""
     by_episode = statistics.mean(returns)
-    average = returns.mean(axis=2)
-    draws = generator(figure.bootstrap_seed, "bootstrap")
-    low, high = statistics.interval(average, figure.bootstrap_samples, figure.confidence, draws)
     row: Row = {f"episode_{n}": float(by_episode[n - 1]) if n <= len(by_episode) else np.nan for n in (1, 10, 20)}
-    return row | {
-        "episode_last": float(by_episode[-1]),
-        "average": float(average.mean()),
-        "average_ci_low": float(low),
-        "average_ci_high": float(high),
-        "iqm": statistics.interquartile_mean(average),
-    }
+    return row | estimates(returns, figure) | {"iqm": statistics.interquartile_mean(returns.mean(axis=2))}
+
+
+def _compared(row: Row, optimum: float) -> Row:
+    """Verdicts, and all values as shares of the best possible return."""
+    found: Row = {}
+    for name in ("last", "average"):
+        low, high, paper = (float(row[key]) for key in (f"{name}_ci_low", f"{name}_ci_high", f"paper_{name}"))
+        found |= {f"{name}_ratio": float(row[name]) / optimum, f"paper_{name}_ratio": paper / optimum}
+        found[f"{name}_verdict"] = verdict(low, high, paper)
+    return found
+
+
+def _improvement(radt: statistics.Floats, returns: statistics.Floats, figure: Figure) -> Row:
+    """Probability that RA-DT has the higher average return, from returns [seeds, tasks, episodes] of both."""
+    ours, others = radt.mean(axis=2), returns.mean(axis=2)
+    draws = generator(figure.bootstrap_seed, "bootstrap")
+    low, high = statistics.improvement_interval(ours, others, figure.bootstrap_samples, figure.confidence, draws)
+    probability = float(statistics.probability_of_improvement(ours, others))
+    return {"probability_radt_better": probability, "probability_ci_low": low, "probability_ci_high": high}
 
 
 def _paper(curve: pd.Series) -> Row:
@@ -84,7 +130,9 @@ def _paper(curve: pd.Series) -> Row:
 
 
 def _cost(training: pd.DataFrame, model: str, seeds: list[int]) -> Row:
-    """Updates, parameters and mean training CPU seconds of a model's seeds."""
+    """Updates, parameters and mean training CPU seconds of a model's seeds; nothing for a model that is not trained."""
+    if model in WEIGHTLESS:
+        return {}
     runs = training[(training["model"] == model) & training["seed"].isin(seeds)]
     if absent := sorted(set(seeds) - set(runs["seed"])):
         raise RadtError(f"no metrics file holds model {model!r}, seed {absent[0]}: add its metrics.csv to --metrics")
@@ -96,3 +144,8 @@ def _cost(training: pd.DataFrame, model: str, seeds: list[int]) -> Row:
         "parameters": int(first["parameters"]),
         "cpu_seconds": float(runs["cpu_seconds"].mean()),
     }
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """CSV text with six significant digits; unknown values are empty."""
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from radt import artifacts
 from radt.figures import inputs
 from radt.figures.curves import curves
 from radt.figures.draw import draw
-from radt.figures.table import table
+from radt.figures.table import csv, table
 from radt.settings import Evaluate, Experiment, Figure, Section, parse
 from radt.stages import run
 
@@ -36,30 +34,25 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--settings", required=True, help="JSON of the sections experiment, evaluate and figure")
     parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="CSV files of stage evaluate")
-    parser.add_argument("--metrics", required=True, nargs="+", type=Path, help="metrics.csv of the models' training runs")
+    parser.add_argument("--metrics", required=True, nargs="*", type=Path, help="metrics.csv of the models' training runs")
     parser.add_argument("--paper", required=True, type=Path, help="the paper's curves")
     parser.add_argument("--output", required=True, type=Path, help="directory of the four files")
     arguments = parser.parse_args(argv)
     settings = parse(FigureSettings, arguments.settings)
     evaluate = settings.evaluate
 
-    evaluations = inputs.evaluations(arguments.evaluations, arguments.experiment, settings.experiment, evaluate)
+    evaluations = inputs.evaluations(arguments.evaluations, settings.experiment, {arguments.experiment: evaluate})
     training = inputs.training(arguments.metrics)
     paper = inputs.paper(arguments.paper, arguments.experiment)
     lines = curves(evaluations, paper, evaluate, settings.figure)
     rows = table(evaluations, training, paper, evaluate, settings.figure)
-    pdf, png = draw(lines, evaluate, inputs.split_sizes(settings.experiment), settings.figure.confidence)
+    pdf, png = draw(lines, inputs.split_sizes(settings.experiment), settings.figure.confidence)
 
     artifacts.write_text(arguments.output / "curves.csv", csv(lines))
     artifacts.write_text(arguments.output / "table.csv", csv(rows))
     artifacts.write_bytes(arguments.output / "figure.pdf", pdf)
     artifacts.write_bytes(arguments.output / "figure.png", png)
     return 0
-
-
-def csv(frame: pd.DataFrame) -> str:
-    """CSV text with six significant digits; unknown values are empty."""
-    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,185 @@
+"""All experiments on one page: small curves of each, and every method as a share of the best possible return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from radt.errors import RadtError
+from radt.figures.inputs import AGAIN, read, tested
+from radt.figures.style import GREY, STYLE, Look, looks, render
+from radt.figures.table import COLUMNS
+from radt.settings import WORLDS, Experiment
+
+CURVES = {
+    "experiment": "str",
+    "method": "str",
+    "model": "str",
+    "split": "str",
+    "episode": "int64",
+    "mean": "float64",
+    "optimum": "float64",
+    "paper": "float64?",
+}
+WORLD_NAMES = {"darkroom": "Dark-Room", "keydoor": "Dark Key-Door", "mazerunner": "MazeRunner"}
+WIDTH, ACROSS = 7.16, 4  # inches: two columns; panels in a row
+PANEL_HEIGHT, SHARES_HEIGHT, KEY_HEIGHT = 1.55, 2.2, 0.34  # inches
+LEFT, RIGHT, GAP = 0.065, 0.99, 0.05  # shares of the width between which the panels stand, and between two of them
+
+
+def title(experiment: Experiment) -> str:
+    """World and size, such as Dark-Room 10x10."""
+    return f"{WORLD_NAMES[experiment.world]} {experiment.width}x{experiment.height}"
+
+
+def collect(paths: Iterable[Path], columns: dict[str, str], experiments: dict[str, Experiment]) -> pd.DataFrame:
+    """The rows of unseen tasks of every experiment's file, one experiment after the other: by world, size and name.
+
+    Of each experiment one split is kept: held out where there is one (`radt.figures.inputs.tested`). Raises `RadtError` when a
+    file is of no named experiment, when an experiment has no file, or when two files are of the same.
+    """
+    parts: dict[str, pd.DataFrame] = {}
+    for path in paths:
+        frame = read(path, columns, AGAIN)
+        names = list(frame["experiment"].unique())
+        if len(names) != 1 or names[0] not in experiments or names[0] in parts:
+            raise RadtError(f"{path} holds experiments {names}, expected is one of {sorted(experiments)}, each in one file: {AGAIN}")
+        parts[names[0]] = frame[frame["split"] == tested(frame["split"])]
+    if absent := sorted(experiments.keys() - parts.keys()):
+        raise RadtError(f"no file holds experiment {absent[0]!r}: name its curves.csv and table.csv too")
+
+    def key(name: str) -> tuple[int, int, str]:
+        experiment = experiments[name]
+        return WORLDS.index(experiment.world), experiment.width * experiment.height, name
+
+    return pd.concat([parts[name] for name in sorted(parts, key=key)], ignore_index=True)
+
+
+def tables(paths: Iterable[Path], experiments: dict[str, Experiment]) -> pd.DataFrame:
+    """All rows of unseen tasks of the experiments' tables, columns as in `radt.figures.table`."""
+    return collect(paths, COLUMNS, experiments)
+
+
+def draw(
+    curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float
+) -> tuple[bytes, bytes]:
+    """The overview as PDF and as PNG, from curves (columns `CURVES`) and table rows of unseen tasks.
+
+    Above, one panel per experiment: a line per method, the best possible return, and the paper's RA-DT. Below, for every
+    experiment and method, the average over all episodes divided by the best possible return, with its interval, and the paper's.
+    """
+    styles = looks(_models(rows))
+    names = list(dict.fromkeys(rows["experiment"]))
+    with matplotlib.style.context(["default", STYLE]):
+        lines = -(-len(names) // ACROSS)
+        height = KEY_HEIGHT + PANEL_HEIGHT * lines + SHARES_HEIGHT
+        figure = Figure(figsize=(WIDTH, height))
+        FigureCanvasAgg(figure)
+        below = SHARES_HEIGHT / height
+        for number, name in enumerate(names):
+            row, column = divmod(number, ACROSS)
+            across = (RIGHT - LEFT + GAP) / ACROSS
+            bottom = 1 - (KEY_HEIGHT + PANEL_HEIGHT * (row + 1) - 0.3) / height
+            axes = figure.add_axes((LEFT + column * across, bottom, across - GAP, (PANEL_HEIGHT - 0.52) / height))
+            _panel(axes, curves[curves["experiment"] == name], styles)
+            axes.set_title(title(experiments[name]), loc="left", pad=3, fontsize=7)
+            if column == 0:
+                axes.set_ylabel("Mean return", fontsize=7)
+            if number + ACROSS >= len(names):
+                axes.set_xlabel("In-context episode", fontsize=7)
+        axes = figure.add_axes((LEFT, 0.34 / height, RIGHT - LEFT, below - 0.72 / height))
+        _shares(axes, rows, [title(experiments[name]) for name in names], styles)
+        _key(figure, styles, confidence)
+        return render(figure, "pdf"), render(figure, "png")
+
+
+def _models(rows: pd.DataFrame) -> dict[str, str]:
+    """Model of every method that any experiment has, those of the same model together."""
+    pairs = dict(zip(rows["method"], rows["model"], strict=True))
+    return dict(sorted(pairs.items(), key=lambda pair: (list(dict.fromkeys(rows["model"])).index(pair[1]), pair[0] != pair[1])))
+
+
+def _panel(axes: Axes, curves: pd.DataFrame, styles: dict[str, Look]) -> None:
+    """One experiment: lines without bands, which would cover each other at this size."""
+    last, optimum = int(curves["episode"].max()), float(curves["optimum"].iloc[0])
+    axes.axhline(optimum, color=GREY, linewidth=0.7, zorder=1)
+    for number, method in enumerate(dict.fromkeys(curves["method"])):
+        curve, style = curves[curves["method"] == method], styles[method]
+        width, order = (0.7, 2) if style.reference else (1.1, 20 - number)
+        axes.plot(curve["episode"], curve["mean"], color=style.colour, dashes=style.dashes, linewidth=width, zorder=order)
+        if method == "radt":
+            known = curve.dropna(subset="paper")
+            axes.plot(known["episode"], known["paper"], color="black", linewidth=0.6, zorder=30)
+    axes.set_xlim(1 - 0.02 * last, 1.02 * last)
+    axes.set_ylim(0, 1.05 * max(optimum, float(curves["mean"].max())))
+    axes.set_xticks([1, *(tick for tick in (10, 20, 30, 40) if tick <= last)] if last <= 40 else [1, last])
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.tick_params(labelsize=6.5)
+
+
+def _shares(axes: Axes, rows: pd.DataFrame, titles: list[str], styles: dict[str, Look]) -> None:
+    """Averages as shares of the best possible return: a group for each experiment, in it a place for each method."""
+    places = (np.arange(len(styles)) - (len(styles) - 1) / 2) * 0.8 / max(1, len(styles) - 1)
+    names = list(dict.fromkeys(rows["experiment"]))
+    for (method, style), shift in zip(styles.items(), places, strict=True):
+        own = rows[rows["method"] == method]
+        x = np.array([names.index(name) for name in own["experiment"]]) + shift
+        share, low, high = (own[name] / own["optimum"] for name in ("average", "average_ci_low", "average_ci_high"))
+        axes.vlines(x, low, high, color=style.colour, linewidth=1.1, zorder=3)
+        face = "white" if style.hollow else style.colour
+        mark = {"marker": style.marker, "markersize": 3.8, "markerfacecolor": face, "markeredgewidth": 0.8}
+        axes.plot(x, share, color=style.colour, linestyle="none", zorder=4, **mark)
+        axes.hlines(own["paper_average_ratio"], x - 0.055, x + 0.055, color="black", linewidth=1.0, zorder=5)
+    for border in range(1, len(names)):
+        axes.axvline(border - 0.5, color="#CCCCCC", linewidth=0.5)
+    axes.axhline(1.0, color=GREY, linewidth=0.7, zorder=1)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_ylim(0, 1.05 * max(1.0, float((rows["average_ci_high"] / rows["optimum"]).max())))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xticks(range(len(names)), ["\n".join(text.rsplit(" ", 1)) for text in titles])
+    axes.tick_params(labelsize=6.5)
+    axes.tick_params(axis="x", length=0)
+    axes.set_title("Average over all episodes, as a share of the best possible return", loc="left", pad=4, fontsize=7)
+
+
+def _key(figure: Figure, styles: dict[str, Look], confidence: float) -> None:
+    """All methods and the paper's marks, above the panels."""
+    handles: list[Any] = [
+        Line2D(
+            [],
+            [],
+            color=style.colour,
+            dashes=style.dashes,
+            linewidth=0.7 if style.reference else 1.3,
+            marker=style.marker,
+            markersize=3.6,
+            markerfacecolor="white" if style.hollow else style.colour,
+            label=style.name,
+        )
+        for style in styles.values()
+    ]
+    handles.append(Line2D([], [], color="black", linewidth=0.7, label="paper (curves: its RA-DT)"))
+    handles.append(Line2D([], [], color=GREY, linewidth=0.7, label="best possible"))
+    handles.append(Line2D([], [], color=GREY, linewidth=0, marker="|", markersize=6, label=f"{100 * confidence:g}% interval"))
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(LEFT - 0.01, 1.0),
+        ncols=6,
+        borderpad=0,
+        borderaxespad=0.4,
+        frameon=False,
+        handlelength=2.6,
+        columnspacing=1.2,
+        fontsize=6.5,
+    )
