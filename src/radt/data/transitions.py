@@ -143,9 +143,7 @@ class Experience:
         return torch.from_numpy(seen), torch.from_numpy(action)
 
 
-def _record(
-    shard: Shard, task: int, experiment: Experiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]
-) -> int:
+def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]) -> int:
     """Enter a task's history into `first_seen` [kinds] and `visited` [S]; returns its number of episodes.
 
     What the agent does not see of the true state (key held, goals reached) is how often it was rewarded before, in this episode.
@@ -163,7 +161,7 @@ def _record(
     cell = observation[:, 0].astype(np.int64) * experiment.width + observation[:, 1]
     visited[cell + size * np.minimum(received.astype(np.int64), len(visited) // size - 1)] = True
     kind = kinds(experiment, observation, np.asarray(shard.actions[steps]), reward)
-    counts = reward > 0
+    counts: NDArray[np.bool_] = reward > 0
     counts[:-1] |= episode[1:] == episode[:-1]
     first_seen[kind[counts][::-1]] = episode[counts][::-1]  # of equal indices the last assignment stays: the earliest episode
     return len(own)

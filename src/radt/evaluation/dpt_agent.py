@@ -24,9 +24,7 @@ class DptAgent:
     uniformly at random from a generator of the seed and the episode.
     """
 
-    def __init__(
-        self, model: DecisionPretrainedTransformer, context: int, experiment: Experiment, history: History, seed: int
-    ):
+    def __init__(self, model: DecisionPretrainedTransformer, context: int, experiment: Experiment, history: History, seed: int):
         self.model, self.context, self.experiment, self.history, self.seed = model, context, experiment, history, seed
         self.row = np.full((history.tasks, cells(experiment) * ACTIONS * REWARDS), -1, np.int64)
         """[B, kinds] row of the history where each transition was first made; -1: never."""

@@ -1,4 +1,4 @@
-"""What is reached without a network: random actions, and replay of the best episode so far (ours; reference points of figures)."""
+"""What is reached without a network: random actions, and replay of the best episode so far (ours, for comparison)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from radt import seeding
-from radt.tasks.grid import ACTIONS
 from radt.evaluation.history import History
+from radt.tasks.grid import ACTIONS
 
 
 class RandomAgent:

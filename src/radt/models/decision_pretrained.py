@@ -7,11 +7,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from radt.tasks.grid import ACTIONS
 from radt.data.transitions import Transitions
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import sum_rows
 from radt.settings import Experiment, Model
+from radt.tasks.grid import ACTIONS
 
 
 class Places(nn.Module):

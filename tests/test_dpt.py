@@ -1,0 +1,317 @@
+"""The Decision-Pretrained Transformer: what a query may see, what contexts hold, and that it learns to read them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import MODEL
+from radt import seeding
+from radt.data.qlearning import learn
+from radt.data.trajectories import Trajectories
+from radt.data.transitions import NEVER, REWARDS, Experience, Transitions, cells, draw, kinds
+from radt.evaluation.dpt_agent import DptAgent
+from radt.evaluation.history import History
+from radt.evaluation.rollout import in_context
+from radt.models.decision_pretrained import DecisionPretrainedTransformer
+from radt.settings import Evaluate, Experiment, Generate, Memory, Optimization, Protocol, TrainDpt
+from radt.stages.train_dpt import loss_of
+from radt.tasks import worlds
+from radt.tasks.grid import ACTIONS
+from radt.training import loop
+
+ROOMS = {
+    "darkroom": Experiment(world="darkroom", width=4, height=3, horizon=12, tasks=10, held_out=2, validation=0),
+    "keydoor": Experiment(world="keydoor", width=4, height=3, horizon=16, tasks=8, held_out=2, validation=0),
+    "mazerunner": Experiment(world="mazerunner", width=15, height=15, horizon=80, tasks=6, held_out=2, validation=0),
+}
+GENERATE = Generate(
+    seed=0, episodes=40, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=30,
+    initial_value=0.0,
+)  # fmt: skip
+CONTEXT, QUERIES, BATCH = 9, 6, 3
+
+
+def network(room, **changes):
+    torch.manual_seed(0)
+    model = DecisionPretrainedTransformer(MODEL.model_copy(update=changes), room).eval()
+    for parameter in model.parameters():  # as initialised, contexts hardly change the logits
+        parameter.data.mul_(3.0)
+    return model
+
+
+def random_transitions(room, seed):
+    g = torch.Generator().manual_seed(seed)
+    size = (BATCH, CONTEXT)
+
+    def places():
+        return torch.stack([torch.randint(0, n, size, generator=g) for n in room.observation_sizes], -1)
+
+    return Transitions(
+        places(),
+        torch.randint(0, ACTIONS, size, generator=g),
+        torch.randint(0, 2, size, generator=g).float(),
+        places(),
+        torch.rand(size, generator=g) < 0.2,
+    )
+
+
+def random_queries(room, seed, count=QUERIES):
+    g = torch.Generator().manual_seed(seed)
+    return torch.stack([torch.randint(0, n, (BATCH, count), generator=g) for n in room.observation_sizes], -1)
+
+
+def mixed(first, second, cut):
+    """The first `cut` transitions of `first`, then those of `second`."""
+    parts = (torch.cat([getattr(first, f.name)[:, :cut], getattr(second, f.name)[:, cut:]], 1) for f in dataclasses.fields(first))
+    return Transitions(*parts)
+
+
+@pytest.mark.parametrize("world", ROOMS)
+def test_a_query_reads_the_beginning_of_its_context_and_no_other_query(world):
+    room = ROOMS[world]
+    model, one, other = network(room), random_transitions(room, 0), random_transitions(room, 1)
+    asked, read = random_queries(room, 2), torch.tensor([0, 1, 4, 4, 8, 9]).expand(BATCH, -1)
+    logits = model(asked, model.encode(one, QUERIES), read)
+    later = model(asked, model.encode(mixed(one, other, 4), QUERIES), read)
+    torch.testing.assert_close(later[:, :4], logits[:, :4], rtol=1e-4, atol=1e-5)
+    assert (later[:, 4:] - logits[:, 4:]).abs().amax(-1).min() > 1e-3
+    changed = asked.clone()
+    changed[:, 3:] = random_queries(room, 3)[:, 3:]
+    others = model(changed, model.encode(one, QUERIES), read)
+    torch.testing.assert_close(others[:, :3], logits[:, :3], rtol=1e-4, atol=1e-5)
+    alone = torch.cat([model(asked[:, [q]], model.encode(one, 1), read[:, [q]]) for q in range(QUERIES)], 1)
+    torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_context_of_one_block_is_a_set_and_one_of_two_is_read_in_order():
+    """Tokens have no positions: with one block the order is nothing; with more, later tokens have read the earlier ones."""
+    room = ROOMS["darkroom"]
+    context, order = random_transitions(room, 0), torch.randperm(CONTEXT, generator=torch.Generator().manual_seed(0))
+    shuffled = context[:, order]
+    asked, read = random_queries(room, 1), torch.full((BATCH, QUERIES), CONTEXT)
+    for layers, same in ((1, True), (2, False)):
+        model = network(room, layers=layers)
+        logits = [model(asked, model.encode(part, QUERIES), read) for part in (context, shuffled)]
+        assert torch.allclose(*logits, rtol=1e-4, atol=1e-5) == same
+
+
+def test_a_memory_can_be_read_again():
+    room = ROOMS["mazerunner"]
+    model = network(room)
+    memory = model.encode(random_transitions(room, 0), 1)
+    read = torch.full((BATCH, 1), CONTEXT)
+    first, second = random_queries(room, 1, 1), random_queries(room, 2, 1)
+    before = model(first, memory, read)
+    model(second, memory, read)
+    assert torch.equal(model(first, memory, read), before)
+
+
+def test_gradients_in_bfloat16_are_those_in_float32():
+    room = ROOMS["keydoor"]
+    context, asked = random_transitions(room, 0), random_queries(room, 1)
+    read = torch.tensor([0, 2, 4, 6, 8, 9]).expand(BATCH, -1)
+    gradients = []
+    for precise in (True, False):
+        model = network(room).train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            logits = model(asked, model.encode(context, QUERIES), read)
+        torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), torch.arange(BATCH * QUERIES) % ACTIONS).backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+@pytest.mark.parametrize("world", ROOMS)
+def test_contexts_are_what_the_learner_had_seen(world):
+    """Against a replay of the history with sets of tuples, in the environment."""
+    room = ROOMS[world]
+    shard = learn(room, GENERATE)
+    experience = Experience(Trajectories([shard], {}), room)
+    for row, task in enumerate(experience.tasks.tolist()):
+        env = worlds.make(room, np.array([task]))
+        seen, states = {}, set()
+        for episode, number in enumerate(np.flatnonzero(shard.episode_task == task)):
+            env.reset()
+            steps = range(shard.episode_start[number], shard.episode_start[number + 1])
+            for step in steps:
+                states.add(int(env.state[0]))
+                before = tuple(env.codes[0].tolist())
+                action = int(shard.actions[step])
+                _, reward, terminated, _, _ = env.step(np.array([action]))
+                after = None if terminated[0] else tuple(env.codes[0].tolist())
+                if step < steps[-1] or reward[0] > 0:
+                    seen.setdefault((before, action, float(reward[0]), after), episode)
+        assert set(experience.states[row, : experience.visited[row]].tolist()) == states
+        assert (experience.first_seen[row] < NEVER).sum() == len(seen)
+        for random in range(3):
+            context, number = experience.contexts(np.array([row]), 400, seeding.generator(random, "test"))
+            found = as_tuples(context, int(number[0]))
+            assert len(set(found)) == len(found)
+            latest = max(seen[one] for one in found)
+            assert set(found) == {one for one, episode in seen.items() if episode <= latest}
+
+
+def as_tuples(context, number, row=0):
+    """The real transitions of one context as (observation, action, reward, next observation or None)."""
+    return [
+        (
+            tuple(context.observation[row, place].tolist()),
+            int(context.action[row, place]),
+            float(context.reward[row, place]),
+            None if context.ended[row, place] else tuple(context.following[row, place].tolist()),
+        )
+        for place in range(number)
+    ]
+
+
+@pytest.mark.parametrize("world", ROOMS)
+def test_labels_lead_the_shortest_way_to_the_next_reward(world):
+    """Against a breadth-first search from every visited true state."""
+    room = ROOMS[world]
+    experience = Experience(Trajectories([learn(room, GENERATE)], {}), room)
+    env = worlds.make(room, experience.tasks)
+    rows = np.arange(len(experience.tasks))
+    seen, asked = experience.queries(rows, 200, np.random.default_rng(0))
+    for row in rows:
+        following, reward = (part[env.rows[row]].tolist() for part in (env.tables.following, env.tables.reward))
+        states = experience.states[row, : experience.visited[row]].tolist()
+        pairs = {(*experience.codes[row, state].tolist(), int(experience.actions[row, state])) for state in states}
+        assert {(*place, action) for place, action in zip(seen[row].tolist(), asked[row].tolist(), strict=True)} <= pairs
+        for state in states:
+            wanted = distance(state, following, reward)
+            if wanted is not None:
+                action = experience.actions[row, state]
+                left = 0 if reward[state][action] else distance(following[state][action], following, reward)
+                assert left == wanted - 1
+
+
+def distance(state, following, reward):
+    """Fewest steps from a state to a reward; None: there is no way."""
+    reached, layer, steps = {state}, [state], 0
+    while layer:
+        steps += 1
+        if any(max(reward[one]) > 0 for one in layer):
+            return steps
+        layer = {after for one in layer for after in following[one]} - reached
+        reached |= layer
+    return None
+
+
+def test_draw_keeps_rewarded_transitions_and_fills_up_uniformly():
+    known = np.zeros((2, 40 * REWARDS), np.bool_)
+    known[0, ::REWARDS] = True  # 40 unrewarded ones
+    known[0, [4, 31, 62]] = True  # and three that paid
+    known[1, [0, 3, 7]] = True
+    counts = np.zeros(known.shape[1])
+    for step in range(300):
+        kind, number = draw(known, 10, seeding.generator(0, "test", step))
+        assert number.tolist() == [10, 3]
+        assert {4, 31, 62} <= set(kind[0].tolist())
+        assert len(set(kind[0].tolist())) == 10
+        assert set(kind[1, :3].tolist()) == {0, 3, 7}
+        np.add.at(counts, kind[0], 1)
+    rest = counts[::REWARDS]
+    assert rest.sum() == 300 * 7
+    assert rest.min() > 25 and rest.max() < 85  # 52.5 expected
+    everything, number = draw(known, 1000, seeding.generator(0, "test"))
+    assert number.tolist() == [43, 3]
+    assert set(everything[0, :43].tolist()) == set(np.flatnonzero(known[0]).tolist())
+
+
+@pytest.mark.parametrize("world", ROOMS)
+def test_agent_reads_what_its_finished_episodes_brought(world):
+    room, random, episodes = ROOMS[world], np.random.default_rng(0), 2
+    tasks = np.arange(room.tasks)
+    env = worlds.make(room, tasks)
+    best = worlds.optimal_actions(env).astype(np.int64)
+    history = History(room.tasks, episodes + 1, room.horizon, len(room.observation_sizes))
+    agent = DptAgent(network(room), 400, room, history, 0)
+    seen = [set() for _ in range(room.tasks)]
+    for episode in range(episodes):
+        agent.begin()
+        env.reset()
+        for time in range(room.horizon):
+            running, before = history.running.clone(), env.codes
+            history.observe(time, torch.from_numpy(before), torch.zeros(room.tasks))
+            state = env.state
+            action = best[tasks, state] if episode else random.integers(0, ACTIONS, room.tasks)
+            _, reward, terminated, truncated, _ = env.step(action)
+            after = env.tables.codes[env.rows, env.tables.following[env.rows, state, action]]
+            history.act(time, torch.from_numpy(action), torch.from_numpy(reward), torch.from_numpy(terminated | truncated))
+            for task in np.flatnonzero(running):
+                if reward[task] > 0 or not truncated[task]:
+                    end = None if terminated[task] or truncated[task] else tuple(after[task].tolist())
+                    seen[task].add((tuple(before[task].tolist()), int(action[task]), float(reward[task]), end))
+        history.finish()
+        agent.finish()
+    context, number = agent.choose()
+    for task in range(room.tasks):
+        found = as_tuples(context, int(number[task]), task)
+        assert len(found) == len(set(found))
+        # a goal that ends the episode in its last step may be known either way
+        assert {one[:3] for one in found} == {one[:3] for one in seen[task]}
+        assert set(found) <= seen[task]
+
+
+def test_kept_memory_gives_the_logits_of_encoding_anew():
+    room = ROOMS["keydoor"]
+    env, random = worlds.make(room, np.arange(room.tasks)), np.random.default_rng(0)
+    history = History(room.tasks, 3, room.horizon)
+    model = network(room)
+    agent = DptAgent(model, 12, room, history, seed=5)
+    for episode in range(3):
+        agent.begin()
+        context, number = agent.choose()
+        assert (number > 0).all() == (episode > 0)
+        memories = [model.encode(context[[task], : max(1, n)], 1) for task, n in enumerate(number.tolist())]
+        env.reset()
+        for time in range(room.horizon):
+            history.observe(time, torch.from_numpy(env.codes), torch.zeros(room.tasks))
+            asked = torch.from_numpy(env.codes.astype(np.int64))[:, None]
+            anew = [model(asked[[task]], memories[task], number[[task], None]) for task in range(room.tasks)]
+            torch.testing.assert_close(agent.logits(time), torch.cat(anew)[:, 0], rtol=1e-4, atol=1e-4)
+            action = random.integers(0, ACTIONS, room.tasks)
+            _, reward, terminated, truncated, _ = env.step(action)
+            history.act(time, torch.from_numpy(action), torch.from_numpy(reward), torch.from_numpy(terminated | truncated))
+        history.finish()
+        agent.finish()
+
+
+def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
+    room = Experiment(world="darkroom", width=3, height=3, horizon=16, tasks=9, held_out=2, validation=0)
+    optimization = Optimization(
+        updates=200, batch_size=16, learning_rate=3e-3, learning_rate_last=1e-5, warmup=10, weight_decay=0.01, gradient_clip=1.0,
+        precision="float32", checkpoint_every=1000, log_every=20, device="cpu",
+    )  # fmt: skip
+    settings = MODEL.model_copy(update={"width": 32})
+    training = TrainDpt(model=settings, optimization=optimization, context=45, queries=16)
+    experience = Experience(Trajectories([learn(room, GENERATE)], {}), room)
+    torch.manual_seed(0)
+    model = DecisionPretrainedTransformer(settings, room)
+
+    def batch_loss(update):
+        return loss_of(model, experience, training, np.random.default_rng(update))
+
+    metrics = loop.train("dpt", 0, model, batch_loss, optimization, tmp_path, "test")
+    losses = [float(line.split(",")[3]) for line in metrics.splitlines()[1:]]
+    assert losses[-1] < 0.6 * losses[0]
+    model.eval()
+    tasks = np.arange(7)
+    evaluate = Evaluate(
+        episodes=12, splits=["train"], target_mean=1.0, target_std=0.0, target_low=(1.0, 2.0),
+        memory=Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=1), methods={}, device="cpu",
+    )  # fmt: skip
+    history = History(len(tasks), 12, room.horizon)
+    protocol = Protocol(model="dpt", target_return="none", actions="sample")
+    agent = DptAgent(model, 45, room, history, 0)
+    returns = in_context(agent, history, room, tasks, protocol, evaluate, 0)
+    assert returns[:, -3:].mean() > 0.7 * worlds.optimum(room)[tasks].mean()
+    assert returns[:, -3:].mean() > returns[:, 0].mean() + 2
+
+
+def test_kinds_tell_transitions_apart():
+    room = ROOMS["darkroom"]
+    y, x, action, reward = (part.ravel() for part in np.meshgrid(range(3), range(4), range(ACTIONS), range(REWARDS)))
+    found = kinds(room, np.stack([y, x], 1).astype(np.uint8), action.astype(np.uint8), reward.astype(np.float32))
+    assert sorted(found.tolist()) == list(range(cells(room) * ACTIONS * REWARDS))
