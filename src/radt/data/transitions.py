@@ -161,7 +161,6 @@ def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray
     cell = observation[:, 0].astype(np.int64) * experiment.width + observation[:, 1]
     visited[cell + size * np.minimum(received.astype(np.int64), len(visited) // size - 1)] = True
     kind = kinds(experiment, observation, np.asarray(shard.actions[steps]), reward)
-    counts: NDArray[np.bool_] = reward > 0
-    counts[:-1] |= episode[1:] == episode[:-1]
+    counts = np.append(episode[1:] == episode[:-1], False) | (reward > 0)
     first_seen[kind[counts][::-1]] = episode[counts][::-1]  # of equal indices the last assignment stays: the earliest episode
     return len(own)
