@@ -32,9 +32,9 @@ class RetrieveAgent:
 
     The best episode has the highest return, of equal ones it is the latest. As long as none has returned anything, actions are
     uniformly random, from a generator of the seed and the step. The nearest step has the smallest city-block distance between
-    observations, among the steps after the one repeated last up to the next that was rewarded; of equally near ones it is the
-    latest. So an episode without detours is repeated exactly, loops of the others are left out, and no reward is jumped over.
-    Where nothing is left to repeat, all steps of the episode are searched.
+    observations, among the steps after the one repeated last up to the next that was rewarded, or, where no reward is left, among
+    all steps up to the last reward; of equally near ones it is the latest. So an optimal episode is repeated exactly, loops of the
+    others are left out, no reward is jumped over, and what paid is done again while there is time.
     """
 
     def __init__(self, history: History, seed: int):
@@ -43,9 +43,8 @@ class RetrieveAgent:
         size = (history.tasks, history.horizon)
         self.found = torch.zeros(history.tasks, dtype=torch.bool)
         """[B] whether there is an episode to repeat."""
-        self.length = torch.zeros(history.tasks, 1, dtype=torch.long)
         self.observation = torch.zeros(0)
-        """[B, T, D] observations of the best episode; action and next rewarded step [B, T] below."""
+        """[B, T, D] observations of the best episode; actions [B, T] and the next rewarded steps [B, T], `horizon` for none, below."""
         self.action = torch.zeros(size, dtype=torch.long)
         self.rewarded = torch.zeros(size, dtype=torch.long)
         self.last = torch.full((history.tasks, 1), -1)
@@ -61,12 +60,10 @@ class RetrieveAgent:
         best = history.episode - 1 - totals.flip(1).argmax(1)
         task = torch.arange(history.tasks)
         self.found = totals[task, best] > 0
-        self.length = history.lengths[task, best][:, None]
         row = history.first(best)[:, None] + self.place
         self.observation, self.action = columns.observation[row].int(), columns.action[row].long()
-        pays = (columns.reward[row] > 0) & (self.place < self.length)
-        none = history.horizon
-        self.rewarded = torch.where(pays, self.place, none).flip(1).cummin(1).values.flip(1)
+        pays = (columns.reward[row] > 0) & (self.place < history.lengths[task, best][:, None])
+        self.rewarded = torch.where(pays, self.place, history.horizon).flip(1).cummin(1).values.flip(1)
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`: 1 for the chosen action, 0 for the others."""
@@ -81,10 +78,10 @@ class RetrieveAgent:
     def replayed(self, time: int) -> Tensor:
         """Actions [B] of the nearest steps; arbitrary where there is no episode to repeat."""
         distance = (self.observation - self.history.window(time, 1).observation).abs().sum(-1)
-        inside = self.place < self.length
+        paying = self.rewarded < self.history.horizon  # here or later
         following = (self.last + 1).clamp_max(self.history.horizon - 1)
-        ahead = inside & (self.place > self.last) & (self.place <= self.rewarded.gather(1, following))
-        searched = torch.where(ahead.any(1, keepdim=True), ahead, inside)
+        ahead = paying & (self.place > self.last) & (self.place <= self.rewarded.gather(1, following))
+        searched = torch.where(ahead.any(1, keepdim=True), ahead, paying)
         distance = distance.masked_fill(~searched, torch.iinfo(torch.int64).max)
         self.last = self.history.horizon - 1 - distance.flip(1).argmin(1, keepdim=True)
         return self.action.gather(1, self.last)[:, 0]
