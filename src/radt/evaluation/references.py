@@ -32,9 +32,9 @@ class RetrieveAgent:
 
     The best episode has the highest return, of equal ones it is the latest. As long as none has returned anything, actions are
     uniformly random, from a generator of the seed and the step. The nearest step has the smallest city-block distance between
-    observations, among the steps after the one repeated last up to the next that was rewarded, or, where no reward is left, among
-    all steps up to the last reward; of equally near ones it is the latest. So an optimal episode is repeated exactly, loops of the
-    others are left out, no reward is jumped over, and what paid is done again while there is time.
+    observations, among the steps after the one repeated last up to the next that was rewarded, or, where no reward is left,
+    among all steps up to the last reward; of equally near ones it is the latest. So an optimal episode is repeated exactly,
+    loops of the others are left out, no reward is jumped over, and what paid is done again while there is time.
     """
 
     def __init__(self, history: History, seed: int):
@@ -44,9 +44,11 @@ class RetrieveAgent:
         self.found = torch.zeros(history.tasks, dtype=torch.bool)
         """[B] whether there is an episode to repeat."""
         self.observation = torch.zeros(0)
-        """[B, T, D] observations of the best episode; actions [B, T] and the next rewarded steps [B, T], `horizon` for none, below."""
+        """[B, T, D] observations of the best episode."""
         self.action = torch.zeros(size, dtype=torch.long)
+        """[B, T] its actions."""
         self.rewarded = torch.zeros(size, dtype=torch.long)
+        """[B, T] its next rewarded step, this one or later; `horizon`: there is none."""
         self.last = torch.full((history.tasks, 1), -1)
         """[B, 1] step that was repeated last."""
 
