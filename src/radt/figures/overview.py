@@ -53,7 +53,9 @@ def collect(paths: Iterable[Path], columns: dict[str, str], experiments: dict[st
         frame = read(path, columns, AGAIN)
         names = list(frame["experiment"].unique())
         if len(names) != 1 or names[0] not in experiments or names[0] in parts:
-            raise RadtError(f"{path} holds experiments {names}, expected is one of {sorted(experiments)}, each in one file: {AGAIN}")
+            raise RadtError(
+                f"{path} holds experiments {names}, expected is one of {sorted(experiments)}, each in one file: {AGAIN}"
+            )
         parts[names[0]] = frame[frame["split"] == tested(frame["split"])]
     if absent := sorted(experiments.keys() - parts.keys()):
         raise RadtError(f"no file holds experiment {absent[0]!r}: name its curves.csv and table.csv too")
@@ -70,9 +72,7 @@ def tables(paths: Iterable[Path], experiments: dict[str, Experiment]) -> pd.Data
     return collect(paths, COLUMNS, experiments)
 
 
-def draw(
-    curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float
-) -> tuple[bytes, bytes]:
+def draw(curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float) -> tuple[bytes, bytes]:
     """The overview as PDF and as PNG, from curves (columns `CURVES`) and table rows of unseen tasks.
 
     Above, one panel per experiment: a line per method, the best possible return, and the paper's RA-DT. Below, for every

@@ -18,7 +18,6 @@ from radt.retrieval.index import ChunkIndex
 from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings import Embed, Retrieval
 
-
 Ask = Callable[[Steps, Tensor, Tensor], Tensor]
 
 

@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--method", required=True, help="key of evaluate.methods")
     parser.add_argument("--seed", required=True, type=int, help="seed of the trained model, of targets and of actions")
-    parser.add_argument("--settings", required=True, help="JSON of the sections experiment and evaluate, for RA-DT also embed and embed_language")
+    parser.add_argument("--settings", required=True, help="JSON of the sections")
     parser.add_argument("--model", type=Path, help="directory of the trained model (not for retrieve and random)")
     parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT that embeds (radt only)")
     parser.add_argument("--output", required=True, type=Path, help="CSV file to write")

@@ -32,9 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     speed = selection.ppo.steps / (time.perf_counter() - begun)
     ppo.write(arguments.output, selection.experiment, selection.ppo, history)
     last = history.returns()[-10:].mean()
-    print(
-        f"task {arguments.task} of {arguments.experiment}: {speed:.0f} steps/s, last returns {last:.1f}"
-    )
+    print(f"task {arguments.task} of {arguments.experiment}: {speed:.0f} steps/s, last returns {last:.1f}")
     return 0
 
 

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from radt import artifacts, seeding
 from radt.data.steps import Steps
+from radt.data.windows import Episodes
 from radt.errors import RadtError
 from radt.models import store
-from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval import index
-from radt.retrieval.context import TrainingContexts
-from radt.settings import Embed, Experiment, Section, TrainRetrieval, parse
+from radt.models.language import LanguageEncoder
+from radt.retrieval import chunks, index, language_keys
+from radt.retrieval.context import Ask, TrainingContexts
+from radt.settings import Embed, Experiment, Language, Section, TrainRetrieval, parse
 from radt.stages import run
 from radt.training import job, loop
 
@@ -28,6 +29,7 @@ class Selection(Section):
 
     experiment: Experiment
     embed: Embed
+    embed_language: Language | None = None
     train_retrieval: TrainRetrieval
 
 
@@ -49,12 +51,16 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
     return artifacts.read_tensors(directory / "embeddings.safetensors").get("queries")
 
 
-def read_encoder(directory: Path | None, embeddings: Path, room: Experiment) -> tuple[DecisionTransformer | None, str]:
-    """The DT that embeds and its hash; of a language model, which embeds no more here, only the hash."""
-    if directory is None:
-        return None, str(artifacts.read_json(embeddings / "config.json").get("encoder"))
-    encoder, _, encoder_hash = store.read_dt(directory, room)
-    return encoder, encoder_hash
+def asker(selection: Selection, episodes: Episodes, encoder: Path | None) -> tuple[Ask, str]:
+    """What makes the queries of scope `window`, and the identity of the encoder: the DT in a directory, or a language model."""
+    room, chunk, device = selection.experiment, selection.embed.chunk, selection.train_retrieval.optimization.device
+    if encoder is not None:
+        network, _, identity = store.read_dt(encoder, room)
+        return partial(chunks.ask, network.to(device), chunk), identity
+    if selection.embed_language is None:
+        raise RadtError("--encoder is missing: radt needs the directory of the DT, radt_lm the section embed_language")
+    language = LanguageEncoder(selection.embed_language, room, chunk, device)
+    return partial(language_keys.ask, language, episodes, chunk), language.identity
 
 
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
@@ -73,13 +79,11 @@ def main(argv: list[str] | None = None) -> int:
     optimization, window, stride = training.optimization, training.model.span(room), training.model.stride(room)
     loop.prepare(training.optimization.device)
     data = job.read_data(given.trajectories, room)
-    encoder, encoder_hash = read_encoder(given.encoder, given.embeddings, room)
-    if encoder:
-        encoder.to(optimization.device)
+    ask, encoder_hash = asker(selection, data.episodes, given.encoder)
     check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk})
-    chunks = index.read(given.index)
+    keys = index.read(given.index)
     queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
-    retrieve = TrainingContexts(question, chunks, data.episodes, training.retrieval, selection.embed, queries, optimization.device)
+    retrieve = TrainingContexts(ask, keys, data.episodes, training.retrieval, selection.embed, queries, optimization.device)
     seeding.seed_torch(given.seed, "radt weights")
     model = store.radt(room, training, selection.embed).to(optimization.device)
 
@@ -99,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}
     inputs |= {"embeddings": artifacts.sha256(given.embeddings / "embeddings.safetensors"), "chunk": str(selection.embed.chunk)}
     recall = retrieve.recall()
-    print(f"{len(chunks.keys)} keys, searched with a recall of {recall:.4f}")
+    print(f"{len(keys.keys)} keys, searched with a recall of {recall:.4f}")
     job.finish(kind, given, selection, training, room, model, batch_loss, inputs, {"recall": recall})
     return 0
 
