@@ -138,7 +138,7 @@ class LanguageEncoder:
         codes = np.where(steps.mask.numpy(), np.ravel_multi_index(digits, self.sizes), PADDING)
         return codes.astype(np.int32) if math.prod(self.sizes) < 2**31 else codes
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def embed(self, codes: Codes) -> Tensor:
         """Vectors [N, W] of windows [N, T] of `codes`, each of which is computed.
 
