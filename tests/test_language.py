@@ -17,7 +17,7 @@ from radt.data.windows import Episodes
 from radt.errors import RadtError
 from radt.models import language
 from radt.models.language import FrozenHopfield, LanguageEncoder, unfinished
-from radt.retrieval.language_keys import embed_language, windows_before
+from radt.retrieval.language_keys import embed_episodes, embed_language, windows_before
 from radt.settings import Embed, Generate, Language
 from radt.tasks.grid import ACTIONS
 
@@ -58,7 +58,7 @@ def one_hot(*pairs):
 def hopfield(x, matrix, words, beta):
     """E^T softmax(beta cos(E, P x)) of one vector, as in the paper."""
     projected = matrix.double().T @ x
-    cosine = torch.stack([word @ projected / (word.norm() * projected.norm()) for word in words.double()])
+    cosine = torch.stack([word @ projected / (word.norm() * projected.norm() + 1e-8) for word in words.double()])
     return words.double().T @ torch.softmax(beta * cosine, 0)
 
 
@@ -162,11 +162,13 @@ def test_bfloat16_is_near(bert):
     assert 0 < (first - second).abs().max() < 0.05
 
 
-def test_hash_is_of_the_layers_that_are_run(bert):
-    def hashed(**changes):
-        return LanguageEncoder(settings(bert[1], **changes), ROOM, CHUNK).sha256
+def test_identity_is_that_of_what_makes_the_vectors(bert, tmp_path):
+    def identity(chunk=CHUNK, **changes):
+        return LanguageEncoder(settings(bert[1], **changes), ROOM, chunk).identity
 
-    assert hashed() == hashed(seed=1) != hashed(layers=1)
+    assert identity() == identity(batch_size=7) == identity(model=str(copied(bert[1], tmp_path / "copy")))
+    changes = ({"layers": 1}, {"seed": 1}, {"precision": "bfloat16"}, {"form": "interleaved"}, {"chunk": 2})
+    assert len({identity(), *(identity(**change) for change in changes)}) == 6
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +191,7 @@ def episodes():
 def test_keys_and_queries_are_vectors_of_what_is_finished(bert, episodes, form, every, capsys):
     language_settings = settings(bert[1], form, batch_size=64)
     encoder = LanguageEncoder(language_settings, ROOM, CHUNK)
-    embed = Embed(chunk=CHUNK, every=every, batch_size=7, device="cpu", language=language_settings)
+    embed = Embed(chunk=CHUNK, every=every, batch_size=7, device="cpu")
     found = embed_language(encoder, episodes, embed, ROOM.horizon)
     assert "distinct windows" in capsys.readouterr().out
     assert found["anchor"].tolist() == [3, 6, 8] * len(episodes.length)
@@ -202,6 +204,9 @@ def test_keys_and_queries_are_vectors_of_what_is_finished(bert, episodes, form, 
         return torch.cat(rows)
 
     torch.testing.assert_close(found["keys"], before(found["episode"], found["anchor"]), rtol=1e-5, atol=1e-6)
+    keys, anchor = embed_episodes(encoder, episodes.columns, first, length)
+    torch.testing.assert_close(keys.flatten(0, 1), found["keys"], rtol=1e-5, atol=1e-6)
+    assert anchor.flatten().tolist() == found["anchor"].tolist()
     assert ("queries" in found) == (every is not None)
     if every:
         episode = torch.arange(len(length)).repeat_interleave(4)

@@ -86,8 +86,8 @@ def test_shared_workflow_code_stays_short():
 
 
 def test_lock_pins_every_package_without_urls():
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-bench.txt", "requirements-ppo.txt"):
-        lines = [line for line in (ROOT / "envs" / name).read_text().splitlines() if line and not line.startswith(("#", "-r"))]
+    for path in (ROOT / "envs").glob("*.txt"):
+        lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-r"))]
         assert lines == sorted(lines, key=str.lower)
         for line in lines:
             assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line

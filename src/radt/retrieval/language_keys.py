@@ -102,6 +102,14 @@ def embed_language(encoder: LanguageEncoder, episodes: Episodes, settings: Embed
     return found | ({"queries": vectors[windows.queries]} if settings.every else {})
 
 
+def embed_episodes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys [B, S, W] and anchors [B, S] of all sub-trajectories of B episodes, as `radt.retrieval.chunks.embed_episodes`."""
+    anchor = anchors(length, encoder.chunk)
+    codes = episode_codes(encoder, columns, first, length, anchor, encoder.chunk)
+    windows, place = distinct(codes.reshape(-1, encoder.chunk))
+    return encoder.embed(windows)[place].view(*anchor.shape, -1), anchor
+
+
 def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int) -> Codes:
     """Codes [B, S, chunk] of the windows of B episodes before `ends` [B, S]; see `windows_before`."""
     steps = columns.windows(first, first, first + length, int(length.max()))
