@@ -16,7 +16,8 @@ from radt.settings import load
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
 
 DATA, DT = ["trajectories"], ["trajectories", "pretrain"]
-MEMORY = {"dt": [*DT, "embed"], "lm": [*DATA, "embed", "embed_language"]}
+EMBEDDED = {"dt": ["embed"], "lm": ["embed", "embed_language"]}
+MEMORY = {"dt": [*DT, *EMBEDDED["dt"]], "lm": [*DATA, *EMBEDDED["lm"]]}
 MADE_FROM = {  # the sections behind the artifacts in a directory of results/{run}/
     "trajectories": DATA,
     "ppo": DATA,
@@ -33,7 +34,7 @@ MADE_FROM = {  # the sections behind the artifacts in a directory of results/{ru
 MODELS = {"radt": "train/radt", "radt_lm": "train/radt_lm", "ad": "train/ad", "dpt": "train/dpt", "dt": "pretrain"}
 ENCODERS = {"radt": "dt", "radt_lm": "lm"}
 STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index", "train_retrieval", "train_ad", "train_dpt"]
-STAGES += ["evaluate", "figure"]
+STAGES += ["evaluate", "figure", "overview"]
 
 try:
     SETTINGS = load(config)

@@ -2,16 +2,16 @@
 # starts empty and holds only what it has lived through. Output: one row for each task and in-context episode.
 
 
-def reads_dt(wildcards):
-    """Whether a method's memory is embedded by the DT."""
-    return model_of(wildcards.experiment, wildcards.method) == "radt"
+def encoder_of(wildcards):
+    """What embeds the memory of a method."""
+    return ENCODERS[model_of(wildcards.experiment, wildcards.method)]
 
 
 rule evaluate_retrieval:
     """Let RA-DT learn in context: all tasks of the splits, weights frozen, an empty memory for each task."""
     input:
         model=weights,
-        encoder=lambda wildcards: made("pretrain", ENCODER)(wildcards) if reads_dt(wildcards) else [],
+        encoder=lambda wildcards: made("pretrain", ENCODER)(wildcards) if encoder_of(wildcards) == "dt" else [],
     output:
         update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
     log:
@@ -28,7 +28,7 @@ rule evaluate_retrieval:
         runtime=240,
         gpu=gpu("evaluate"),
     params:
-        settings=settings("embed", "embed_language", "evaluate"),
+        settings=lambda wildcards: settings("evaluate", *EMBEDDED[encoder_of(wildcards)])(wildcards),
         encoder=lambda wildcards, input: f"--encoder {Path(input.encoder).parent}" if input.encoder else "",
         code=CODE["evaluate"],
     shell:

@@ -28,7 +28,7 @@ rule train_retrieval:
         runtime=1440,
         gpu=gpu("train_retrieval"),
     params:
-        settings=retrieval_settings,
+        settings=lambda wildcards: settings("train_retrieval", *EMBEDDED[ENCODERS[wildcards.model]])(wildcards),
         encoder=lambda wildcards, input: f"--encoder {Path(input.encoder).parent}" if input.encoder else "",
         code=CODE["train_retrieval"],
     shell:

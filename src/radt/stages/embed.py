@@ -65,16 +65,20 @@ def main(argv: list[str] | None = None) -> int:
     encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment)
     encoder.to(selection.embed.device)
     vectors = embed_all(encoder, data.episodes, selection.embed, selection.experiment.horizon)
+    chunk, every = selection.embed.chunk, selection.embed.every
+    write(given.output, vectors, data, {"encoder": encoder_hash, "chunk": chunk, "every": every})
+    return 0
+
+
+def write(output: Path, vectors: dict[str, Tensor], data: job.Data, config: dict[str, object]) -> None:
+    """Write the vectors of `embed_all` with the task of each key, and a `config.json` that tells what they were made from."""
     keys, episode = vectors["keys"], vectors["episode"]
     table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "task": data.episodes.task[episode].int()}
     tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}
-    artifacts.write_tensors(given.output / "embeddings.safetensors", tensors)
-    config = {"encoder": encoder_hash, "trajectories": data.sha256, "keys": len(keys)}
-    config |= {"chunk": selection.embed.chunk, "every": selection.embed.every}
-    config["sha256"] = artifacts.sha256(given.output / "embeddings.safetensors")
-    artifacts.write_json(given.output / "config.json", config)
+    artifacts.write_tensors(output / "embeddings.safetensors", tensors)
+    config = {**config, "trajectories": data.sha256, "keys": len(keys)}
+    artifacts.write_json(output / "config.json", {**config, "sha256": artifacts.sha256(output / "embeddings.safetensors")})
     print(f"{len(keys)} sub-trajectories, {keys.shape[1]} numbers each")
-    return 0
 
 
 if __name__ == "__main__":
