@@ -12,8 +12,8 @@ def variants(wildcards):
 def ablation_settings(wildcards):
     """Parameter: JSON of the experiment, of how each variant is evaluated, in the order of the configuration, and of the interval."""
     ablation, run = SETTINGS.ablations[wildcards.ablation], f"ablations/{wildcards.ablation}/"
-    chosen = json.loads(SETTINGS.select(ablation.experiment, "figure"))
-    evaluate = {name: json.loads(SETTINGS.select(run + name, "evaluate"))["evaluate"] for name in ablation.variants}
+    evaluate = {name: SECTIONS[run + name]["evaluate"] for name in ablation.variants}
+    chosen = {name: SECTIONS[ablation.experiment][name] for name in ("experiment", "figure")}
     return json.dumps({**chosen, "variants": evaluate})
 
 
@@ -111,8 +111,6 @@ rule ablation:
         "logs/ablations/{ablation}.log",
     benchmark:
         "benchmarks/ablations/{ablation}.tsv"
-    wildcard_constraints:
-        ablation="|".join(SETTINGS.ablations) or "(?!)",
     conda:
         "../../environment.yaml"
     threads: 1
