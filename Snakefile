@@ -11,6 +11,9 @@ if sys.version_info < (3, 11):
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/common.smk"
 include: "workflow/rules/trajectories.smk"
 include: "workflow/rules/pretrain.smk"
@@ -21,7 +24,9 @@ include: "workflow/rules/figure.smk"
 
 
 rule all:
-    """Figure and table of every experiment in the configuration."""
+    """Figure and table of every experiment and of every ablation in the configuration, and one page of all experiments."""
     default_target: True
     input:
         collect("results/{experiment}/figure.pdf", experiment=SETTINGS.experiments),
+        collect("results/ablations/{ablation}.pdf", ablation=SETTINGS.ablations),
+        "results/overview.pdf",

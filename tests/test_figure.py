@@ -1,28 +1,32 @@
 """The figure stage on made-up CSV files: numbers, bytes, refusals, and what it must not import."""
 
 import hashlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.style
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from radt.errors import RadtError
-from radt.figures import draw, inputs, table
+from radt.figures import draw, inputs, style, table
 from radt.settings import Evaluate, Experiment
 from radt.stages import figure
 
 REPOSITORY = Path(__file__).parent.parent
 EPISODES = 12
-EXPERIMENT = {"width": 3, "height": 3, "horizon": 9, "goals": 9, "held_out": 3, "validation": 0}
+EXPERIMENT = {"world": "darkroom", "width": 3, "height": 3, "horizon": 9, "tasks": 9, "held_out": 3, "validation": 0}
 METHODS = {
     "dt": {"model": "dt", "target_return": "fixed", "actions": "greedy"},
     "radt": {"model": "radt", "target_return": "from_memory", "actions": "sample"},
     "radt_fixed": {"model": "radt", "target_return": "fixed", "actions": "top_half"},
+    "retrieve": {"model": "retrieve", "target_return": "none", "actions": "greedy"},
 }
 EVALUATE = {
     "episodes": EPISODES,
@@ -102,25 +106,58 @@ def read_table(folder: Path) -> pd.DataFrame:
 def test_table_against_means_taken_by_hand(made: Path):
     header = (made / "out" / "table.csv").read_text().splitlines()[0]
     assert header == (
-        "experiment,method,split,episode_1,episode_10,episode_20,episode_last,average,average_ci_low,average_ci_high,iqm,"
-        "paper_last,paper_average,optimum,seeds,updates,parameters,cpu_seconds"
+        "experiment,method,model,split,episode_1,episode_10,episode_20,last,last_ci_low,last_ci_high,last_ratio,paper_last,"
+        "paper_last_ratio,last_verdict,average,average_ci_low,average_ci_high,average_ratio,paper_average,paper_average_ratio,"
+        "average_verdict,iqm,optimum,probability_radt_better,probability_ci_low,probability_ci_high,seeds,updates,parameters,"
+        "cpu_seconds"
     )
     rows = read_table(made)
-    assert list(rows.index) == [(m, s) for m in ("radt", "radt_fixed", "dt") for s in ("held_out", "train")]
+    assert list(rows.index) == [(m, s) for m in ("radt", "radt_fixed", "dt", "retrieve") for s in ("held_out", "train")]
     for (method, split), row in rows.iterrows():
         frame = pd.concat([evaluation(method, seed) for seed in (42, 43)])
         frame = frame[frame["split"] == split]
         by_episode = frame.groupby("episode")["return"].mean()
         expected = [by_episode[1], by_episode[10], by_episode[12], frame["return"].mean(), frame["optimum"].mean()]
-        columns = ["episode_1", "episode_10", "episode_last", "average", "optimum"]
+        columns = ["episode_1", "episode_10", "last", "average", "optimum"]
         np.testing.assert_allclose(row[columns].astype(float), expected, rtol=1e-5)
         assert row["average_ci_low"] < row["average"] < row["average_ci_high"]
+        assert row["last_ci_low"] < row["last"] < row["last_ci_high"]
+        np.testing.assert_allclose([row["last_ratio"], row["average_ratio"]], [row["last"] / 8, row["average"] / 8], rtol=1e-5)
         pairs = np.sort(frame.groupby(["seed", "task"])["return"].mean().to_numpy())
         cut = len(pairs) // 4
         assert row["iqm"] == pytest.approx(pairs[cut : len(pairs) - cut].mean(), rel=1e-5)
     assert rows["episode_20"].isna().all()
-    assert set(rows["seeds"]) == {2} and set(rows["updates"]) == {30} and set(rows["parameters"]) == {1234}
-    np.testing.assert_allclose(rows["cpu_seconds"], 30 + 42.5)
+    trained = rows.drop(index="retrieve", level="method")
+    assert set(rows["seeds"]) == {2} and set(trained["updates"]) == {30} and set(trained["parameters"]) == {1234}
+    np.testing.assert_allclose(trained["cpu_seconds"], 30 + 42.5)
+    assert rows.loc["retrieve", ["updates", "parameters", "cpu_seconds"]].isna().all(axis=None)
+
+
+def test_probability_compares_radt_with_every_other_method_task_by_task(made: Path):
+    rows = read_table(made)
+    columns = ["probability_radt_better", "probability_ci_low", "probability_ci_high"]
+    assert rows.loc["radt", columns].isna().all(axis=None)
+    averages = {
+        m: pd.concat([evaluation(m, s) for s in (42, 43)]).groupby(["split", "task", "seed"])["return"].mean() for m in METHODS
+    }
+    for method in ("radt_fixed", "dt", "retrieve"):
+        for split in ("held_out", "train"):
+            ours, others = averages["radt"][split].unstack(), averages[method][split].unstack()
+            won = [(a > b) + (a == b) / 2 for t in ours.index for a in ours.loc[t] for b in others.loc[t]]
+            probability, low, high = rows.loc[(method, split), columns]
+            assert probability == pytest.approx(np.mean(won), rel=1e-5)
+            assert low <= probability <= high
+
+
+def test_a_verdict_says_where_our_interval_lies(made: Path):
+    assert [table.verdict(2.0, 3.0, paper) for paper in (1.0, 2.0, 2.5, 3.0, 4.0)] == ["better", *["within"] * 3, "worse"]
+    rows = read_table(made)
+    row = rows.loc[("radt", "held_out")]
+    assert row["paper_last_ratio"] == pytest.approx(6 / 8)
+    for name in ("last", "average"):
+        low, high, paper = (row[column] for column in (f"{name}_ci_low", f"{name}_ci_high", f"paper_{name}"))
+        assert row[f"{name}_verdict"] == ("better" if low > paper else "worse" if high < paper else "within")
+    assert rows.loc["retrieve", ["last_verdict", "average_verdict", "paper_last_ratio"]].isna().all(axis=None)
 
 
 def test_paper_columns_follow_the_model_and_fill_gaps_by_lines(made: Path):
@@ -131,7 +168,8 @@ def test_paper_columns_follow_the_model_and_fill_gaps_by_lines(made: Path):
         assert np.isnan(rows.loc[(method, "train"), "paper_last"])
     assert rows.loc[("dt", "train"), "paper_last"] == 0.5
     lines = pd.read_csv(made / "out" / "curves.csv")
-    assert len(lines) == 3 * 2 * EPISODES
+    assert len(lines) == len(METHODS) * 2 * EPISODES
+    assert (lines["model"] == lines["method"].str.removesuffix("_fixed")).all()
     radt = lines[(lines["method"] == "radt") & (lines["split"] == "held_out")].set_index("episode")
     assert radt["paper"].dropna().to_dict() == {1: 1.0, 2: 2.0, 4: 6.0}
     assert (radt["low"] <= radt["mean"]).all() and (radt["mean"] <= radt["high"]).all()
@@ -149,8 +187,9 @@ def test_same_bytes_in_a_fresh_process_and_from_files_in_another_order(made: Pat
     assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf and b"/Type3" not in pdf
 
 
-def test_stage_imports_no_torch_faiss_gymnasium():
-    program = "import sys, radt.stages.figure; print([m for m in ('torch', 'faiss', 'gymnasium') if m in sys.modules])"
+def test_stages_import_no_torch_faiss_gymnasium():
+    program = "import sys, radt.stages.figure, radt.stages.overview, radt.stages.ablation;"
+    program += "print([m for m in ('torch', 'faiss', 'gymnasium') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=REPOSITORY / "src")
     assert done.stdout.strip() == "[]"
 
@@ -228,7 +267,9 @@ def test_repository_holds_the_papers_curves():
 
 
 def test_split_sizes_leave_validation_out_of_training():
-    sizes = inputs.split_sizes(Experiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=16))
+    sizes = inputs.split_sizes(
+        Experiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=16)
+    )
     assert sizes == {"held_out": 20, "train": 64, "validation": 16}
 
 
@@ -241,9 +282,57 @@ def test_labels_are_spread_in_order_inside_the_panel():
     np.testing.assert_allclose(draw.spread(np.array([10.0, 30.0]), 8.0, 100.0), [10.0, 30.0])
 
 
-def test_methods_differ_without_colour():
-    evaluate = Evaluate.model_validate_json(json.dumps(EVALUATE))
-    methods = inputs.method_order(METHODS, evaluate)
-    looks = [draw.look(method, methods, evaluate) for method in methods]
-    assert [look.name for look in looks] == ["RA-DT", "RA-DT (fixed)", "DT"]
-    assert len({look.dashes for look in looks}) == len({look.marker for look in looks}) == 3
+ALL_METHODS = {
+    "radt": ("radt", "RA-DT"),
+    "radt_fixed": ("radt", "RA-DT (fixed)"),
+    "radt_lm": ("radt_lm", "RA-DT LM"),
+    "ad": ("ad", "AD"),
+    "dpt": ("dpt", "DPT"),
+    "dt": ("dt", "DT"),
+    "retrieve": ("retrieve", "Retrieve"),
+    "random": ("random", "Random"),
+}
+
+
+def test_methods_have_their_names_and_differ_without_colour():
+    looks = style.looks({method: model for method, (model, _) in ALL_METHODS.items()})
+    assert [look.name for look in looks.values()] == [name for _, name in ALL_METHODS.values()]
+    assert len({look.dashes for look in looks.values()}) == 8
+    assert len({(look.marker, look.hollow) for look in looks.values()}) == 8
+    assert [method for method, look in looks.items() if look.reference] == ["retrieve", "random"]
+
+
+def points(optimum: float, episodes: int, splits: tuple[str, ...]) -> pd.DataFrame:
+    """Curves of all methods, the paper's beside one of them."""
+    rows = [
+        ("maze", method, model, split, episode, *(optimum * share * episode / episodes for share in (0.5, 0.4, 0.6)), optimum)
+        for method, (model, _) in ALL_METHODS.items()
+        for split in splits
+        for episode in range(1, episodes + 1)
+    ]
+    frame = pd.DataFrame(rows, columns=["experiment", "method", "model", "split", "episode", "mean", "low", "high", "optimum"])
+    return frame.assign(paper=(optimum / 3) if splits == ("held_out", "train") else np.nan)
+
+
+@pytest.mark.parametrize(
+    ("optimum", "episodes", "splits"),
+    [(2.0, 30, ("held_out", "train")), (774.25, 40, ("held_out",)), (91.0, 40, ("held_out", "train")), (5.0, 1, ("validation",))],
+)
+def test_eight_methods_fit_the_page(optimum: float, episodes: int, splits: tuple[str, ...]):
+    curves = points(optimum, episodes, splits)
+    with matplotlib.style.context(["default", style.STYLE]):
+        drawn = draw._figure(curves, {"held_out": 20, "train": 80, "validation": 16})
+        drawn.draw_without_rendering()
+    assert len(drawn.axes) == len(splits)
+    for axes in drawn.axes:
+        assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] >= optimum
+        boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the hairline
+        assert len(boxes) == 9
+        assert all(box.x0 >= 0 and box.x1 <= drawn.bbox.x1 and box.y0 >= 0 and box.y1 <= drawn.bbox.y1 for box in boxes)
+        boxes.sort(key=lambda box: box.y0)
+        assert all(low.y0 + 0.6 * low.height <= high.y0 for low, high in itertools.pairwise(boxes))
+
+
+def test_readings_below_the_axis_count_as_zero(tmp_path: Path):
+    (tmp_path / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,eval,dt,1,-0.02\n")
+    assert inputs.paper(tmp_path / "paper.csv", "rooms")["return"].tolist() == [0.0]

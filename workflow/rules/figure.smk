@@ -1,6 +1,28 @@
 # Input: CSV files only, of the evaluations, of the trainings and of the paper. Output: what people look at.
 
 
+def variants(wildcards):
+    """Input: the evaluations of all variants of an ablation."""
+    ablation = SETTINGS.ablations[wildcards.ablation]
+    path = "results/ablations/{ablation}/{variant}/evaluate/{method}/seed{seed}.csv"
+    parts = {"variant": ablation.variants, "method": ablation.methods, "seed": SETTINGS.seeds}
+    return collect(path, ablation=wildcards.ablation, **parts)
+
+
+def ablation_settings(wildcards):
+    """Parameter: JSON of the experiment, of how each variant is evaluated, in the order of the configuration, and of the interval."""
+    ablation, run = SETTINGS.ablations[wildcards.ablation], f"ablations/{wildcards.ablation}/"
+    evaluate = {name: SECTIONS[run + name]["evaluate"] for name in ablation.variants}
+    chosen = {name: SECTIONS[ablation.experiment][name] for name in ("experiment", "figure")}
+    return json.dumps({**chosen, "variants": evaluate})
+
+
+def overview_settings():
+    """Parameter: JSON of all experiments and of the interval."""
+    experiments = {name: experiment.model_dump(mode="json") for name, experiment in SETTINGS.experiments.items()}
+    return json.dumps({"experiments": experiments, "figure": SETTINGS.figure.model_dump(mode="json")}, sort_keys=True)
+
+
 rule figure:
     """Curves, table and figure of one experiment."""
     input:
@@ -10,9 +32,24 @@ rule figure:
         metrics=lambda wildcards: metrics(wildcards.experiment, SETTINGS.methods),
         paper="config/paper_curves.csv",
     output:
-        pdf=report(update("results/{experiment}/figure.pdf"), caption="../report/figure.rst", category="{experiment}"),
-        png=report(update("results/{experiment}/figure.png"), caption="../report/figure.rst", category="{experiment}"),
-        table=report(update("results/{experiment}/table.csv"), caption="../report/table.rst", category="{experiment}"),
+        pdf=report(
+            update("results/{experiment}/figure.pdf"),
+            caption="../report/figure.rst",
+            category="Results",
+            subcategory="{experiment}",
+        ),
+        png=report(
+            update("results/{experiment}/figure.png"),
+            caption="../report/figure.rst",
+            category="Results",
+            subcategory="{experiment}",
+        ),
+        table=report(
+            update("results/{experiment}/table.csv"),
+            caption="../report/table.rst",
+            category="Results",
+            subcategory="{experiment}",
+        ),
         curves=update("results/{experiment}/curves.csv"),
     log:
         "logs/{experiment}/figure/figure.log",
@@ -31,3 +68,58 @@ rule figure:
         "python -m radt.stages.figure --experiment {wildcards.experiment} --settings {params.settings:q}"
         " --evaluations {input.evaluations} --metrics {input.metrics} --paper {input.paper}"
         " --output $(dirname {output.pdf}) > {log} 2>&1"
+
+
+rule overview:
+    """All experiments on one page: what the paper has and what was obtained."""
+    input:
+        curves=collect("results/{experiment}/curves.csv", experiment=SETTINGS.experiments),
+        tables=collect("results/{experiment}/table.csv", experiment=SETTINGS.experiments),
+    output:
+        html=report(update("results/overview.html"), caption="../report/overview.rst", category="Overview"),
+        pdf=report(update("results/overview.pdf"), caption="../report/overview.rst", category="Overview"),
+        png=report(update("results/overview.png"), caption="../report/overview.rst", category="Overview"),
+        table=report(update("results/overview.csv"), caption="../report/table.rst", category="Overview"),
+    log:
+        "logs/overview.log",
+    benchmark:
+        "benchmarks/overview.tsv"
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=overview_settings(),
+        code=CODE["overview"],
+    shell:
+        "python -m radt.stages.overview --settings {params.settings:q} --curves {input.curves} --tables {input.tables}"
+        " --output $(dirname {output.pdf}) > {log} 2>&1"
+
+
+rule ablation:
+    """Curves and table of the variants of an experiment, beside what the paper found."""
+    input:
+        evaluations=variants,
+        paper="config/paper_ablations.csv",
+    output:
+        pdf=report(update("results/ablations/{ablation}.pdf"), caption="../report/ablation.rst", category="Variants"),
+        png=report(update("results/ablations/{ablation}.png"), caption="../report/ablation.rst", category="Variants"),
+        table=report(update("results/ablations/{ablation}.csv"), caption="../report/ablation.rst", category="Variants"),
+    log:
+        "logs/ablations/{ablation}.log",
+    benchmark:
+        "benchmarks/ablations/{ablation}.tsv"
+    conda:
+        "../../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=ablation_settings,
+        code=CODE["ablation"],
+    shell:
+        "python -m radt.stages.ablation --ablation {wildcards.ablation} --settings {params.settings:q}"
+        " --evaluations {input.evaluations} --paper {input.paper} --output $(dirname {output.pdf}) > {log} 2>&1"

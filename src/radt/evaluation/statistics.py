@@ -75,7 +75,7 @@ def probability_of_improvement(ours: Floats, others: Floats) -> Floats:
     """
     pairs = ours.shape[-2] * others.shape[-2]
     won = mannwhitneyu(ours, others, axis=-2, method="asymptotic").statistic  # of the test's p-value nothing is used
-    return np.asarray(won / pairs).mean(axis=-1)
+    return np.asarray(np.mean(won / pairs, axis=-1))
 
 
 def improvement_interval(

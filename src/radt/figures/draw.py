@@ -62,7 +62,7 @@ def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(splits), 1, sharex=True, squeeze=False, height_ratios=heights)
-    right = _right([style.name for style in styles.values()])
+    right = right_edge([style.name for style in styles.values()])
     figure.subplots_adjust(left=LEFT, right=right, bottom=BOTTOM / height, top=1 - TOP / height, hspace=0.22)
     for axes, split in zip(grid[:, 0], splits, strict=True):
         rows = curves[curves["split"] == split]
@@ -74,7 +74,7 @@ def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
     return figure
 
 
-def _right(names: list[str]) -> float:
+def right_edge(names: list[str]) -> float:
     """Where the panels end so that the longest name fits beside them, as a share of the width."""
     bold = FontProperties(weight="bold")
     widest = max(TextPath((0, 0), name, size=7, prop=bold).get_extents().width for name in names)
@@ -169,14 +169,15 @@ def spread(wanted: Floats, gap: float, room: float) -> Floats:
     return np.asarray(np.clip(places, 0.0, room - gap * (len(wanted) - 1)) + gap * np.arange(len(wanted)))
 
 
-def add_key(figure: Figure, left: float, confidence: float, has_paper: bool) -> None:
-    """What thick lines, bands and thin lines mean, above the panels."""
+def add_key(figure: Figure, left: float, confidence: float, has_paper: bool, paper_mark: str = "") -> None:
+    """What lines, bands and the paper's lines (or its marks, when it has a `paper_mark`) mean, above the panels."""
     ours = (Patch(color=GREY, alpha=0.25, linewidth=0), Line2D([], [], color=GREY, linewidth=1.5))
     handles: list[Any] = [ours]
     texts = [f"ours: mean, {100 * confidence:g}% interval"]
     if has_paper:
-        handles.append(Line2D([], [], color=GREY, linewidth=0.6))
-        texts.append("paper, same colour")
+        width = 0.0 if paper_mark else 0.6
+        handles.append(Line2D([], [], color=GREY, linewidth=width, marker=paper_mark, markersize=4.5, markerfacecolor="none"))
+        texts.append("paper" if paper_mark else "paper, same colour")
     figure.legend(
         handles,
         texts,

@@ -162,14 +162,18 @@ def training(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def paper(path: Path, name: str) -> pd.DataFrame:
-    """The paper's points of one experiment: split (in our words), method, episode, return; empty for one it does not have."""
+    """The paper's points of one experiment: split (in our words), method, episode, return; empty for one it does not have.
+
+    No return is negative: a point read off a little below the axis counts as 0.
+    """
     frame = read(path, PAPER, RESTORE)
     if unknown := sorted(set(frame["split"]) - set(PAPER_SPLITS)):
         raise RadtError(f"{path} has split {unknown[0]!r}, allowed are {sorted(PAPER_SPLITS)}: {RESTORE}")
     if frame.duplicated(["experiment", "split", "method", "episode"]).any():
         raise RadtError(f"{path} has two rows for the same curve and episode: {RESTORE}")
     rows = frame[frame["experiment"] == name].drop(columns="experiment")
-    return rows.assign(split=rows["split"].map(PAPER_SPLITS)).sort_values(["split", "method", "episode"])
+    rows = rows.assign(**{"split": rows["split"].map(PAPER_SPLITS), "return": rows["return"].clip(lower=0.0)})
+    return rows.sort_values(["split", "method", "episode"])
 
 
 def paper_ablation(path: Path, ablation: str) -> pd.DataFrame:

@@ -136,9 +136,17 @@ def _shares(axes: Axes, rows: pd.DataFrame, titles: list[str], styles: dict[str,
         x = np.array([names.index(name) for name in own["experiment"]]) + shift
         share, low, high = (own[name] / own["optimum"] for name in ("average", "average_ci_low", "average_ci_high"))
         axes.vlines(x, low, high, color=style.colour, linewidth=1.1, zorder=3)
-        face = "white" if style.hollow else style.colour
-        mark = {"marker": style.marker, "markersize": 3.8, "markerfacecolor": face, "markeredgewidth": 0.8}
-        axes.plot(x, share, color=style.colour, linestyle="none", zorder=4, **mark)
+        axes.plot(
+            x,
+            share,
+            color=style.colour,
+            linestyle="none",
+            marker=style.marker,
+            markersize=3.8,
+            markerfacecolor="white" if style.hollow else style.colour,
+            markeredgewidth=0.8,
+            zorder=4,
+        )
         axes.hlines(own["paper_average_ratio"], x - 0.055, x + 0.055, color="black", linewidth=1.0, zorder=5)
     for border in range(1, len(names)):
         axes.axvline(border - 0.5, color="#CCCCCC", linewidth=0.5)

@@ -16,8 +16,9 @@ COLOURS = {"better": "#cfe3f7", "within": "#ececec", "worse": "#fbdcb8"}  # blue
 SIGNS = {"better": "▲ better", "within": "● within", "worse": "▼ worse"}
 SPLITS = {"held_out": "held-out tasks", "train": "training tasks", "validation": "validation tasks"}
 STYLE = (
-    ".radt{font:14px/1.35 sans-serif;color:#222}.radt table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    ".radt th,.radt td{padding:3px 9px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}"
+    ".radt{font:13px/1.3 sans-serif;color:#222}.radt table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    ".radt .rows{max-height:60vh;overflow:auto}.radt thead{position:sticky;top:0}"  # Snakemake's report cuts off what is higher
+    ".radt th,.radt td{padding:2px 6px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}"
     ".radt th{background:#f6f6f6;font-weight:600;vertical-align:bottom}.radt td:first-child,.radt th:first-child{text-align:left}"
     ".radt th.group{text-align:left;background:#e4e4e4}.radt small{color:#555}"
     + "".join(f".radt td.{verdict}{{background:{colour}}}" for verdict, colour in COLOURS.items())
@@ -25,19 +26,20 @@ STYLE = (
 HEAD = (
     "<tr><th rowspan=2>Method</th><th colspan=4>Last episode</th><th colspan=4>Average over all episodes</th>"
     "<th rowspan=2>RA-DT is better<br><small>chance on a task</small></th><th colspan=4>Training</th></tr>"
-    "<tr><th>expected</th><th>obtained</th><th>of the optimum</th><th>verdict</th>"
-    "<th>expected</th><th>obtained</th><th>of the optimum</th><th>verdict</th>"
+    "<tr><th>expected</th><th>obtained</th><th>of the<br>optimum</th><th>verdict</th>"
+    "<th>expected</th><th>obtained</th><th>of the<br>optimum</th><th>verdict</th>"
     "<th>seeds</th><th>updates</th><th>parameters</th><th>CPU time</th></tr>"
 )
 
 
 def page(rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float) -> str:
     """The table rows of `radt.figures.overview.tables` as an HTML document: UTF-8, without links to anything outside."""
-    body = "".join(_experiment(name, part, experiments[name]) for name, part in rows.groupby("experiment", sort=False))
+    names = list(dict.fromkeys(rows["experiment"]))
+    body = "".join(_experiment(name, rows[rows["experiment"] == name], experiments[name]) for name in names)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Expected and obtained</title></head>'
         f'<body><div class="radt"><style>{STYLE}</style>\n<p>{_summary(rows)}</p>\n<p>{_legend(confidence)}</p>\n'
-        f"<table><thead>{HEAD}</thead>\n<tbody>\n{body}</tbody></table></div></body></html>\n"
+        f'<div class="rows"><table><thead>{HEAD}</thead>\n<tbody>\n{body}</tbody></table></div></div></body></html>\n'
     )
 
 
@@ -52,17 +54,17 @@ def _legend(confidence: float) -> str:
     """What the columns mean."""
     return (
         "<small>Expected: read off the paper's figures (arXiv 2410.07071). Obtained: mean over seeds and tasks with its"
-        f" {100 * confidence:g}% bootstrap interval. Within: the interval holds the paper's value; better, worse: it lies above or"
-        " below it. Of the optimum: expected → obtained, divided by the mean best possible return of the tasks.</small>"
+        f" {100 * confidence:g}% bootstrap interval. Within: the interval holds the paper's value; better, worse: it lies above"
+        " or below it. Of the optimum: expected → obtained, divided by the mean best possible return of the tasks.</small>"
     )
 
 
 def _experiment(name: str, rows: pd.DataFrame, experiment: Experiment) -> str:
     """A heading and one row for each method."""
     first = rows.iloc[0]
-    heading = f"{title(experiment)} — {SPLITS[first['split']]}, best possible {_number(first['optimum'])} <small>({escape(name)})</small>"
+    words = f"{title(experiment)} — {SPLITS[first['split']]}, best possible {_number(first['optimum'])}"
     lines = "".join(_row(row) for _, row in rows.iterrows())
-    return f'<tr><th class="group" colspan=14>{heading}</th></tr>\n{lines}'
+    return f'<tr><th class="group" colspan=14>{words} <small>({escape(name)})</small></th></tr>\n{lines}'
 
 
 def _row(row: pd.Series) -> str:
@@ -77,10 +79,10 @@ def _row(row: pd.Series) -> str:
 
 def _value(row: pd.Series, name: str) -> list[str]:
     """Cells of the last episode or of the average: expected, obtained, both as shares, verdict."""
-    verdict, share = row[f"{name}_verdict"], f"{100 * row[f'{name}_ratio']:.0f}%"
+    verdict, share = row[f"{name}_verdict"], f"{row[f'{name}_ratio']:.0%}"
     if pd.isna(verdict):
         return ["<td></td>", f"<td>{_interval(row, name, name)}</td>", f"<td>{share}</td>", "<td></td>"]
-    expected = f"{100 * row[f'paper_{name}_ratio']:.0f}%"
+    expected = f"{row[f'paper_{name}_ratio']:.0%}"
     return [
         f"<td>{_number(row[f'paper_{name}'])}</td>",
         f'<td class="{verdict}">{_interval(row, name, name)}</td>',
@@ -94,7 +96,7 @@ def _interval(row: pd.Series, value: str, ends: str) -> str:
     if pd.isna(row[value]):
         return ""
     low, high = (_number(row[f"{ends}_ci_{end}"]) for end in ("low", "high"))
-    return f"{_number(row[value])} <small>({low}–{high})</small>"
+    return f"{_number(row[value])} <small>({low}&ndash;{high})</small>"
 
 
 def _number(value: float) -> str:

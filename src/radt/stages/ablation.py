@@ -1,0 +1,56 @@
+"""Stage `ablation`: evaluation CSVs of all variants of an ablation -> `{ablation}.csv`, `.pdf` and `.png`.
+
+Reads CSV files only; the same files give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from radt import artifacts
+from radt.figures import ablation, inputs
+from radt.figures.table import csv
+from radt.settings import Evaluate, Experiment, Figure, Name, Section, parse
+from radt.stages import run
+
+
+class AblationSettings(Section):
+    """The part of the configuration that this stage sees."""
+
+    experiment: Experiment
+    """Number of tasks of each split."""
+    variants: dict[Name, Evaluate]
+    """Evaluation of each variant, in the order in which they are drawn."""
+    figure: Figure
+    """Interval."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line, check the files, and write table and figure."""
+    parser = argparse.ArgumentParser(prog="python -m radt.stages.ablation", description=__doc__)
+    parser.add_argument("--ablation", required=True, help="name of the ablation")
+    parser.add_argument(
+        "--settings", required=True, help="JSON of experiment, variants (the section evaluate of each) and figure"
+    )
+    parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="CSV files of stage evaluate, of all variants")
+    parser.add_argument("--paper", required=True, type=Path, help="the paper's ablations")
+    parser.add_argument("--output", required=True, type=Path, help="directory of the three files")
+    arguments = parser.parse_args(argv)
+    name, settings = arguments.ablation, parse(AblationSettings, arguments.settings)
+    protocols = {ablation.prefix(name) + variant: evaluate for variant, evaluate in settings.variants.items()}
+
+    evaluations = inputs.evaluations(arguments.evaluations, settings.experiment, protocols)
+    paper = inputs.paper_ablation(arguments.paper, name)
+    rows = ablation.table(evaluations, name, paper, protocols, settings.figure)
+    lines = ablation.lines(evaluations, name, protocols, settings.figure)
+    pdf, png = ablation.plot(lines, rows, inputs.split_sizes(settings.experiment), settings.figure.confidence)
+
+    artifacts.write_text(arguments.output / f"{name}.csv", csv(rows))
+    artifacts.write_bytes(arguments.output / f"{name}.pdf", pdf)
+    artifacts.write_bytes(arguments.output / f"{name}.png", png)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
