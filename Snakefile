@@ -24,9 +24,14 @@ include: "workflow/rules/figure.smk"
 
 
 rule all:
-    """Figure and table of every experiment and of every ablation in the configuration, and one page of all experiments."""
+    """Figure and table of every experiment in the configuration, and one page of all."""
     default_target: True
     input:
         collect("results/{experiment}/figure.pdf", experiment=SETTINGS.experiments),
-        collect("results/ablations/{ablation}.pdf", ablation=SETTINGS.ablations),
         "results/overview.pdf",
+
+
+rule ablations:
+    """Figure and table of every ablation in the configuration."""
+    input:
+        collect("results/ablations/{ablation}.pdf", ablation=SETTINGS.ablations),

@@ -34,7 +34,7 @@ MADE_FROM = {  # the sections behind the artifacts in a directory of results/{ru
 MODELS = {"radt": "train/radt", "radt_lm": "train/radt_lm", "ad": "train/ad", "dpt": "train/dpt", "dt": "pretrain"}
 ENCODERS = {"radt": "dt", "radt_lm": "lm"}
 STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index", "train_retrieval", "train_ad", "train_dpt"]
-STAGES += ["evaluate", "figure", "overview"]
+STAGES += ["evaluate", "figure", "overview", "ablation"]
 
 try:
     SETTINGS = load(config)

@@ -293,6 +293,8 @@ class Index(Section):
 
     duplicate_similarity: PositiveFloat
     """Of keys of one task that are more similar (cosine) than this, one stays; 1 or more keeps all."""
+    duplicate_similarity_language: PositiveFloat
+    """The same for keys of the language model, which all are similar."""
 
 
 class Retrieval(Section):

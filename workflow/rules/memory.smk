@@ -81,5 +81,5 @@ rule index:
         settings=settings("index"),
         code=CODE["index"],
     shell:
-        "python -m radt.stages.index --settings {params.settings:q} --embeddings $(dirname {input})"
+        "python -m radt.stages.index --encoder {wildcards.encoder} --settings {params.settings:q} --embeddings $(dirname {input})"
         " --output $(dirname {output.index}) > {log} 2>&1"

@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of the sections experiment and index")
+    parser.add_argument("--encoder", required=True, choices=("dt", "lm"), help="what embedded")
     parser.add_argument("--embeddings", required=True, type=Path, help="directory of the embeddings")
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
@@ -31,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     config = artifacts.read_json(given.embeddings / "config.json")
     artifacts.verify(given.embeddings / "embeddings.safetensors", given.embeddings / "config.json")
     tensors = artifacts.read_tensors(given.embeddings / "embeddings.safetensors")
-    stay = index.distinct(tensors["keys"], tensors["task"].astype("int64"), settings.duplicate_similarity)
+    similarity = settings.duplicate_similarity if given.encoder == "dt" else settings.duplicate_similarity_language
+    stay = index.distinct(tensors["keys"], tensors["task"].astype("int64"), similarity)
     episode, anchor = (torch.from_numpy(tensors[name][stay]).long() for name in ("episode", "anchor"))
     kept = index.ChunkIndex(tensors["keys"][stay], episode, anchor)
     values = {**config, "keys": len(stay), "removed": len(tensors["keys"]) - len(stay), "settings": settings.model_dump()}
