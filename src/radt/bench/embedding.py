@@ -14,11 +14,11 @@ from radt.bench.reading import histories
 from radt.data.windows import Episodes
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import state_outputs, window_means
+from radt.retrieval.chunks import state_outputs, window_means, window_start
 from radt.settings import Embed
 from radt.stages.embed import embed_all
 
-ROOM = darkroom().model_copy(update={"goals": darkroom().held_out + 4})  # four of the training tasks
+ROOM = darkroom().model_copy(update={"tasks": darkroom().held_out + 4})  # four of the training tasks
 PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared", 3.0, 1024, 128))  # name, target, windows, batch
 
 
@@ -30,7 +30,7 @@ def window_by_window(
     vectors = []
     for owners, ends in zip(episode.split(batch), stop.split(batch), strict=True):
         first = episodes.first[owners]
-        start = (ends - encoder.positions).clamp_min(0)
+        start = torch.tensor([window_start(end - 1, encoder.positions) for end in ends.tolist()])
         steps = episodes.columns.windows(first, first + start, first + ends, int((ends - start).max()))
         outputs = state_outputs(encoder, steps)
         vectors.append(window_means(outputs, steps.mask.float(), (ends - start)[:, None], chunk)[:, 0])

@@ -104,7 +104,7 @@ def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
 def windows(steps: int, folder: Path) -> Iterator[Row]:
     """Window batches and updates from shards: after all was read once, and right after the cache was dropped."""
     begin, before = time.perf_counter(), resident("RssAnon")
-    data = trajectories.read(folder, "synthetic", wide_room(steps))
+    data = trajectories.read(folder, wide_room(steps))
     yield "transitions", steps, "verifying", time.perf_counter() - begin, "s"
     episodes, random = Episodes(data), np.random.default_rng(0)
     yield "transitions", steps, "opening", time.perf_counter() - begin, "s"
