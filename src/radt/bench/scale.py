@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models import store
+from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.engines import Inverted
 from radt.retrieval.search import Search
 from radt.settings import Experiment
@@ -182,7 +184,7 @@ def evaluation() -> Iterator[Row]:
     chunk, chunks = settings.embed.chunk, settings.train_retrieval.retrieval.chunks
     for count in EPISODES:
         history = History(room.held_out, count, room.horizon)
-        memory = OnlineMemory(encoder, history, settings.evaluate.memory, chunk, chunks)
+        memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, settings.evaluate.memory, chunk, chunks)
         begin = time.perf_counter()
         for episode in range(count):
             history.finish()
