@@ -242,7 +242,9 @@ def test_radt_in_blocks_equals_reading_its_window_and_all_contexts_anew(window, 
             if time % every == 0:
                 outputs = [encoder(window_of(history, step, 6))[1][:, -1] for step in range(max(0, time + 1 - CHUNK), time + 1)]
                 query = F.normalize(torch.stack(outputs).mean(0), dim=-1)
-                torch.testing.assert_close(agent.queries.outputs[:, -CHUNK:].mean(1), torch.stack(outputs).mean(0), rtol=1e-3, atol=1e-4)
+                torch.testing.assert_close(
+                    agent.queries.outputs[:, -CHUNK:].mean(1), torch.stack(outputs).mean(0), rtol=1e-3, atol=1e-4
+                )
                 seen[time] = memory.context(query)
             begin = window_start(time, window)
             parts = [seen[step] for step in range(begin, time + 1, every)]
@@ -286,7 +288,9 @@ def test_a_memory_of_episodes_of_different_lengths():
     queries = F.normalize(torch.randn(TASKS, MODEL.width, generator=generator), dim=-1)
     ids, found = memory.rank(queries)
     for task in range(TASKS):
-        real = [(int(memory.episode[i]), int(memory.anchor[task, i])) for i in range(memory.anchor.shape[1]) if memory.anchor[task, i]]
+        real = [
+            (int(memory.episode[i]), int(memory.anchor[task, i])) for i in range(memory.anchor.shape[1]) if memory.anchor[task, i]
+        ]
         expected = []
         for episode, length in enumerate(LENGTHS[task].tolist()):
             expected += [(episode, min(step, length)) for step in range(3, length + 3, 3)]

@@ -322,7 +322,11 @@ def test_pools_without_a_search_draw_random_chunks_of_other_episodes(ragged, poo
         torch.testing.assert_close(torch.bincount(tasks.flatten()) / tasks.numel(), expected, rtol=0.0, atol=0.04)
     for one in range(TASKS * EACH):
         own = set(chunk[owner == one].flatten().tolist())
-        task = episodes.task[index.episode] == episodes.task[one] if pool == "task" else torch.ones(len(index.episode), dtype=torch.bool)
+        task = (
+            episodes.task[index.episode] == episodes.task[one]
+            if pool == "task"
+            else torch.ones(len(index.episode), dtype=torch.bool)
+        )
         assert own <= set(torch.nonzero(task & (index.episode != one))[:, 0].tolist())
     episode, steps = episodes.sample(np.random.default_rng(0), 12, 4, 2)
     read = contexts(steps, episode, chance)
@@ -331,7 +335,7 @@ def test_pools_without_a_search_draw_random_chunks_of_other_episodes(ragged, poo
 
 def test_contexts_of_short_windows_are_of_the_past(ragged):
     """Changing what comes after a segment's first step changes neither its query nor its context."""
-    encoder, episodes, index, embed, stored = ragged
+    encoder, episodes, index, embed, _ = ragged
     shard_columns = episodes.columns._columns
     observation, action, reward = (np.array(column) for column in shard_columns[0])
     first, contexts = int(episodes.first[1]), []

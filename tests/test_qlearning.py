@@ -7,8 +7,8 @@ import pytest
 
 from radt.data.qlearning import QLearner, epsilon, learn
 from radt.settings import Experiment, Generate
-from radt.tasks.darkroom import DarkRoomVectorEnv
 from radt.tasks import worlds
+from radt.tasks.darkroom import DarkRoomVectorEnv
 from radt.tasks.splits import goals, tasks_of
 from radt.tasks.worlds import optimum
 

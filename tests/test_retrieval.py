@@ -312,6 +312,9 @@ def test_reading_alone_or_in_a_batch_is_the_same():
     torch.testing.assert_close(together, alone)
 
 
-@pytest.mark.parametrize(("time", "positions", "begin"), [(0, 4, 0), (3, 4, 0), (4, 4, 2), (5, 4, 2), (6, 4, 4), (99, 100, 0), (100, 100, 50), (399, 100, 300)])
+@pytest.mark.parametrize(
+    ("time", "positions", "begin"),
+    [(0, 4, 0), (3, 4, 0), (4, 4, 2), (5, 4, 2), (6, 4, 4), (99, 100, 0), (100, 100, 50), (399, 100, 300)],
+)
 def test_windows_begin_every_half_window(time, positions, begin):
     assert window_start(time, positions) == begin

@@ -146,7 +146,11 @@ def test_every_number_of_the_defaults_has_a_comment():
             {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {"c": {"embed": {"every": 30}}}}},
             ["every 30", "'ablations/a/c'"],
         ),
-        ("ablations", {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {}}}, ["ablations.a.variants", "at least 1"]),
+        (
+            "ablations",
+            {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {}}},
+            ["ablations.a.variants", "at least 1"],
+        ),
     ],
 )
 def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, words):
@@ -170,7 +174,7 @@ def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():
         settings.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
     short["evaluate"]["memory"]["every"] = 50
     short["embed"] = {"every": 20}
-    with pytest.raises(RadtError, match="embed.every 20"):
+    with pytest.raises(RadtError, match=r"embed\.every 20"):
         settings.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
 
 

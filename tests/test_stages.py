@@ -58,7 +58,9 @@ class Chain:
         return ["--seed", str(self.seed), *places, "--output", str(self.root / output)]
 
     def trajectories(self):
-        return trajectories.main(["--experiment", "tiny", *self.common("trajectories"), "--output", str(self.root / "trajectories")])
+        return trajectories.main(
+            ["--experiment", "tiny", *self.common("trajectories"), "--output", str(self.root / "trajectories")]
+        )
 
     def pretrain(self, output="dt"):
         return pretrain.main([*self.common("pretrain"), *self.training(output)])
@@ -74,7 +76,9 @@ class Chain:
     def radt(self, output="radt"):
         places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
         inputs = [word for name, folder in places for word in (f"--{name}", str(self.root / folder))]
-        return train_retrieval.main(["--model", "radt", *self.common("embed", "train_retrieval"), *self.training(output), *inputs])
+        return train_retrieval.main(
+            ["--model", "radt", *self.common("embed", "train_retrieval"), *self.training(output), *inputs]
+        )
 
     def ad(self, output="ad"):
         return train_ad.main([*self.common("train_ad"), *self.training(output)])

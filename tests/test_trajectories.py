@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from histories import DOWNLOAD, PPO
 from radt.data import trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
@@ -277,8 +278,8 @@ def stage(output: Path, room: Experiment, settings: dict[str, object]) -> subpro
 
 
 def test_stage_is_byte_identical_in_fresh_processes(tmp_path, room, generate):
-    download = {"repository": "a/b", "revision": "0" * 40, "folder": "4x3", "checksums": None}
-    settings = {"source": "generate", "generate": generate.model_dump(), "download": download, "import_folder": None}
+    sections = {"generate": generate.model_dump(), "ppo": PPO, "download": DOWNLOAD, "import_folder": None}
+    settings = {"source": "generate", **sections}
     results = [stage(tmp_path / name, room, settings) for name in "ab"]
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
     assert files(tmp_path / "a") == files(tmp_path / "b")
@@ -294,8 +295,8 @@ def test_stage_refuses_bad_settings(tmp_path, room):
 
 
 def test_stage_on_a_full_disk(tmp_path, room, generate):
-    download = {"repository": "a/b", "revision": "0" * 40, "folder": "4x3", "checksums": None}
-    settings = {"source": "generate", "generate": generate.model_dump(), "download": download, "import_folder": None}
+    sections = {"generate": generate.model_dump(), "ppo": PPO, "download": DOWNLOAD, "import_folder": None}
+    settings = {"source": "generate", **sections}
     (tmp_path / ".manifest.json.partial").symlink_to("/dev/full")
     result = stage(tmp_path, room, settings)
     assert (result.returncode, list(tmp_path.iterdir())) == (1, [])
