@@ -14,7 +14,7 @@ from radt.bench.reading import histories
 from radt.data.windows import Episodes
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import state_outputs, window_means, window_start
+from radt.retrieval.chunks import state_outputs, window_means
 from radt.settings import Embed
 from radt.stages.embed import embed_all
 
@@ -26,11 +26,14 @@ PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared",
 def window_by_window(
     encoder: DecisionTransformer, episodes: Episodes, episode: Tensor, stop: Tensor, chunk: int, batch: int
 ) -> Tensor:
-    """Vectors [K, W] of what ends before step `stop` [K] of `episode` [K], `batch` at once, each from a window of its own."""
+    """Vectors [K, W] of what ends before step `stop` [K] of `episode` [K], `batch` at once, each from a window of its own.
+
+    The same vectors as ours where a window holds an episode.
+    """
     vectors = []
     for owners, ends in zip(episode.split(batch), stop.split(batch), strict=True):
         first = episodes.first[owners]
-        start = torch.tensor([window_start(end - 1, encoder.positions) for end in ends.tolist()])
+        start = (ends - encoder.positions).clamp_min(0)
         steps = episodes.columns.windows(first, first + start, first + ends, int((ends - start).max()))
         outputs = state_outputs(encoder, steps)
         vectors.append(window_means(outputs, steps.mask.float(), (ends - start)[:, None], chunk)[:, 0])
