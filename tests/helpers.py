@@ -2,8 +2,9 @@
 
 import torch
 
-from radt.data.steps import ACTIONS, Steps
+from radt.data.steps import Steps
 from radt.settings import Experiment, Model
+from radt.tasks.grid import ACTIONS
 
 ROOM = Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
 MODEL = Model(tokens="step", width=16, layers=2, heads=2, dropout=0.0, window=8, return_bin=1)
@@ -19,6 +20,7 @@ def random_steps(batch, length, seed):
         returns=torch.randint(0, 9, size, generator=g).float(),
         previous_action=torch.cat([torch.full((batch, 1), ACTIONS), action[:, :-1]], 1),
         previous_reward=torch.cat([torch.zeros(batch, 1), reward[:, :-1]], 1),
+        received=torch.cat([torch.zeros(batch, 1), reward[:, :-1].cumsum(1)], 1),
         action=action,
         reward=reward,
         time=torch.arange(length).expand(size) % ROOM.horizon,

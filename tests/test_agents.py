@@ -1,5 +1,7 @@
 """Acting step by step against reading whole windows anew, as published: logits, queries, memories and returns."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,14 +10,16 @@ import torch.nn.functional as F
 from helpers import MODEL, ROOM
 from radt.bench import evaluation as bench
 from radt.bench.harness import defaults
-from radt.evaluation.agents import AdAgent, DtAgent, Queries
+from radt.data.steps import concatenate
+from radt.evaluation.agents import AdAgent, DtAgent, Queries, RetrievalAgent
 from radt.evaluation.history import History
-from radt.evaluation.memory import GROUP
+from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.evaluation.rollout import in_context
 from radt.models.blocks import attend
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import window_means
-from radt.settings import Evaluate, Memory, Protocol
+from radt.models.retrieval_transformer import RetrievalTransformer
+from radt.retrieval.chunks import anchors, embed_episodes, window_means, window_start
+from radt.settings import Evaluate, Experiment, Memory, Protocol
 
 TASKS, EPISODES, CHUNK, EVERY = GROUP + 2, 4, 2, 4
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=EVERY)
@@ -26,20 +30,21 @@ SETTINGS = defaults().model_copy(
 )
 
 
-def play(history, agents, collect):
-    """Random actions and rewards; `collect` is called after the agents of each step."""
+def play(history, agents, collect, lengths=None, room=ROOM):
+    """Random actions and rewards; `collect` is called after the agents of each step. `lengths` [tasks, episodes] may be short."""
     random = np.random.default_rng(0)
     for _ in range(EPISODES):
         for agent in agents:
             agent.begin()
-        for time in range(ROOM.horizon):
-            place = np.stack([random.integers(0, n, TASKS) for n in (ROOM.height, ROOM.width)], 1)
+        for time in range(room.horizon):
+            place = np.stack([random.integers(0, n, TASKS) for n in room.observation_sizes], 1)
             history.observe(
                 time, torch.from_numpy(place.astype(np.uint8)), torch.from_numpy(random.integers(0, 8, TASKS)).float()
             )
             collect(time, [agent.logits(time) for agent in agents])
             action, reward = (torch.from_numpy(random.integers(0, n, TASKS)) for n in (5, 2))
-            history.act(time, action, reward.float())
+            ended = torch.zeros(TASKS, dtype=torch.bool) if lengths is None else lengths[:, history.episode] == time + 1
+            history.act(time, action, reward.float(), ended)
         history.finish()
         for agent in agents:
             agent.finish()
@@ -78,7 +83,7 @@ def test_ours_and_published_give_the_same_logits(method):
     play(history, [ours, published], compare)
     assert min(spread) > 0.01
     if method == "radt":
-        assert len(ours.memory.anchor) == EPISODES * ROOM.horizon // CHUNK
+        assert ours.memory.anchor.shape[1] == EPISODES * ROOM.horizon // CHUNK
         torch.testing.assert_close(ours.memory.keys, published.memory.keys)
 
 
@@ -162,3 +167,164 @@ def test_one_query_reads_as_the_fused_kernel_does(masked):
     apart = torch.zeros(3, 2, 9, 8)
     apart[:, :, :7] = key
     torch.testing.assert_close(attend(query, apart[:, :, :7], value, mask, 0.0, False), expected)
+
+
+MAZE = Experiment(world="mazerunner", width=15, height=15, horizon=14, tasks=10, held_out=2, validation=0)
+LENGTHS = torch.from_numpy(np.random.default_rng(5).integers(1, MAZE.horizon + 1, (TASKS, EPISODES)))
+LENGTHS[0], LENGTHS[1] = MAZE.horizon, 1
+
+
+def window_of(history, time, positions):
+    """Steps that a network has at `time`, cut out of the columns."""
+    first, begin = history.first(history.episode), window_start(time, positions)
+    return history.columns.windows(first, first + begin, first + time + 1, time + 1 - begin)
+
+
+def network(kind, positions):
+    """Random weights, large enough that what is read matters."""
+    torch.manual_seed(0)
+    settings = MODEL.model_copy(update={"window": positions})
+    if kind == "radt":
+        model = RetrievalTransformer(settings, MAZE, "all", True, 2 * CHUNK)
+    else:
+        model = DecisionTransformer(settings, MAZE, kind == "dt", positions * (1 + (kind == "ad")))
+    for parameter in model.parameters():
+        parameter.data.mul_(1 if parameter.dim() < 2 else 3)
+    return settings, model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("window", [4, 8, 14])
+def test_dt_in_blocks_equals_reading_its_window_anew(window):
+    settings, model = network("dt", window)
+    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    agent = DtAgent(model, settings, history)
+
+    def compare(time, logits):
+        torch.testing.assert_close(logits[0], model(window_of(history, time, window))[0][:, -1], rtol=1e-4, atol=1e-4)
+
+    play(history, [agent], compare, LENGTHS, MAZE)
+
+
+@pytest.mark.parametrize("window", [4, 8, 14])
+def test_ad_in_blocks_equals_reading_both_episodes_anew(window):
+    """The previous episode ends at another step for every task; what is padded is not read, as in training."""
+    settings, model = network("ad", window)
+    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    agent = AdAgent(model, settings, history)
+
+    def compare(time, logits):
+        steps = window_of(history, time, window)
+        if history.episode:
+            first, length = history.first(history.episode - 1), LENGTHS[:, history.episode - 1]
+            before = history.columns.windows(first, first + (length - window).clamp_min(0), first + length, window)
+            assert (before.mask.sum(1) == length.clamp_max(window)).all()
+            steps = concatenate([before, steps], 1)
+        torch.testing.assert_close(logits[0], model(steps)[0][:, -1], rtol=1e-4, atol=1e-4)
+
+    play(history, [agent], compare, LENGTHS, MAZE)
+
+
+@pytest.mark.parametrize(("window", "every"), [(4, 2), (8, 4), (8, 2), (14, 7)])
+def test_radt_in_blocks_equals_reading_its_window_and_all_contexts_anew(window, every):
+    """Each step has read the context of its own segment, also those of the half window that is read again."""
+    _, model = network("radt", window)
+    reading, encoder = network("dt", 6)
+    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    memory = OnlineMemory(partial(embed_episodes, encoder, CHUNK), history, MEMORY, CHUNK, 1)
+    agent = RetrievalAgent(model, True, Queries(encoder, reading, history, CHUNK), memory, every)
+    seen, differs = {}, []
+
+    def compare(time, logits):
+        steps = window_of(history, time, window)
+        if not history.episode:
+            expected = model(steps, None)
+        else:
+            if time % every == 0:
+                outputs = [encoder(window_of(history, step, 6))[1][:, -1] for step in range(max(0, time + 1 - CHUNK), time + 1)]
+                query = F.normalize(torch.stack(outputs).mean(0), dim=-1)
+                torch.testing.assert_close(
+                    agent.queries.outputs[:, -CHUNK:].mean(1), torch.stack(outputs).mean(0), rtol=1e-3, atol=1e-4
+                )
+                seen[time] = memory.context(query)
+            begin = window_start(time, window)
+            parts = [seen[step] for step in range(begin, time + 1, every)]
+            short = len(parts) * every - steps.mask.shape[1]  # the present segment is read whole; what follows is not seen
+            whole = concatenate([steps, *[steps[:, -1:]] * short], 1)
+            expected = model(whole, model.read(concatenate(parts, 1)))[:, : steps.mask.shape[1]]
+            differs.append((expected[:, -1] - model(steps, None)[:, -1]).abs().max())
+        torch.testing.assert_close(logits[0], expected[:, -1], rtol=1e-3, atol=1e-3)
+
+    play(history, [agent], compare, LENGTHS, MAZE)
+    assert min(differs) > 0.005
+
+
+def test_queries_over_long_episodes_are_those_of_the_windows():
+    settings, encoder = network("dt", 4)
+    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    often, seldom = Queries(encoder, settings, history, 5), Queries(encoder, settings, history, 5)
+
+    def compare(time, logits):
+        if time == 0:
+            often.begin(), seldom.begin()
+        outputs = [encoder(window_of(history, step, 4))[1][:, -1] for step in range(max(0, time - 4), time + 1)]
+        expected = F.normalize(torch.stack(outputs).mean(0), dim=-1)
+        torch.testing.assert_close(often.ask(time), expected, rtol=1e-3, atol=1e-4)
+        if time in (0, 9, 13):
+            torch.testing.assert_close(seldom.ask(time), expected, rtol=1e-3, atol=1e-4)
+
+    play(history, [], compare, LENGTHS, MAZE)
+
+
+def test_a_memory_of_episodes_of_different_lengths():
+    """Keys, anchors, values and rewards of every task are those of the task alone, whatever the others do."""
+    _, encoder = network("dt", 6)
+    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    memory = OnlineMemory(partial(embed_episodes, encoder, 3), history, MEMORY, 3, 2)
+    play(history, [], lambda time, logits: None, LENGTHS, MAZE)
+    for episode in range(EPISODES):
+        memory.add(episode)
+    assert torch.equal(history.lengths, LENGTHS)
+    generator = torch.Generator().manual_seed(0)
+    queries = F.normalize(torch.randn(TASKS, MODEL.width, generator=generator), dim=-1)
+    ids, found = memory.rank(queries)
+    for task in range(TASKS):
+        real = [
+            (int(memory.episode[i]), int(memory.anchor[task, i])) for i in range(memory.anchor.shape[1]) if memory.anchor[task, i]
+        ]
+        expected = []
+        for episode, length in enumerate(LENGTHS[task].tolist()):
+            expected += [(episode, min(step, length)) for step in range(3, length + 3, 3)]
+        assert real == expected
+        for number in range(memory.anchor.shape[1]):
+            episode, anchor = int(memory.episode[number]), int(memory.anchor[task, number])
+            if not anchor:
+                continue
+            first, length = history.first(episode)[task : task + 1], LENGTHS[task, episode][None]
+            alone = embed_episodes(encoder, 3, history.columns, first, length)
+            column = alone[1][0].tolist().index(anchor)
+            torch.testing.assert_close(memory.keys[task, number], alone[0][0, column], rtol=1e-4, atol=1e-5)
+            rows = first[0] + torch.arange(max(0, anchor - 3), min(anchor + 3, int(length)))
+            assert memory.reward[task, number] == history.columns.reward[rows].sum()
+            assert memory.values(torch.full((TASKS, 1), number)).mask[task].sum() == len(rows)
+        assert (memory.anchor[task][ids[task][found[task]]] > 0).all()
+    assert found.all()
+
+
+def test_anchors_end_with_the_episode():
+    assert anchors(torch.tensor([8, 5, 6, 1, 3]), 3).tolist() == [[3, 6, 8], [3, 5, 0], [3, 6, 0], [1, 0, 0], [3, 0, 0]]
+
+
+def test_returns_to_go_and_totals_stop_with_the_episode():
+    """What a task does after its end counts for nothing, and finished episodes hold their true returns-to-go."""
+    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    play(history, [], lambda time, logits: None, LENGTHS, MAZE)
+    reward = history.columns.reward.unflatten(0, (TASKS, EPISODES, MAZE.horizon))
+    for task in range(TASKS):
+        for episode, length in enumerate(LENGTHS[task].tolist()):
+            own = reward[task, episode]
+            assert not own[length:].any() and history.totals[task, episode] == own.sum()
+            first = history.first(episode)[task]
+            expected = torch.stack([own[step:].sum() for step in range(length)])
+            assert torch.equal(history.columns.returns[first : first + length], expected)
+            expected = torch.stack([own[:step].sum() for step in range(length)])
+            assert torch.equal(history.columns.received[first : first + length], expected)

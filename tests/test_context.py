@@ -1,5 +1,7 @@
 """Contexts of training windows and the memory of evaluation against brute-force twins."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models.decision_transformer import DecisionTransformer
-from radt.retrieval.chunks import embed_episodes, state_outputs, window_means
+from radt.retrieval.chunks import embed_episodes, state_outputs, window_means, window_start
 from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
 from radt.settings import Embed, Memory, Retrieval
@@ -49,8 +51,17 @@ def world():
     torch.manual_seed(0)
     encoder = DecisionTransformer(MODEL, ROOM, True, HORIZON).eval().requires_grad_(False)
     episodes = Episodes(data)
-    keys, episode, anchor = embed_episodes(encoder, episodes.columns, episodes.first, episodes.length, CHUNK)
-    return encoder, episodes, ChunkIndex(keys.numpy(), episode, anchor)
+    found = embed_all(encoder, episodes, EMBED, HORIZON)
+    return encoder, episodes, ChunkIndex(found["keys"].numpy(), found["episode"], found["anchor"])
+
+
+def asking(encoder):
+    """Queries of scope `window`, as the training stage makes them."""
+
+    def ask(steps, episode, weight):
+        return window_means(state_outputs(encoder, steps), weight.float(), steps.mask.sum(1, keepdim=True), CHUNK)[:, 0]
+
+    return ask
 
 
 def chance(purpose):
@@ -104,7 +115,7 @@ def twin(world, limits, query, owner, memory):
 def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
     encoder, episodes, index = world
     limits = settings(pool=pool, engine=engine)
-    contexts = TrainingContexts(encoder, index, episodes, limits, EMBED, embedded(encoder, episodes))
+    contexts = TrainingContexts(asking(encoder), index, episodes, limits, EMBED, embedded(encoder, episodes))
     random = np.random.default_rng(0)
     queries = random.normal(size=(40, index.keys.shape[1])).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
@@ -125,11 +136,11 @@ def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
 
 def test_memories_are_of_any_age_but_never_of_the_future(world):
     encoder, episodes, index = world
-    contexts = TrainingContexts(encoder, index, episodes, settings(pool="earlier"), EMBED, embedded(encoder, episodes))
+    contexts = TrainingContexts(asking(encoder), index, episodes, settings(pool="earlier"), EMBED, embedded(encoder, episodes))
     last = torch.full((500,), 2 * EACH - 1)
     memory = contexts.memory(last, np.random.default_rng(0))
     assert set(memory.tolist()) == set(range(EACH, 2 * EACH))
-    everything = TrainingContexts(encoder, index, episodes, settings(), EMBED, embedded(encoder, episodes))
+    everything = TrainingContexts(asking(encoder), index, episodes, settings(), EMBED, embedded(encoder, episodes))
     assert set(everything.memory(last, np.random.default_rng(0)).tolist()) == {TASKS * EACH}
 
 
@@ -162,7 +173,7 @@ def test_a_context_is_found_from_what_came_before_it(world):
         actions[rows] = (actions[rows] + 1) % 5
         changed = Episodes(trajectories(steps.observation.numpy(), actions, steps.reward.numpy()))
         queries.append(torch.from_numpy(embedded(encoder, changed))[owner])
-        finder = TrainingContexts(encoder, index, changed, settings(pool="earlier"), EMBED, embedded(encoder, changed))
+        finder = TrainingContexts(asking(encoder), index, changed, settings(pool="earlier"), EMBED, embedded(encoder, changed))
         first = changed.first[[owner]]
         window = changed.columns.windows(first, first, first + HORIZON, HORIZON)
         contexts.append(finder(window, torch.tensor([owner]), chance))
@@ -175,24 +186,24 @@ def test_windows_find_their_contexts_with_stored_and_with_own_queries(world):
     encoder, episodes, index = world
     random = np.random.default_rng(0)
     chosen, steps = episodes.sample(random, 6, HORIZON)
-    stored = TrainingContexts(encoder, index, episodes, settings(), EMBED, embedded(encoder, episodes))
+    stored = TrainingContexts(asking(encoder), index, episodes, settings(), EMBED, embedded(encoder, episodes))
     assert stored(steps, chosen, chance).mask.shape == (6, 2, 2 * 2 * CHUNK)
     vectors, last = stored.queries(steps, chosen, chance)
     assert torch.equal(vectors, torch.from_numpy(embedded(encoder, episodes))[chosen]) and last.tolist() == [[0, 4]] * 6
     with pytest.raises(RadtError, match=r"embed\.every"):
-        TrainingContexts(encoder, index, episodes, settings(), EMBED)
-    own = TrainingContexts(encoder, index, episodes, settings(scope="window"), EMBED)
+        TrainingContexts(asking(encoder), index, episodes, settings(), EMBED)
+    own = TrainingContexts(asking(encoder), index, episodes, settings(scope="window"), EMBED)
     vectors, last = own.queries(steps, chosen, chance)
     direct = window_means(state_outputs(encoder, steps), steps.mask.float(), torch.full((6, 1), HORIZON), CHUNK)
     torch.testing.assert_close(vectors, direct)
     assert last.tolist() == [[HORIZON - 1]] * 6
-    dropped = TrainingContexts(encoder, index, episodes, settings(scope="window", query_dropout=0.5), EMBED)
+    dropped = TrainingContexts(asking(encoder), index, episodes, settings(scope="window", query_dropout=0.5), EMBED)
     assert not torch.equal(dropped.queries(steps, chosen, chance)[0], vectors)
 
 
 def test_early_queries_get_a_random_chunk_of_their_task(world):
     encoder, episodes, index = world
-    contexts = TrainingContexts(encoder, index, episodes, settings(random_before=10), EMBED, embedded(encoder, episodes))
+    contexts = TrainingContexts(asking(encoder), index, episodes, settings(random_before=10), EMBED, embedded(encoder, episodes))
     owner = torch.arange(TASKS * EACH)
     everything, early = torch.full_like(owner, TASKS * EACH), episodes.first_of_task[episodes.task[owner]] + 2
     for memory in (everything, early):
@@ -209,21 +220,21 @@ def test_the_online_memory_agrees_with_a_brute_force_twin(world):
     encoder, episodes, _ = world
     history = History(TASKS, EACH, HORIZON)
     weights = Memory(keep=7, weight_similarity=1.0, weight_return=1.0, weight_reward=0.5, every=1)
-    memory = OnlineMemory(encoder, history, weights, CHUNK, 1)
+    memory = OnlineMemory(partial(embed_episodes, encoder, CHUNK), history, weights, CHUNK, 1)
     assert not memory.ready
     steps = flat(episodes)
     for number in range(EACH):
         rows = episodes.first.reshape(TASKS, EACH)[:, number]
         for time in range(HORIZON):
             history.observe(time, steps.observation[rows + time].to(torch.uint8), torch.full((TASKS,), 5.0))
-            history.act(time, steps.action[rows + time], steps.reward[rows + time])
+            history.act(time, steps.action[rows + time], steps.reward[rows + time], torch.zeros(TASKS, dtype=torch.bool))
         history.finish()
         memory.add(number)
     torch.testing.assert_close(history.columns.returns, steps.returns)
-    keys, _, _ = embed_episodes(encoder, episodes.columns, episodes.first, episodes.length, CHUNK)
-    torch.testing.assert_close(memory.keys.flatten(0, 1), keys)
+    keys, _ = embed_episodes(encoder, CHUNK, episodes.columns, episodes.first, episodes.length)
+    torch.testing.assert_close(memory.keys.flatten(0, 1), keys.flatten(0, 1))
     queries = torch.nn.functional.normalize(torch.randn(TASKS, MODEL.width, generator=torch.Generator().manual_seed(0)), dim=-1)
-    chosen = memory.rank(queries)[:, 0].tolist()
+    chosen = memory.rank(queries)[0][:, 0].tolist()
     per_episode = HORIZON // CHUNK
     for task in range(TASKS):
         own = memory.keys[task] @ queries[task]
@@ -233,3 +244,113 @@ def test_the_online_memory_agrees_with_a_brute_force_twin(world):
         rewards = scaled([chunk_reward(episodes, task * EACH + i // per_episode, (i % per_episode + 1) * CHUNK) for i in kept])
         score = {i: near[n] + returns[n] + 0.5 * rewards[n] for n, i in enumerate(kept)}
         assert score[chosen[task]] == pytest.approx(max(score.values()), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def ragged():
+    """Episodes of 1 to 14 steps, read by a network whose window is 8: more than one block."""
+    room = ROOM.model_copy(update={"horizon": 14})
+    random = np.random.default_rng(4)
+    lengths = random.integers(1, 15, TASKS * EACH)
+    lengths[:2] = 14, 13
+    rows = int(lengths.sum())
+    shard = Shard(
+        np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8),
+        random.integers(0, 5, rows).astype(np.uint8),
+        random.integers(0, 2, rows).astype(np.float32),
+        np.concatenate([[0], lengths.cumsum()]),
+        np.repeat(np.arange(TASKS), EACH).astype(np.int32),
+    )
+    torch.manual_seed(0)
+    encoder = DecisionTransformer(MODEL, room, True, HORIZON).eval().requires_grad_(False)
+    episodes = Episodes(Trajectories([shard], manifest={}))
+    embed = EMBED.model_copy(update={"every": 2})
+    found = embed_all(encoder, episodes, embed, 14)
+    index = ChunkIndex(found["keys"].numpy(), found["episode"], found["anchor"])
+    return encoder, episodes, index, embed, found["queries"].numpy()
+
+
+def test_short_windows_pick_the_queries_of_their_steps(ragged):
+    encoder, episodes, index, embed, stored = ragged
+    contexts = TrainingContexts(asking(encoder), index, episodes, settings(pool="earlier"), embed, stored)
+    episode, steps = episodes.sample(np.random.default_rng(0), 200, 4, 2)
+    vectors, last = contexts.queries(steps, episode, chance)
+    assert vectors.shape[:2] == (200, 2) and last[0].tolist() == [0, 2]
+    assert len(set(steps.time[:, 0].tolist())) > 4
+    for row in range(0, 200, 9):
+        for segment in range(2):
+            if not steps.mask[row, 2 * segment]:
+                continue
+            step, first = int(steps.time[row, 2 * segment]), episodes.first[episode[row]][None]
+            outputs = []
+            for at in range(max(0, step + 1 - CHUNK), step + 1):
+                begin = window_start(at, HORIZON)
+                seen = episodes.columns.windows(first, first + begin, first + at + 1, at + 1 - begin)
+                outputs.append(state_outputs(encoder, seen)[0, -1])
+            expected = torch.nn.functional.normalize(torch.stack(outputs).mean(0), dim=-1)
+            torch.testing.assert_close(vectors[row, segment], expected, rtol=1e-4, atol=1e-5)
+    assert contexts(steps, episode, chance).mask.shape == (200, 2, 2 * 2 * CHUNK)
+
+
+def test_a_last_window_that_reaches_over_the_horizon_has_queries(ragged):
+    """Episodes of 14 steps in windows of 8 that begin every 4: the last begins at step 8 and has room for 16."""
+    encoder, episodes, index, embed, stored = ragged
+    contexts = TrainingContexts(asking(encoder), index, episodes, settings(pool="earlier"), embed, stored)
+    episode = torch.tensor([0])
+    first = episodes.first[episode]
+    steps = episodes.columns.windows(first, first + 8, first + 14, 8)
+    vectors, _ = contexts.queries(steps, episode, chance)
+    assert torch.equal(vectors[0, :3], torch.from_numpy(stored[0, 4:7]))
+    assert contexts(steps, episode, chance).mask.shape == (1, 4, 2 * 2 * CHUNK)
+
+
+@pytest.mark.parametrize("pool", ["task", "uniform"])
+def test_pools_without_a_search_draw_random_chunks_of_other_episodes(ragged, pool):
+    encoder, episodes, index, embed, stored = ragged
+    contexts = TrainingContexts(asking(encoder), index, episodes, settings(pool=pool), embed, stored)
+    owner = torch.arange(TASKS * EACH).repeat(20)
+    everything = torch.full_like(owner, TASKS * EACH)
+    chunk, found = contexts.random_chunks(owner, everything, np.random.default_rng(0), 3)
+    assert chunk.shape == found.shape == (len(owner), 3, 2) and found.all()
+    drawn = index.episode[chunk].flatten(1)
+    assert (drawn != owner[:, None]).all()
+    tasks = episodes.task[drawn]
+    if pool == "task":
+        assert torch.equal(tasks, episodes.task[owner][:, None].expand_as(tasks))
+    else:
+        expected = torch.bincount(episodes.task[index.episode]) / len(index.episode)
+        torch.testing.assert_close(torch.bincount(tasks.flatten()) / tasks.numel(), expected, rtol=0.0, atol=0.04)
+    for one in range(TASKS * EACH):
+        own = set(chunk[owner == one].flatten().tolist())
+        task = (
+            episodes.task[index.episode] == episodes.task[one]
+            if pool == "task"
+            else torch.ones(len(index.episode), dtype=torch.bool)
+        )
+        assert own <= set(torch.nonzero(task & (index.episode != one))[:, 0].tolist())
+    episode, steps = episodes.sample(np.random.default_rng(0), 12, 4, 2)
+    read = contexts(steps, episode, chance)
+    assert read.mask.shape == (12, 2, 2 * 2 * CHUNK) and read.mask.any(-1).all()
+
+
+def test_contexts_of_short_windows_are_of_the_past(ragged):
+    """Changing what comes after a segment's first step changes neither its query nor its context."""
+    encoder, episodes, index, embed, _ = ragged
+    shard_columns = episodes.columns._columns
+    observation, action, reward = (np.array(column) for column in shard_columns[0])
+    first, contexts = int(episodes.first[1]), []
+    for cut in (14, 9):
+        changed = action.copy()
+        changed[first + cut : first + 13] = (changed[first + cut : first + 13] + 1) % 5
+        task = episodes.task.numpy().astype(np.int32)
+        other = Episodes(Trajectories([Shard(observation, changed, reward, episodes._start, task)], manifest={}))
+        queries = embed_all(encoder, other, embed, 14)["queries"].numpy()
+        finder = TrainingContexts(asking(encoder), index, other, settings(pool="all"), embed, queries)
+        start = other.first[[1]]
+        window = other.columns.windows(start, start + 6, start + 13, 8)
+        contexts.append((queries[1], finder(window, torch.tensor([1]), chance)))
+    (before, old), (after, new) = contexts
+    np.testing.assert_array_equal(before[:5], after[:5])  # queries after steps 0, 2, 4, 6, 8
+    assert not np.array_equal(before[5], after[5])
+    for name in vars(old):
+        assert torch.equal(getattr(old, name)[:, :2], getattr(new, name)[:, :2]), name

@@ -1,37 +1,54 @@
 """Tabular Q-learning: the update, ties, the decay, and a learning run that is worth the name."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
 
 from radt.data.qlearning import QLearner, epsilon, learn
 from radt.settings import Experiment, Generate
+from radt.tasks import worlds
 from radt.tasks.darkroom import DarkRoomVectorEnv
-from radt.tasks.splits import goals, optimum
+from radt.tasks.splits import goals, tasks_of
+from radt.tasks.worlds import optimum
 
 
-def test_update_is_the_textbook_one():
-    """Random transitions of three tasks, against dictionaries."""
-    rng, learner, table = np.random.default_rng(0), QLearner(3, 4, 0.3, 0.8), Counter()
+def settings(**changes):
+    values = {
+        "seed": 0, "episodes": 300, "learning_rate": 0.5, "discount": 0.95, "epsilon_first": 1.0, "epsilon_last": 0.02,
+        "epsilon_episodes": 180, "initial_value": 0.0,
+    }  # fmt: skip
+    return Generate(**{**values, **changes})
+
+
+@pytest.mark.parametrize("initial", [0.0, 2.0])
+def test_update_is_the_textbook_one(initial):
+    """Random transitions of three tasks, some of which end and some of which teach nothing, against dictionaries."""
+    rng, learner = np.random.default_rng(0), QLearner(3, 4, settings(learning_rate=0.3, discount=0.8, initial_value=initial))
+    table = defaultdict(lambda: initial)
     for _ in range(200):
         cells, actions, following = rng.integers(0, 4, 3), rng.integers(0, 5, 3), rng.integers(0, 4, 3)
         rewards = rng.integers(0, 2, 3).astype(np.float32)
-        learner.update(cells, actions, rewards, following)
+        ended, learning = rng.random(3) < 0.2, rng.random(3) < 0.8
+        learner.update(cells, actions, rewards, following, ended, learning)
         for task, (cell, action, reward, after) in enumerate(zip(cells, actions, rewards, following, strict=True)):
-            target = float(reward) + 0.8 * max(table[task, after, choice] for choice in range(5))
+            if not learning[task]:
+                continue
+            ahead = 0.0 if ended[task] else max(table[task, after, choice] for choice in range(5))
+            target = float(reward) + 0.8 * ahead
             table[task, cell, action] += 0.3 * (target - table[task, cell, action])
     expected = [[table[task, cell, action] for action in range(5)] for task in range(3) for cell in range(4)]
     np.testing.assert_allclose(learner._values, expected, rtol=1e-12)
 
 
 def test_best_action_and_random_ties():
-    learner = QLearner(2000, 1, 1.0, 0.0)
+    learner = QLearner(2000, 1, settings(learning_rate=1.0, discount=0.0))
+    always = np.ones(2000, bool)
     cells, noise = np.zeros(2000, int), np.random.default_rng(0).random((2000, 5), np.float32)
     chosen = Counter(learner.act(cells, noise).tolist())
     assert sorted(chosen) == [0, 1, 2, 3, 4] and min(chosen.values()) > 300  # 400 expected, standard deviation 18
     for action in (1, 3):
-        learner.update(cells, np.full(2000, action), np.ones(2000, np.float32), cells)
+        learner.update(cells, np.full(2000, action), np.ones(2000, np.float32), cells, ~always, always)
     chosen = Counter(learner.act(cells, noise).tolist())
     assert sorted(chosen) == [1, 3] and min(chosen.values()) > 900
 
@@ -44,10 +61,7 @@ def test_epsilon(generate):
 @pytest.fixture(scope="module")
 def learned():
     room = Experiment(world="darkroom", width=6, height=6, horizon=40, tasks=36, held_out=6, validation=2)
-    settings = Generate(
-        seed=0, episodes=300, learning_rate=0.5, discount=0.95, epsilon_first=1.0, epsilon_last=0.02, epsilon_episodes=180
-    )
-    return room, learn(room, settings)
+    return room, learn(room, settings())
 
 
 def test_learns_from_chance_to_near_optimal(learned):
@@ -81,3 +95,46 @@ def test_seed_decides(room, generate):
     first, again = learn(room, generate), learn(room, generate)
     other = learn(room, generate.model_copy(update={"seed": 8}))
     assert first.actions.tobytes() == again.actions.tobytes() != other.actions.tobytes()
+
+
+def test_optimistic_values_try_every_action_before_any_a_second_time():
+    learner, tried = QLearner(1, 1, settings(learning_rate=1.0, discount=0.5, initial_value=1.0)), []
+    one, never = np.ones(1, bool), np.zeros(1, bool)
+    state = np.zeros(1, np.int64)
+    for _ in range(5):
+        action = learner.act(state, np.random.default_rng(len(tried)).random((1, 5), np.float32))
+        tried.append(int(action[0]))
+        learner.update(state, action, np.zeros(1, np.float32), state, one, one)
+        learner.update(state, action, np.zeros(1, np.float32), state, never, never)
+    assert sorted(tried) == list(range(5))
+
+
+ROOMS = {
+    "darkroom": Experiment(world="darkroom", width=4, height=4, horizon=20, tasks=14, held_out=2, validation=0),
+    "keydoor": Experiment(world="keydoor", width=4, height=4, horizon=30, tasks=14, held_out=2, validation=0),
+    "mazerunner": Experiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=1, validation=0),
+}
+
+
+@pytest.mark.parametrize("world", ROOMS)
+def test_learns_every_world_and_writes_what_it_answers(world):
+    """Histories approach the optimum, and replaying their actions gives what they say, episodes ending where the world ends."""
+    room = ROOMS[world]
+    maze = world == "mazerunner"
+    chosen = settings(episodes=150, epsilon_episodes=90, discount=0.99 if maze else 0.95, initial_value=1.0 if maze else 0.0)
+    histories, tasks = learn(room, chosen), tasks_of(room, "train")
+    returns, lengths = histories.returns().reshape(len(tasks), 150), np.diff(histories.episode_start).reshape(len(tasks), 150)
+    best = optimum(room)[tasks]
+    assert returns[:, -10:].mean() > 0.9 * best.mean() > returns[:, :10].mean()
+    assert (returns <= best[:, None]).all() and (lengths <= room.horizon).all()
+    assert (lengths[:, -10:].max() < 400) if maze else (lengths == room.horizon).all()
+    for row, task in enumerate(tasks):
+        env = worlds.make(room, np.array([task]))
+        for episode in (0, 60, 149):
+            start, end = histories.episode_start[row * 150 + episode :][:2]
+            env.reset()
+            for step in range(start, end):
+                np.testing.assert_array_equal(env.codes[0], histories.observations[step])
+                _, reward, terminated, truncated, _ = env.step(histories.actions[step : step + 1])
+                assert reward[0] == histories.rewards[step]
+                assert (terminated[0] or truncated[0]) == (step == end - 1)

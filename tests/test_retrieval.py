@@ -10,7 +10,7 @@ from helpers import MODEL, ROOM
 from radt.data.windows import Columns
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index, search
-from radt.retrieval.chunks import contexts, embed_episodes, window_means
+from radt.retrieval.chunks import contexts, embed_episodes, window_means, window_start
 from radt.retrieval.engines import TorchEngine
 from radt.retrieval.index import ChunkIndex, distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
@@ -249,7 +249,9 @@ def columns(episodes=3, horizon=8):
     returns = torch.from_numpy(reward.reshape(episodes, horizon)[:, ::-1].cumsum(1)[:, ::-1].reshape(-1))
     observation = torch.from_numpy(np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8))
     action = torch.from_numpy(random.integers(0, 5, rows).astype(np.uint8))
-    return Columns(observation, action, torch.from_numpy(reward), returns), torch.from_numpy(start[:-1])
+    rewards = torch.from_numpy(reward)
+    received = returns.reshape(episodes, horizon)[:, :1] - returns.reshape(episodes, horizon)
+    return Columns(observation, action, rewards, returns, received.flatten()), torch.from_numpy(start[:-1])
 
 
 def test_windows_do_not_cross_episodes():
@@ -288,19 +290,31 @@ def test_keys_equal_window_by_window(window):
     torch.manual_seed(0)
     encoder = DecisionTransformer(MODEL, ROOM, True, window).eval()
     data, first = columns()
-    keys, row, anchor = embed_episodes(encoder, data, first, torch.full((3,), 8), 2)
-    assert row.tolist() == [0] * 4 + [1] * 4 + [2] * 4 and anchor.tolist() == [2, 4, 6, 8] * 3
-    for key, r, a in zip(keys, row.tolist(), anchor.tolist(), strict=True):
-        begin = max(0, a - window)
-        steps = data.windows(first[r : r + 1], first[r : r + 1] + begin, first[r : r + 1] + a, a - begin)
-        mean = encoder(steps)[1][0, -2:].mean(0)
-        torch.testing.assert_close(key, torch.nn.functional.normalize(mean, dim=0), rtol=1e-4, atol=1e-5)
+    keys, anchor = embed_episodes(encoder, 2, data, first, torch.full((3,), 8))
+    assert anchor.tolist() == [[2, 4, 6, 8]] * 3
+    for r in range(3):
+        outputs = []
+        for time in range(8):
+            begin = window_start(time, window)
+            steps = data.windows(first[r : r + 1], first[r : r + 1] + begin, first[r : r + 1] + time + 1, time + 1 - begin)
+            outputs.append(encoder(steps)[1][0, -1])
+        for key, a in zip(keys[r], anchor[r].tolist(), strict=True):
+            mean = torch.stack(outputs[a - 2 : a]).mean(0)
+            torch.testing.assert_close(key, torch.nn.functional.normalize(mean, dim=0), rtol=1e-4, atol=1e-5)
 
 
 def test_reading_alone_or_in_a_batch_is_the_same():
     torch.manual_seed(0)
     encoder = DecisionTransformer(MODEL, ROOM, True, 8).eval()
     data, first = columns()
-    together = embed_episodes(encoder, data, first, torch.full((3,), 8), 4)[0]
-    alone = torch.cat([embed_episodes(encoder, data, first[i : i + 1], torch.full((1,), 8), 4)[0] for i in range(3)])
+    together = embed_episodes(encoder, 4, data, first, torch.full((3,), 8))[0]
+    alone = torch.cat([embed_episodes(encoder, 4, data, first[i : i + 1], torch.full((1,), 8))[0] for i in range(3)])
     torch.testing.assert_close(together, alone)
+
+
+@pytest.mark.parametrize(
+    ("time", "positions", "begin"),
+    [(0, 4, 0), (3, 4, 0), (4, 4, 2), (5, 4, 2), (6, 4, 4), (99, 100, 0), (100, 100, 50), (399, 100, 300)],
+)
+def test_windows_begin_every_half_window(time, positions, begin):
+    assert window_start(time, positions) == begin

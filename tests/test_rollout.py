@@ -7,8 +7,13 @@ import torch
 from radt.evaluation.history import History
 from radt.evaluation.rollout import Target, choose, in_context
 from radt.settings import Evaluate, Experiment, Memory, Protocol
-from radt.tasks.splits import goals, optimum
+from radt.tasks import worlds
+from radt.tasks.splits import goals
+from radt.tasks.worlds import optimal_actions, optimum
 
+DARK = Experiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0)
+DOOR = DARK.model_copy(update={"world": "keydoor"})
+MAZE = Experiment(world="mazerunner", width=15, height=15, horizon=400, tasks=8, held_out=2, validation=0)
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, every=1)
 
 
@@ -22,7 +27,7 @@ def protocol(target="fixed", actions="greedy", model="dt"):
 
 
 def test_fixed_target_is_normal_rounded_and_falls_with_the_reward():
-    target = Target(protocol("fixed"), evaluate(), 20_000)
+    target = Target(protocol("fixed"), evaluate(), DARK, 20_000)
     target.begin(np.random.default_rng(0))
     assert torch.equal(target.wanted, target.wanted.round())
     assert target.wanted.mean() == pytest.approx(90, abs=0.2) and target.wanted.std() == pytest.approx(5, abs=0.2)
@@ -32,7 +37,7 @@ def test_fixed_target_is_normal_rounded_and_falls_with_the_reward():
 
 
 def test_target_from_memory_is_low_until_something_is_rewarded():
-    target = Target(protocol("from_memory", model="radt"), evaluate(), 3)
+    target = Target(protocol("from_memory", model="radt"), evaluate(), DARK, 3)
     target.begin(np.random.default_rng(0))
     assert ((target.wanted >= 1) & (target.wanted <= 24)).all()
     target.receive(39, torch.tensor([0.0, 1.0, 0.0]))
@@ -91,3 +96,72 @@ def test_an_agent_with_a_memory_reaches_the_optimum():
     np.testing.assert_array_equal(returns[:, 1], optimum(room)[tasks])
     np.testing.assert_array_equal(returns[:, 2], optimum(room)[tasks])
     assert (returns[:, 0] < returns[:, 1]).any()
+
+
+def test_a_key_is_no_goal_for_the_target():
+    target = Target(protocol("from_memory", model="radt"), evaluate(), DOOR, 3)
+    target.begin(np.random.default_rng(0))
+    low = target.wanted.clone()
+    target.receive(9, torch.tensor([1.0, 1.0, 0.0]))
+    assert torch.equal(target.wanted, low - torch.tensor([1.0, 1.0, 0.0])) and not target.found.any()
+    target.receive(19, torch.tensor([1.0, 0.0, 0.0]))
+    assert target.found.tolist() == [True, False, False] and target.wanted[0] == 90 - 20
+    target.receive(20, torch.tensor([1.0, 0.0, 1.0]))
+    assert target.wanted[0] == 69 and not target.found[2]
+    target.begin(np.random.default_rng(1))
+    target.receive(0, torch.tensor([0.0, 1.0, 2.0]))  # the key of the last episode does not count; key and door in one step do
+    assert target.found.tolist() == [True, False, True] and target.wanted[2] == 89 and target.wanted[0] == 90
+
+
+def test_time_takes_nothing_from_the_goals_of_a_maze():
+    target = Target(protocol("from_memory", model="radt"), evaluate(target_mean=3.0, target_low=(0.0, 0.5)), MAZE, 2)
+    target.begin(np.random.default_rng(0))
+    target.receive(250, torch.tensor([1.0, 0.0]))
+    assert target.wanted[0] == 2 and target.wanted[1] <= 0.5
+    target.receive(251, torch.tensor([1.0, 0.0]))
+    assert target.wanted[0] == 1
+    target.begin(np.random.default_rng(0))
+    assert target.wanted[0] == 3
+
+
+class Optimal:
+    """Plays optimal actions of the true states; in every second episode it stands still."""
+
+    def __init__(self, history, env):
+        self.history, self.env, self.actions = history, env, torch.from_numpy(optimal_actions(env)).long()
+        self.finished = []
+
+    def begin(self):
+        self.env.reset()
+
+    def logits(self, time):
+        still = self.history.episode % 2 == 1
+        chosen = self.actions[torch.arange(self.history.tasks), torch.from_numpy(self.env.state)]
+        chosen = torch.full_like(chosen, 4) if still else chosen
+        seen = self.history.window(time, 1).observation[:, 0]
+        assert torch.equal(seen, torch.from_numpy(self.env.codes).long())
+        self.env.step(chosen.numpy())
+        return torch.nn.functional.one_hot(chosen, 5).float()
+
+    def finish(self):
+        self.finished.append(self.history.lengths[:, self.history.episode - 1].clone())
+
+
+@pytest.mark.parametrize("room", [DARK, DOOR, MAZE], ids=lambda room: room.world)
+def test_episodes_end_where_the_world_ends_them(room):
+    """In a maze, each task at its last goal; what a task does while others go on counts for nothing."""
+    tasks = np.arange(min(room.tasks, 12))
+    history = History(len(tasks), 3, room.horizon, len(room.observation_sizes))
+    agent = Optimal(history, worlds.make(room, tasks))
+    returns = in_context(agent, history, room, tasks, protocol(), evaluate(), seed=0)
+    np.testing.assert_array_equal(returns[:, 0], optimum(room)[tasks])
+    np.testing.assert_array_equal(returns[:, 2], optimum(room)[tasks])
+    lengths = history.lengths
+    assert torch.equal(torch.stack(agent.finished, 1), lengths) and (lengths[:, 1] == room.horizon).all()
+    if room is not MAZE:
+        assert (lengths == room.horizon).all()
+        return
+    assert (returns[:, 1] == 0).all() and len(lengths[:, 0].unique()) > 3 and (lengths[:, 0] < room.horizon).all()
+    reward = history.columns.reward.unflatten(0, (len(tasks), 3, room.horizon))
+    for task in range(len(tasks)):
+        assert reward[task, 0, lengths[task, 0] - 1] == 1 and not reward[task, 0, lengths[task, 0] :].any()

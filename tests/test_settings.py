@@ -106,7 +106,7 @@ def test_every_number_of_the_defaults_has_a_comment():
         ("pretrain.model.heads", 5, ["pretrain.model", "heads is 5", "width"]),
         ("pretrain.optimization.updates", "many", ["pretrain.optimization.updates", "'many'", "integer"]),
         ("pretrain.optimization.warmup", 10**9, ["warmup is 1000000000", "less than updates"]),
-        ("experiments.darkroom.goals", 101, ["experiments.darkroom", "goals is 101", "100 cells"]),
+        ("experiments.darkroom.tasks", 101, ["experiments.darkroom", "tasks is 101", "100 cells"]),
         ("experiments.darkroom.held_out", 100, ["experiments.darkroom", "held_out 100", "train on"]),
         ("trajectories.source", "import", ["trajectories", "import_folder", "name the folder"]),
         ("trajectories.download.revision", "main", ["revision", "'main'", "40 hex digits"]),
@@ -123,6 +123,34 @@ def test_every_number_of_the_defaults_has_a_comment():
         ("train_retrieval.retrieval.chunks", 51, ["chunks is 51", "(50)"]),
         ("experiments.darkroom.width", 300, ["experiments.darkroom.width", "300", "256"]),
         ("pretrain.optimization.learning_rate", float("inf"), ["pretrain.optimization.learning_rate", "finite"]),
+        ("experiments.mazerunner.width", 14, ["experiments.mazerunner", "14x15", "15x15"]),
+        ("experiments.mazerunner.tasks", 120, ["experiments.mazerunner", "tasks is 120", "99 published"]),
+        ("experiments.darkroom.world", "minihack", ["experiments.darkroom.world", "'minihack'", "'keydoor'"]),
+        ("pretrain.model.window", 51, ["pretrain.model.window is 51", "even", "horizon of 'darkroom' (100)"]),
+        ("train_ad.model.window", 1, ["train_ad.model.window is 1", "even"]),
+        ("train_retrieval.cross_attention", [0, 2], ["cross_attention is [0, 2]", "blocks 0 to 1"]),
+        ("train_retrieval.cross_attention", [], ["cross_attention"]),
+        ("overrides", {"nowhere": {}}, ["overrides", "'nowhere'", "darkroom"]),
+        ("overrides", {"keydoor": {"embed": {"chunks": 3}}}, ["keydoor", "unknown", "embed.chunks"]),
+        ("overrides", {"keydoor": {"embed": {"chunk": 101}}}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),
+        ("overrides", {"keydoor": {"seeds": [1]}}, ["keydoor", "unknown", "seeds"]),
+        ("overrides", {"keydoor": {"pretrain": 3}}, ["keydoor", "pretrain", "3"]),
+        ("ablations", {"a": {"experiment": "b", "methods": ["ad"], "variants": {"c": {}}}}, ["ablations.a.experiment", "'b'"]),
+        (
+            "ablations",
+            {"a": {"experiment": "darkroom", "methods": ["dqn"], "variants": {"c": {}}}},
+            ["ablations/a/c", "dqn", "evaluate.methods"],
+        ),
+        (
+            "ablations",
+            {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {"c": {"embed": {"every": 30}}}}},
+            ["every 30", "'ablations/a/c'"],
+        ),
+        (
+            "ablations",
+            {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {}}},
+            ["ablations.a.variants", "at least 1"],
+        ),
     ],
 )
 def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, words):
@@ -137,3 +165,57 @@ def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, 
 def test_a_stage_gets_only_the_sections_that_it_names():
     selected = settings.load(merged()).select("darkroom", "index")
     assert set(yaml.safe_load(selected)) == {"experiment", "index"}
+
+
+def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():
+    values = merged()
+    short = {"train_retrieval": {"model": {"window": 100}}, "evaluate": {"memory": {"every": 30}}}
+    with pytest.raises(RadtError, match=r"evaluate\.memory\.every is 30, allowed is a divisor of half a window \(50\)"):
+        settings.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+    short["evaluate"]["memory"]["every"] = 50
+    short["embed"] = {"every": 20}
+    with pytest.raises(RadtError, match=r"embed\.every 20"):
+        settings.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+
+
+def test_merging_goes_key_by_key_and_replaces_what_is_no_mapping():
+    values = {"a": {"b": 1, "c": {"d": 2}}, "e": [1, 2]}
+    assert settings.merge(values, {"a": {"c": {"f": 3}}, "e": [9]}) == {"a": {"b": 1, "c": {"d": 2, "f": 3}}, "e": [9]}
+    assert settings.merge(values, {"a": {"c": 5}, "g": {"h": 1}}) == {"a": {"b": 1, "c": 5}, "e": [1, 2], "g": {"h": 1}}
+    assert values == {"a": {"b": 1, "c": {"d": 2}}, "e": [1, 2]}
+
+
+def test_runs_are_experiments_and_variants_with_what_they_override():
+    values = changed("overrides", {"keydoor": {"evaluate": {"episodes": 7}, "pretrain": {"model": {"width": 32}}}})
+    values["ablations"] = {
+        "pool": {
+            "experiment": "keydoor",
+            "methods": ["radt"],
+            "variants": {"uniform": {"train_retrieval": {"retrieval": {"pool": "uniform"}}}, "same": {}},
+        }
+    }
+    loaded = settings.load(values)
+    variant = "ablations/pool/uniform"
+    assert loaded.runs == [*loaded.experiments, variant, "ablations/pool/same"]
+    assert loaded.base(variant) == loaded.base("keydoor") == "keydoor"
+    assert loaded.experiment(variant) == loaded.experiments["keydoor"]
+    plain, key, uniform = (loaded.stages(run) for run in ("darkroom", "keydoor", variant))
+    assert (plain.evaluate.episodes, key.evaluate.episodes, uniform.evaluate.episodes) == (40, 7, 7)
+    assert (plain.pretrain.model.width, key.pretrain.model.width) == (64, 32)
+    assert key.pretrain.model.layers == plain.pretrain.model.layers
+    assert uniform.train_retrieval.retrieval == key.train_retrieval.retrieval.model_copy(update={"pool": "uniform"})
+    assert loaded.stages("ablations/pool/same") == key
+    assert loaded.select("ablations/pool/same", "pretrain", "embed") == loaded.select("keydoor", "pretrain", "embed")
+    assert loaded.select(variant, "train_retrieval") != loaded.select("keydoor", "train_retrieval")
+    for run in ("ablations/pool/none", "ablations/pool", "nowhere"):
+        with pytest.raises(RadtError, match="unknown experiment"):
+            loaded.select(run, "pretrain")
+
+
+def test_span_and_stride():
+    model = settings.load(merged()).pretrain.model.model_copy(update={"window": 100})
+    loaded = settings.load(merged())
+    small, large = loaded.experiments["darkroom"], loaded.experiments["darkroom_20x20"]
+    assert (model.span(small), model.span(large), model.stride(large)) == (100, 100, 50)
+    interleaved = model.model_copy(update={"tokens": "interleaved", "window": 500})
+    assert (interleaved.span(large), interleaved.stride(large)) == (400, 0)

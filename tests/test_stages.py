@@ -24,9 +24,10 @@ ROOT = Path(__file__).parents[1]
 TINY = {"updates": 12, "batch_size": 4, "warmup": 2, "checkpoint_every": 5, "log_every": 4}
 
 
-def configuration():
+def configuration(experiment=None):
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    config["experiments"] = {"tiny": {"width": 4, "height": 3, "horizon": 12, "goals": 10, "held_out": 2, "validation": 1}}
+    room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "tasks": 10, "held_out": 2, "validation": 1}
+    config |= {"experiments": {"tiny": {**room, **(experiment or {})}}, "overrides": {}, "ablations": {}}
     config["trajectories"]["generate"] |= {"episodes": 30, "epsilon_episodes": 20}
     for name in ("pretrain", "train_retrieval", "train_ad"):
         config[name] = copy.deepcopy(config[name])
@@ -34,6 +35,7 @@ def configuration():
         config[name]["optimization"] |= TINY
     config["embed"] |= {"chunk": 3, "every": 4}
     config["train_ad"]["later"] = 5
+    config["evaluate"]["memory"]["every"] = 4
     config["evaluate"] |= {"episodes": 3, "splits": ["held_out", "train", "validation"]}
     return config
 
@@ -49,14 +51,16 @@ class Chain:
         self.root, self.config, self.seed = root, config or configuration(), seed
 
     def common(self, *sections):
-        return ["--experiment", "tiny", "--settings", select(self.config, *sections)]
+        return ["--settings", select(self.config, *sections)]
 
     def training(self, output, state="state"):
         places = ["--trajectories", str(self.root / "trajectories"), "--state", str(self.root / state / output)]
         return ["--seed", str(self.seed), *places, "--output", str(self.root / output)]
 
     def trajectories(self):
-        return trajectories.main([*self.common("trajectories"), "--output", str(self.root / "trajectories")])
+        return trajectories.main(
+            ["--experiment", "tiny", *self.common("trajectories"), "--output", str(self.root / "trajectories")]
+        )
 
     def pretrain(self, output="dt"):
         return pretrain.main([*self.common("pretrain"), *self.training(output)])
@@ -72,13 +76,15 @@ class Chain:
     def radt(self, output="radt"):
         places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
         inputs = [word for name, folder in places for word in (f"--{name}", str(self.root / folder))]
-        return train_retrieval.main([*self.common("embed", "train_retrieval"), *self.training(output), *inputs])
+        return train_retrieval.main(
+            ["--model", "radt", *self.common("embed", "train_retrieval"), *self.training(output), *inputs]
+        )
 
     def ad(self, output="ad"):
         return train_ad.main([*self.common("train_ad"), *self.training(output)])
 
     def evaluate(self, method, model, output):
-        inputs = ["--method", method, "--seed", str(self.seed), "--model", str(self.root / model)]
+        inputs = ["--experiment", "tiny", "--method", method, "--seed", str(self.seed), "--model", str(self.root / model)]
         encoder = ["--encoder", str(self.root / "dt")] if model == "radt" else []
         return evaluate.main([*self.common("embed", "evaluate"), *inputs, *encoder, "--output", str(self.root / output)])
 
@@ -216,7 +222,7 @@ def test_refusals_name_the_thing_and_the_remedy(copied):
     artifacts.write_json(copied.root / "index/config.json", {**encoder, "encoder": "0" * 64})
     places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
     inputs = [word for name, folder in places for word in (f"--{name}", str(copied.root / folder))]
-    arguments = [*copied.common("embed", "train_retrieval"), *copied.training("new"), *inputs]
+    arguments = ["--model", "radt", *copied.common("embed", "train_retrieval"), *copied.training("new"), *inputs]
     status, message = run_command("train_retrieval", arguments)
     assert status == 1 and "made from another encoder" in message and "embed and index" in message
     assert not (copied.root / "new").exists()
@@ -314,3 +320,37 @@ def test_the_papers_form_runs_end_to_end(tmp_path):
     for method, model in (("radt_fixed", "radt"), ("ad", "ad"), ("dt", "dt")):
         made.evaluate(method, model, f"{method}.csv")
         assert len(pd.read_csv(tmp_path / f"{method}.csv")) == 30
+
+
+WORLDS = {
+    "darkroom": {"horizon": 24},
+    "keydoor": {"world": "keydoor", "horizon": 24},
+    "mazerunner": {"world": "mazerunner", "width": 15, "height": 15, "horizon": 48},
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_world_runs_end_to_end_in_windows_shorter_than_an_episode(tmp_path, world):
+    config = configuration(WORLDS[world])
+    for name in ("pretrain", "train_retrieval", "train_ad"):
+        config[name]["model"]["window"] = 8
+    made = Chain(tmp_path, config)
+    for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):
+        assert stage() == 0
+    for method, model in (("radt", "radt"), ("ad", "ad"), ("dt", "dt")):
+        made.evaluate(method, model, f"{method}.csv")
+        table = pd.read_csv(tmp_path / f"{method}.csv")
+        assert len(table) == 30 and (table["return"] >= 0).all() and (table["return"] <= table.optimum).all()
+
+
+@pytest.mark.parametrize("change", [{"cross_attention": [1]}, {"retrieval": "task"}, {"retrieval": "uniform"}])
+def test_variants_of_radt_train(chain, change):
+    other = configuration()
+    if "retrieval" in change:
+        other["train_retrieval"]["retrieval"]["pool"] = change["retrieval"]
+    else:
+        other["train_retrieval"] |= change
+    name = f"radt_{len(str(change))}"
+    assert Chain(chain.root, other).radt(output=name) == 0
+    tensors = artifacts.read_tensors(chain.root / name / "model.safetensors")
+    assert any(key.startswith("blocks.1.cross") for key in tensors) == ("cross_attention" in change)

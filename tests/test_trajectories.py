@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from histories import DOWNLOAD, PPO
 from radt.data import trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings import Experiment, Generate
 from radt.stages import run
-from radt.tasks.splits import goals, optimum
+from radt.tasks.splits import goals
+from radt.tasks.worlds import optimum
 
 SOURCE = {"name": "test", "seed": 7}
 
@@ -62,7 +64,7 @@ def forge(directory: Path, **changes: object) -> None:
 
 
 def test_comes_back(written, room, histories):
-    read = trajectories.read(written, "tiny", room)
+    read = trajectories.read(written, room)
     assert len(read.manifest["shards"]) == len(read.shards) == 2 and len(files(written)) == 3
     whole = trajectories.join(read.shards)
     for column, dtype in trajectories.COLUMNS.items():
@@ -74,7 +76,7 @@ def test_comes_back(written, room, histories):
 def test_shards_are_mapped(tmp_path, room, generate, histories, shard_steps):
     tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
     trajectories.write(tmp_path / "data", "tiny", room, SOURCE, tasks, shard_steps)
-    read = trajectories.read(tmp_path / "data", "tiny", room)
+    read = trajectories.read(tmp_path / "data", room)
     assert len(read.shards) == (8 if shard_steps == 1 else 1)
     assert all(isinstance(getattr(shard, column), np.memmap) for shard in read.shards for column in trajectories.COLUMNS)
 
@@ -96,7 +98,7 @@ def test_episodes_of_different_lengths(tmp_path, room):
     start = np.array([0, 3, 8, 9])
     shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.ones(9, np.float32), start, np.array([4, 4, 1], np.int32))
     trajectories.write(tmp_path, "tiny", room, SOURCE, [shard])
-    read = trajectories.read(tmp_path, "tiny", room)
+    read = trajectories.read(tmp_path, room)
     assert read.shards[0].returns().tolist() == [3, 5, 1] and read.shards[0].episode_task.tolist() == [4, 4, 1]
 
 
@@ -108,40 +110,42 @@ def test_flipped_bit(written, room, name, place):
     content[int(place * len(content))] ^= 1
     path.write_bytes(content)
     with pytest.raises(RadtError, match=rf"{path.name} .*run"):
-        trajectories.read(written, "tiny", room)
+        trajectories.read(written, room)
 
 
 def test_missing_shard(written, room):
     path = next(written.glob("tasks_*"))
     path.unlink()
     with pytest.raises(RadtError, match=f"{path.name} is missing: run the trajectories stage again"):
-        trajectories.read(written, "tiny", room)
+        trajectories.read(written, room)
 
 
 def test_missing_manifest(written, room):
     (written / "manifest.json").unlink()
     with pytest.raises(RadtError, match=r"manifest\.json is missing"):
-        trajectories.read(written, "tiny", room)
+        trajectories.read(written, room)
 
 
-def test_other_experiment(written, room):
-    with pytest.raises(RadtError, match="is of experiment 'tiny', not 'darkroom'"):
-        trajectories.read(written, "darkroom", room)
+def test_the_name_of_the_experiment_does_not_matter(written, room):
+    """Variants of an experiment share its learning histories."""
+    manifest = trajectories.read(written, room).manifest
+    forge(written, experiment="renamed")
+    assert trajectories.read(written, room).manifest["shards"] == manifest["shards"]
 
 
 @pytest.mark.parametrize(("key", "value"), [("width", 5), ("horizon", 9), ("held_out", 2), ("validation", 0)])
 def test_other_room(written, room, key, value):
     with pytest.raises(RadtError, match=rf"experiments\.tiny\.{key} {getattr(room, key)}, now it is {value}"):
-        trajectories.read(written, "tiny", room.model_copy(update={key: value}))
+        trajectories.read(written, room.model_copy(update={key: value}))
 
 
 def test_other_formats(written, room):
-    forge(written, version=2)
-    with pytest.raises(RadtError, match="format version 2, this radt reads 1"):
-        trajectories.read(written, "tiny", room)
+    forge(written, version=1)
+    with pytest.raises(RadtError, match="format version 1, this radt reads 2"):
+        trajectories.read(written, room)
     (written / "manifest.json").write_text("[]")
     with pytest.raises(RadtError, match="does not describe trajectories"):
-        trajectories.read(written, "tiny", room)
+        trajectories.read(written, room)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +165,7 @@ def test_only_training_tasks_are_read(tmp_path, room, histories):
     stricter = room.model_copy(update={"validation": 2})
     forge(tmp_path, room=stricter.model_dump())
     with pytest.raises(RadtError, match="the validation task 7, which must never be trained on"):
-        trajectories.read(tmp_path, "tiny", stricter)
+        trajectories.read(tmp_path, stricter)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +215,7 @@ def test_failed_write_leaves_the_old_data(written, room, generate, monkeypatch, 
     with pytest.raises(type(error)):
         trajectories.write(written, "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon)
     assert (files(written) == before) == (flushes < 5)
-    trajectories.read(written, "tiny", room)
+    trajectories.read(written, room)
 
 
 def test_new_data_replace_old_ones(written, room, generate):
@@ -220,7 +224,7 @@ def test_new_data_replace_old_ones(written, room, generate):
     trajectories.write(written, "tiny", room, SOURCE, [learn(room, generate.model_copy(update={"seed": 8}))])
     after = files(written)
     assert len(after) == 2 and before.keys() & after.keys() == {"manifest.json"}
-    trajectories.read(written, "tiny", room)
+    trajectories.read(written, room)
 
 
 def test_damaged_shard_is_written_again(written, room, generate, histories):
@@ -274,12 +278,12 @@ def stage(output: Path, room: Experiment, settings: dict[str, object]) -> subpro
 
 
 def test_stage_is_byte_identical_in_fresh_processes(tmp_path, room, generate):
-    download = {"repository": "a/b", "revision": "0" * 40, "folder": "4x3", "checksums": None}
-    settings = {"source": "generate", "generate": generate.model_dump(), "download": download, "import_folder": None}
+    sections = {"generate": generate.model_dump(), "ppo": PPO, "download": DOWNLOAD, "import_folder": None}
+    settings = {"source": "generate", **sections}
     results = [stage(tmp_path / name, room, settings) for name in "ab"]
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert trajectories.read(tmp_path / "a", "tiny", room).manifest["source"]["algorithm"] == "q-learning"
+    assert trajectories.read(tmp_path / "a", room).manifest["source"]["algorithm"] == "q-learning"
     other = stage(tmp_path / "a", room, settings | {"generate": generate.model_dump() | {"seed": 8}})
     assert other.returncode == 0 and files(tmp_path / "a") != files(tmp_path / "b")
 
@@ -291,8 +295,8 @@ def test_stage_refuses_bad_settings(tmp_path, room):
 
 
 def test_stage_on_a_full_disk(tmp_path, room, generate):
-    download = {"repository": "a/b", "revision": "0" * 40, "folder": "4x3", "checksums": None}
-    settings = {"source": "generate", "generate": generate.model_dump(), "download": download, "import_folder": None}
+    sections = {"generate": generate.model_dump(), "ppo": PPO, "download": DOWNLOAD, "import_folder": None}
+    settings = {"source": "generate", **sections}
     (tmp_path / ".manifest.json.partial").symlink_to("/dev/full")
     result = stage(tmp_path, room, settings)
     assert (result.returncode, list(tmp_path.iterdir())) == (1, [])

@@ -8,17 +8,18 @@ from radt.artifacts import read_tensors, write_tensors
 from radt.data import windows
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Columns, Episodes
+from radt.retrieval.chunks import window_start
 
 LENGTHS = [[3, 8, 1], [5, 8, 8, 2], [7]]  # episodes of three shards
 
 
-def make(folder, lengths=LENGTHS):
+def make(folder, lengths=LENGTHS, numbers=2):
     """Shards mapped from files, and the same steps as columns in memory; returns-to-go by loops."""
     random, shards = np.random.default_rng(0), []
     for number, episodes in enumerate(lengths):
         steps = sum(episodes)
         shard = Shard(
-            random.integers(0, 9, (steps, 2), np.uint8),
+            random.integers(0, 9, (steps, numbers), np.uint8),
             random.integers(0, 5, steps, np.uint8),
             random.random(steps, np.float32),
             np.concatenate([[0], np.cumsum(episodes)]),
@@ -26,12 +27,14 @@ def make(folder, lengths=LENGTHS):
         )
         write_tensors(folder / f"{number}.safetensors", vars(shard))
         shards.append(Shard(**read_tensors(folder / f"{number}.safetensors")))
-    returns = []
+    returns, received = [], []
     for shard in shards:
         for begin, end in zip(shard.episode_start[:-1], shard.episode_start[1:], strict=True):
             returns += [shard.rewards[step:end].astype(np.float64).sum() for step in range(begin, end)]
+            received += [shard.rewards[begin:step].astype(np.float64).sum() for step in range(begin, end)]
     columns = [np.concatenate([getattr(shard, name) for shard in shards]) for name in ("observations", "actions", "rewards")]
-    memory = Columns(*(torch.from_numpy(column) for column in columns), torch.tensor(returns, dtype=torch.float32))
+    sums = (torch.tensor(values, dtype=torch.float32) for values in (returns, received))
+    memory = Columns(*(torch.from_numpy(column) for column in columns), *sums)
     return Episodes(Trajectories(shards, manifest={})), memory
 
 
@@ -39,7 +42,7 @@ def assert_same(ours, expected):
     for name, values in vars(expected).items():
         got = getattr(ours, name)
         assert got.dtype == values.dtype and got.shape == values.shape, name
-        if name == "returns":  # sums of rewards that are no whole numbers
+        if name in ("returns", "received"):  # sums of rewards that are no whole numbers
             torch.testing.assert_close(got, values, rtol=1e-6, atol=1e-6)
         else:
             assert torch.equal(got, values), name
@@ -95,3 +98,51 @@ def test_windows_are_drawn_in_proportion_to_the_length(tmp_path):
     assert torch.equal(steps.mask.sum(1)[short], episodes.length[drawn][short]) and (steps.time[short, 0] == 0).all()
     last = (steps.time * steps.mask).amax(1)[~short]
     assert set(last.tolist()) == set(range(8))  # windows end anywhere, on the last step, too
+
+
+def test_observations_of_six_numbers(tmp_path):
+    episodes, memory = make(tmp_path, numbers=6)
+    first, stop = episodes.first, episodes.first + episodes.length
+    assert_same(episodes.columns.windows(first, first, stop, 8), memory.windows(first, first, stop, 8))
+    assert episodes.columns.windows(first, first, stop, 8).observation.shape == (8, 8, 6)
+
+
+def test_what_was_received_lies_before_the_step(tmp_path):
+    """Rewards from the step on, and those of the next episode, may change: `received` does not."""
+    episodes, _ = make(tmp_path)
+    rewards = [np.array(columns[2]) for columns in episodes.columns._columns]
+    first, length = episodes.first[4], episodes.length[4]  # the second episode of 8 steps
+    before = episodes.columns.windows(first[None], first[None] + 2, first[None] + length, 6)
+    for cut in range(8):
+        changed = [part.copy() for part in rewards]
+        own = int(first) - sum(LENGTHS[0])
+        changed[1][own + cut :] += 1
+        columns = [(*old[:2], new) for old, new in zip(episodes.columns._columns, changed, strict=True)]
+        other = make(tmp_path)[0]
+        other.columns._columns = columns
+        after = other.columns.windows(first[None], first[None] + 2, first[None] + length, 6)
+        known = before.time[0] <= cut
+        assert torch.equal(after.received[0, known], before.received[0, known])
+        assert torch.equal(after.previous_reward[0, known], before.previous_reward[0, known])
+        assert not (after.received[0, ~known] == before.received[0, ~known]).any()
+
+
+@pytest.mark.parametrize(("window", "stride"), [(4, 2), (6, 3), (2, 1), (8, 4)])
+def test_windows_with_a_stride_are_those_of_evaluation(tmp_path, window, stride):
+    """Each begins at a multiple of half a window, all of them occur, and every step stands in the one that evaluation has."""
+    lengths = [[3, 8, 1], [5, 8, 7, 2], [6]]
+    episodes, memory = make(tmp_path, lengths)
+    drawn, steps = episodes.sample(np.random.default_rng(1), 6000, window, stride)
+    begin = steps.time[:, 0]
+    assert (begin % stride == 0).all() and (steps.mask.any(1)).all()
+    for episode, length in enumerate(episodes.length.tolist()):
+        own = drawn == episode
+        expected = {window_start(time, window) for time in range(length)}
+        assert set(begin[own].tolist()) == expected
+        reached = begin[own] + steps.mask[own].sum(1)
+        assert torch.equal(reached, (begin[own] + window).clamp_max(length))
+        share = torch.bincount(begin[own] // stride) / own.sum()
+        torch.testing.assert_close(share, torch.full_like(share, 1 / len(expected)), rtol=0.0, atol=0.08)
+    first = episodes.first[drawn]
+    expected = memory.windows(first, first + begin, first + begin + steps.mask.sum(1), window)
+    assert_same(steps, expected)

@@ -569,6 +569,16 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
     """Raise `ValueError` when the settings cannot be used in an experiment."""
     horizon, retrieval, model = experiment.horizon, stages.train_retrieval.retrieval, stages.train_retrieval.model
     chunk, every = stages.embed.chunk, stages.embed.every
+    for section, kind in (
+        ("pretrain", stages.pretrain),
+        ("train_retrieval", stages.train_retrieval),
+        ("train_ad", stages.train_ad),
+    ):
+        if kind.model.tokens == "step" and kind.model.window < horizon and kind.model.window % 2:
+            raise ValueError(
+                f"{section}.model.window is {kind.model.window}, allowed are even numbers, or the horizon of {name!r}"
+                f" ({horizon}) or more: windows of an episode begin every half window"
+            )
     if retrieval.chunks > (keep := min(retrieval.keep, stages.evaluate.memory.keep)):
         raise ValueError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
     if chunk > horizon:

@@ -18,7 +18,7 @@ from radt.retrieval.chunks import state_outputs, window_means
 from radt.settings import Embed
 from radt.stages.embed import embed_all
 
-ROOM = darkroom().model_copy(update={"goals": darkroom().held_out + 4})  # four of the training tasks
+ROOM = darkroom().model_copy(update={"tasks": darkroom().held_out + 4})  # four of the training tasks
 PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared", 3.0, 1024, 128))  # name, target, windows, batch
 
 
@@ -26,7 +26,10 @@ PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared",
 def window_by_window(
     encoder: DecisionTransformer, episodes: Episodes, episode: Tensor, stop: Tensor, chunk: int, batch: int
 ) -> Tensor:
-    """Vectors [K, W] of what ends before step `stop` [K] of `episode` [K], `batch` at once, each from a window of its own."""
+    """Vectors [K, W] of what ends before step `stop` [K] of `episode` [K], `batch` at once, each from a window of its own.
+
+    The same vectors as ours where a window holds an episode.
+    """
     vectors = []
     for owners, ends in zip(episode.split(batch), stop.split(batch), strict=True):
         first = episodes.first[owners]

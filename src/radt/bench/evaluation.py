@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from radt.evaluation.rollout import in_context
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.retrieval.chunks import window_means
+from radt.retrieval.chunks import embed_episodes, window_means
 from radt.settings import Experiment, Settings
 from radt.tasks.splits import tasks_of
 
@@ -100,7 +101,7 @@ def agents(method: str, room: Experiment, settings: Settings, history: History, 
     encoder = store.dt(room, settings.pretrain).eval().requires_grad_(False)
     radt = store.radt(room, settings.train_retrieval, settings.embed).eval().requires_grad_(False)
     retrieval, chunk, ranking = settings.train_retrieval.retrieval, settings.embed.chunk, settings.evaluate.memory
-    memory = OnlineMemory(encoder, history, ranking, chunk, retrieval.chunks)
+    memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, ranking, chunk, retrieval.chunks)
     if published:
         return PublishedRetrieval(radt, encoder, memory, ranking.every)
     queries = Queries(encoder, settings.pretrain.model, history, chunk)
@@ -112,7 +113,7 @@ def rate(method: str, published: bool) -> float:
     settings, room = defaults(), darkroom()
     evaluate = settings.evaluate.model_copy(update={"episodes": EPISODES})
     tasks = tasks_of(room, "held_out")[: 1 if published else None]
-    history = History(len(tasks), EPISODES, room.horizon)
+    history = History(len(tasks), EPISODES, room.horizon, len(room.observation_sizes))
     agent = agents(method, room, settings, history, published)
     start = clock.perf_counter()
     in_context(agent, history, room, tasks, evaluate.methods[method], evaluate, seed=0)

@@ -31,7 +31,7 @@ Columns = dict[str, NDArray[Any]]
 def histories(folder: Path, room: Experiment, generate: Generate) -> Episodes:
     """Learning histories, written to `folder` and read back as every stage reads them."""
     trajectories.write(folder, "bench", room, {"name": "generate"}, [learn(room, generate)])
-    return job.read_data(folder, "bench", room).episodes
+    return job.read_data(folder, room).episodes
 
 
 def flat(episodes: Episodes) -> Columns:
@@ -50,7 +50,7 @@ def in_memory(episodes: Episodes) -> Episodes:
     steps = steps.map(lambda values: values.flatten(0, 1))
     held = copy.copy(episodes)
     observation, action = steps.observation.to(torch.uint8), steps.action.to(torch.uint8)
-    held.columns = windows.Columns(observation, action, steps.reward, steps.returns)
+    held.columns = windows.Columns(observation, action, steps.reward, steps.returns, steps.received)
     return held
 
 

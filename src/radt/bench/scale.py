@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models import store
+from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.engines import Inverted
 from radt.retrieval.search import Search
 from radt.settings import Experiment
@@ -104,7 +106,7 @@ def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
 def windows(steps: int, folder: Path) -> Iterator[Row]:
     """Window batches and updates from shards: after all was read once, and right after the cache was dropped."""
     begin, before = time.perf_counter(), resident("RssAnon")
-    data = trajectories.read(folder, "synthetic", wide_room(steps))
+    data = trajectories.read(folder, wide_room(steps))
     yield "transitions", steps, "verifying", time.perf_counter() - begin, "s"
     episodes, random = Episodes(data), np.random.default_rng(0)
     yield "transitions", steps, "opening", time.perf_counter() - begin, "s"
@@ -182,7 +184,7 @@ def evaluation() -> Iterator[Row]:
     chunk, chunks = settings.embed.chunk, settings.train_retrieval.retrieval.chunks
     for count in EPISODES:
         history = History(room.held_out, count, room.horizon)
-        memory = OnlineMemory(encoder, history, settings.evaluate.memory, chunk, chunks)
+        memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, settings.evaluate.memory, chunk, chunks)
         begin = time.perf_counter()
         for episode in range(count):
             history.finish()

@@ -9,7 +9,20 @@ from functools import partial
 from radt.bench.harness import ROOT, Measurement, alternate, timed
 from radt.errors import RadtError
 
-STAGES = ("trajectories", "pretrain", "embed", "index", "train_retrieval", "train_ad", "evaluate", "figure")
+STAGES = (
+    "trajectories",
+    "ppo",
+    "pretrain",
+    "embed",
+    "embed_language",
+    "index",
+    "train_retrieval",
+    "train_ad",
+    "train_dpt",
+    "evaluate",
+    "figure",
+    "overview",
+)
 STAGE_LIMIT, PLAN_LIMIT = 2.5, 5.0  # seconds
 
 

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radt.bench.harness import Measurement, compare, darkroom, defaults, peer_package, rotate, timed
-from radt.data.steps import ACTIONS, Steps
+from radt.data.steps import Steps
 from radt.models import store
 from radt.settings import Model, Optimization, Training
+from radt.tasks.grid import ACTIONS
 from radt.training import loop
 
 Update = Callable[[], None]
@@ -91,6 +92,7 @@ def random_batch(batch: int, window: int) -> Steps:
         returns=reward.flip(1).cumsum(1).flip(1),
         previous_action=F.pad(action[:, :-1], (1, 0), value=ACTIONS),
         previous_reward=F.pad(reward[:, :-1], (1, 0)),
+        received=F.pad(reward[:, :-1], (1, 0)).cumsum(1),
         action=action,
         reward=reward,
         time=torch.arange(window).expand(shape),

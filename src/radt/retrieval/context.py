@@ -103,6 +103,7 @@ class TrainingContexts:
         if self.embedded is not None:
             last = segment_stops(steps.mask.shape[1], self.every) - 1
             segment = (steps.time[:, :1] + last) // self.every
+            segment = segment.clamp_max(self.embedded.shape[1] - 1)  # a last window may have room behind the horizon
             return torch.from_numpy(self.embedded[episode.numpy()[:, None], segment.numpy()]), last.expand(len(episode), -1)
         stops = steps.mask.sum(1, keepdim=True)
         weight = steps.mask.float()
