@@ -249,6 +249,9 @@ class Training(Section):
 
     model: Model
     """The network."""
+    opening: Fraction
+    """Share of the windows of longer episodes that are taken from the beginning, where an agent still seeks its goal; the rest is
+    drawn from all."""
     optimization: Optimization
     """How it is trained."""
 
@@ -355,8 +358,13 @@ class TrainAd(Training):
     """Episodes of the learning history between the context episode and the current one."""
 
 
-class TrainDpt(Training):
+class TrainDpt(Section):
     """Decision-Pretrained Transformer (Lee et al., 2023)."""
+
+    model: Model
+    """The network; of the window and the returns it has no use."""
+    optimization: Optimization
+    """How it is trained."""
 
     context: PositiveInt
     """Transitions in a context, in training and in evaluation."""

@@ -162,19 +162,23 @@ class Episodes:
         self.first_of_task = torch.full((tasks,), len(rows)).scatter_reduce(0, self.task, rows, "amin")
         self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
 
-    def sample(self, random: np.random.Generator, count: int, window: int, stride: int = 0) -> tuple[Tensor, Steps]:
+    def sample(
+        self, random: np.random.Generator, count: int, window: int, stride: int = 0, opening: float = 0.0
+    ) -> tuple[Tensor, Steps]:
         """Draw windows: their episodes [count] and their steps [count, window].
 
         Episodes are drawn in proportion to their length; one that fits into the window is always taken whole. Of a longer one,
         the window begins at a multiple of `stride` steps, as in evaluation, or, without a stride, its end is drawn uniformly
-        from 1..T, so that the last step is trained, too (the published code never does).
+        from 1..T, so that the last step is trained, too (the published code never does). With a stride, a share `opening` of the
+        windows is the first of its episode.
         """
         start = self._start
         episode = start.searchsorted(random.integers(0, start[-1], count), side="right") - 1
         first, length = start[episode], start[episode + 1] - start[episode]
         chance = random.random(count)
         if stride:
-            offset = stride * (chance * (1 + -(-(length - window).clip(0) // stride))).astype(np.int64)
+            later = ((chance - opening) / (1.0 - opening)).clip(0.0) if opening < 1.0 else np.zeros(count)
+            offset = stride * (later * (1 + -(-(length - window).clip(0) // stride))).astype(np.int64)
             stop = np.minimum(offset + window, length)
         else:
             stop = np.where(length <= window, length, 1 + np.minimum((chance * length).astype(np.int64), length - 1))

@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
         random = seeding.generator(given.seed, "dt windows", update)
-        _, steps = data.episodes.sample(random, training.optimization.batch_size, window, training.model.stride(room))
+        _, steps = data.episodes.sample(
+            random, training.optimization.batch_size, window, training.model.stride(room), training.opening
+        )
         steps = steps.to(training.optimization.device)
         with loop.autocast(training.optimization):
             logits, _ = model(steps)

@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
         random = seeding.generator(given.seed, "ad windows", update)
-        episode, steps = data.episodes.sample(random, training.optimization.batch_size, window, stride)
+        episode, steps = data.episodes.sample(random, training.optimization.batch_size, window, stride, training.opening)
         steps = with_context(data.episodes, episode, steps, training.later).to(training.optimization.device)
         with loop.autocast(training.optimization):
             logits, _ = model(steps)

@@ -91,7 +91,9 @@ def main(argv: list[str] | None = None) -> int:
         return seeding.generator(given.seed, f"radt {purpose}", update)
 
     def batch_loss(update: int) -> tuple[Tensor, Tensor]:
-        episode, steps = data.episodes.sample(chance(update, "windows"), optimization.batch_size, window, stride)
+        episode, steps = data.episodes.sample(
+            chance(update, "windows"), optimization.batch_size, window, stride, training.opening
+        )
         contexts = retrieve(steps, episode, partial(chance, update))
         dropped = torch.from_numpy(chance(update, "context dropout").random(len(episode)) < training.context_dropout)
         contexts = drop(contexts, dropped)

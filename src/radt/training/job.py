@@ -15,7 +15,7 @@ from radt.data import trajectories
 from radt.data.windows import Episodes
 from radt.fingerprint import fingerprint
 from radt.models import store
-from radt.settings import Experiment, Section, Training
+from radt.settings import Experiment, Section, TrainDpt, Training
 from radt.training import checkpoints, loop
 
 STAGES = {"dt": "pretrain", "ad": "train_ad", "dpt": "train_dpt", "radt": "train_retrieval", "radt_lm": "train_retrieval"}
@@ -58,7 +58,7 @@ def finish(
     kind: str,
     given: argparse.Namespace,
     selection: Section,
-    training: Training,
+    training: Training | TrainDpt,
     room: Experiment,
     model: torch.nn.Module,
     batch_loss: Callable[[int], tuple[Tensor, Tensor]],
