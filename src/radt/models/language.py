@@ -94,7 +94,6 @@ class LanguageEncoder:
 
     def __init__(self, settings: Language, experiment: Experiment, chunk: int, device: str = "cpu"):
         levels = experiment.best_possible // settings.return_bin + 1
-        self._settings = settings
         self.form, self.bin, self.batch_size = settings.tokens, settings.return_bin, settings.batch_size
         self.chunk = chunk
         self.sizes = (*experiment.observation_sizes, levels, ACTIONS + 1, 2)
@@ -123,11 +122,6 @@ class LanguageEncoder:
             hashed.update(name.encode())
             hashed.update(tensor.cpu().numpy().tobytes())
         return hashed.hexdigest()
-
-    @property
-    def identity(self) -> str:
-        """Hash of the settings and of the weights: equal for encoders that give the same vectors."""
-        return hashlib.sha256(f"{self._settings.model_dump_json()}/{self.sha256}".encode()).hexdigest()
 
     def vectors(self, steps: Steps) -> Tensor:
         """Vectors [B, W], float32 on the CPU, of windows [B, T] of steps; of length 1, or 0 where no step is real."""

@@ -123,16 +123,6 @@ def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, leng
     return windows
 
 
-def language_episodes(
-    encoder: LanguageEncoder, chunk: int, columns: Source, first: Tensor, length: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Keys [B, S, W] and anchors [B, S] of all sub-trajectories of B episodes, as `radt.retrieval.chunks.embed_episodes`."""
-    anchor = anchors(length, chunk)
-    codes = episode_codes(encoder, columns, first, length, anchor, chunk)
-    windows, place = distinct(codes.reshape(-1, chunk))
-    return encoder.embed(windows)[torch.from_numpy(place)].unflatten(0, anchor.shape), anchor
-
-
 def ask(encoder: LanguageEncoder, episodes: Episodes, chunk: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
     """Queries [B, W] at the end of [B, T] windows of `episode` [B]; steps cannot be left out, so `weight` does not matter."""
     last = steps.mask.sum(1, keepdim=True) - 1

@@ -20,8 +20,7 @@ from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
 from radt.models import store
 from radt.models.language import LanguageEncoder
-from radt.retrieval.chunks import embed_episodes
-from radt.retrieval.language_keys import language_episodes
+from radt.retrieval import chunks, language_keys
 from radt.settings import Embed, Evaluate, Experiment, Language, Section, parse
 from radt.stages import run
 from radt.tasks.splits import split_of, tasks_of
@@ -71,13 +70,13 @@ def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path 
             raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
         reader, reading, origin = store.read_dt(encoder, room)
         reader.to(settings.device)
-        keys: EmbedEpisodes = partial(embed_episodes, reader, embed.chunk)
+        keys: EmbedEpisodes = partial(chunks.embed_episodes, reader, embed.chunk)
         asker: Asker = Queries(reader, reading.model, history, embed.chunk)
     else:
         if selection.embed_language is None:
             raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
         language = LanguageEncoder(selection.embed_language, room, embed.chunk, settings.device)
-        keys, asker = partial(language_episodes, language, embed.chunk), LanguageQueries(language, history, embed.chunk)
+        keys, asker = partial(language_keys.embed_episodes, language), LanguageQueries(language, history, embed.chunk)
         origin = language.identity
     network, training = store.read_radt(model, kind, room, embed, origin)
     network.to(settings.device)
