@@ -72,11 +72,6 @@ class Experiment(Section):
         """Whether a goal pays in every step that is left, so that what can still be had shrinks with time."""
         return self.world != "mazerunner"
 
-    @property
-    def rewards_on_the_way(self) -> int:
-        """Rewards of an episode that are no sign of its goal: that of the key."""
-        return int(self.world == "keydoor")
-
     @model_validator(mode="after")
     def _fits(self) -> Self:
         cells = self.width * self.height

@@ -18,9 +18,8 @@ class Target:
     """Return-to-go [B] that the agent is asked for, by the rule of a protocol.
 
     `fixed`: N(target_mean, target_std), rounded, drawn per episode, less what was received (published). `from_memory` (ours): as
-    long as a task's goal was not found, uniform in `target_low`, so that the agent does what poor learners do: look elsewhere;
-    from then on, also within the episode, what is left of `target_mean`. A goal counts as found with the first reward of an
-    episode, in Key-Door with the second: the first is that of the key. `none`: zeros.
+    long as none of a task's steps was rewarded, uniform in `target_low`, so that the agent does what poor learners do: look
+    elsewhere; from the first reward on, also within the episode, what is left of `target_mean`. `none`: zeros.
     """
 
     def __init__(self, protocol: Protocol, settings: Evaluate, experiment: Experiment, tasks: int):
@@ -45,7 +44,7 @@ class Target:
         self.wanted = self.wanted - reward
         self.received = self.received + reward
         if self.rule == "from_memory":
-            first = (self.received > self.experiment.rewards_on_the_way) & ~self.found
+            first = (reward > 0) & ~self.found
             gone = torch.full_like(self.received, time + 1) if self.experiment.pays_by_time else self.received
             self.wanted = torch.where(first, (self.settings.target_mean - gone).clamp_min(0.0), self.wanted)
             self.found |= first
