@@ -34,6 +34,9 @@ class Embedding(nn.Module):
     what was received in the episode so far (nothing, 1, more) to one token: four times shorter sequences with the same
     information, and a window that begins within an episode tells whether, say, the key is held. Unlike the published code, which
     feeds raw coordinates to one linear layer, each number of an observation also has a learned table.
+
+    Steps of a context are finished: with `contexts`, their tokens in the form `step` hold the action and the reward of the step
+    itself instead of those before it, so that one look tells what was done where, and what it brought.
     """
 
     LEVELS = 3  # nothing, 1, more
@@ -41,7 +44,7 @@ class Embedding(nn.Module):
     value: Tensor
     number: Tensor
 
-    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int):
+    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int, contexts: bool = False):
         super().__init__()
         self.form, self.bin = model.tokens, model.return_bin
         sizes = torch.tensor(experiment.observation_sizes)
@@ -56,6 +59,9 @@ class Embedding(nn.Module):
         self.reward = nn.Linear(1, model.width)
         self.time = nn.Embedding(experiment.horizon, model.width)
         self.received = nn.Embedding(self.LEVELS, model.width) if self.form == "step" else None
+        finished = contexts and self.form == "step"
+        self.taken = nn.Embedding(ACTIONS, model.width) if finished else None
+        self.gained = nn.Linear(1, model.width) if finished else None
         self.tokens_per_step = 1 if self.form == "step" else 3 + returns
         self.position = nn.Embedding(positions * self.tokens_per_step, model.width)
         self.norm = nn.LayerNorm(model.width)
@@ -67,11 +73,11 @@ class Embedding(nn.Module):
         its values."""
         slope = self.state.weight.T[self.number]
         coordinates = self.coordinates.weight + self.value * slope + self.state.bias / len(self.offset)
-        others = [part.weight for part in (self.returns, self.received) if part is not None]
+        others = [part.weight for part in (self.returns, self.received, self.taken) if part is not None]
         return torch.cat([coordinates, self.action.weight, self.time.weight, *others])
 
-    def forward(self, steps: Steps, start: int = 0) -> Tensor:
-        """[B, T] steps to [B, T * tokens_per_step, W]; `start` is the window position of the first step."""
+    def forward(self, steps: Steps, start: int = 0, context: bool = False) -> Tensor:
+        """[..., T] steps, or finished steps of a `context`, to [..., T * tokens_per_step, W]; `start` is the position of the first."""
         table, action_row = self.table(), len(self.value)
         time_row = action_row + ACTIONS + 1
         returns_row = time_row + self.time.num_embeddings
@@ -80,9 +86,15 @@ class Embedding(nn.Module):
             level = (steps.returns.round().long() // self.bin).clamp(0, self.returns.num_embeddings - 1)
             parts.append([level + returns_row])
         if self.received is not None:
-            received = steps.received.round().long().clamp(0, self.LEVELS - 1) + (len(table) - self.LEVELS)
-            rows = [*chain(*parts), steps.previous_action + action_row, time, received]
-            tokens = sum_rows(table, rows) + self.reward(steps.previous_reward[..., None])
+            level_row = returns_row + (self.returns.num_embeddings if self.returns is not None else 0)
+            received = steps.received.round().long().clamp(0, self.LEVELS - 1) + level_row
+            rows = [*chain(*parts), time, received]
+            if context and self.gained is not None:
+                tokens = sum_rows(table, [*rows, steps.action + (level_row + self.LEVELS)]) + self.gained(steps.reward[..., None])
+            else:
+                tokens = sum_rows(table, [*rows, steps.previous_action + action_row]) + self.reward(
+                    steps.previous_reward[..., None]
+                )
         else:
             parts.append([steps.action + action_row])
             reward = self.reward(steps.reward[..., None]) + sum_rows(table, [time])
