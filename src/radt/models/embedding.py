@@ -35,8 +35,8 @@ class Embedding(nn.Module):
     information, and a window that begins within an episode tells whether, say, the key is held. Unlike the published code, which
     feeds raw coordinates to one linear layer, each number of an observation also has a learned table.
 
-    Steps of a context are finished: with `contexts`, their tokens in the form `step` hold the action and the reward of the step
-    itself instead of those before it, so that one look tells what was done where, and what it brought.
+    Steps of a context are finished: with `contexts`, their tokens in the form `step` also hold the action of the step itself, so
+    that one look tells what was done where.
     """
 
     LEVELS = 3  # nothing, 1, more
@@ -59,9 +59,7 @@ class Embedding(nn.Module):
         self.reward = nn.Linear(1, model.width)
         self.time = nn.Embedding(experiment.horizon, model.width)
         self.received = nn.Embedding(self.LEVELS, model.width) if self.form == "step" else None
-        finished = contexts and self.form == "step"
-        self.taken = nn.Embedding(ACTIONS, model.width) if finished else None
-        self.gained = nn.Linear(1, model.width) if finished else None
+        self.taken = nn.Embedding(ACTIONS, model.width) if contexts and self.form == "step" else None
         self.tokens_per_step = 1 if self.form == "step" else 3 + returns
         self.position = nn.Embedding(positions * self.tokens_per_step, model.width)
         self.norm = nn.LayerNorm(model.width)
@@ -88,13 +86,10 @@ class Embedding(nn.Module):
         if self.received is not None:
             level_row = returns_row + (self.returns.num_embeddings if self.returns is not None else 0)
             received = steps.received.round().long().clamp(0, self.LEVELS - 1) + level_row
-            rows = [*chain(*parts), time, received]
-            if context and self.gained is not None:
-                tokens = sum_rows(table, [*rows, steps.action + (level_row + self.LEVELS)]) + self.gained(steps.reward[..., None])
-            else:
-                tokens = sum_rows(table, [*rows, steps.previous_action + action_row]) + self.reward(
-                    steps.previous_reward[..., None]
-                )
+            rows = [*chain(*parts), steps.previous_action + action_row, time, received]
+            if context and self.taken is not None:
+                rows.append(steps.action + (level_row + self.LEVELS))
+            tokens = sum_rows(table, rows) + self.reward(steps.previous_reward[..., None])
         else:
             parts.append([steps.action + action_row])
             reward = self.reward(steps.reward[..., None]) + sum_rows(table, [time])
