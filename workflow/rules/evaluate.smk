@@ -48,7 +48,7 @@ rule evaluate_plain:
     benchmark:
         "benchmarks/{experiment}/evaluate_plain/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods("ad", "dpt", "dt"),
+        method=methods(*(model for model in MODELS if model not in ENCODERS)),
     conda:
         "../../environment.yaml"
     threads: 1
@@ -74,7 +74,7 @@ rule evaluate_reference:
     benchmark:
         "benchmarks/{experiment}/evaluate_reference/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods("retrieve", "random"),
+        method=methods(*(model for model in USED if model not in MODELS)),
     conda:
         "../../environment.yaml"
     threads: 1

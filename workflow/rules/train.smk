@@ -18,7 +18,7 @@ rule train_retrieval:
     benchmark:
         "benchmarks/{experiment}/train_retrieval/{model}_seed{seed}.tsv"
     wildcard_constraints:
-        model="radt|radt_lm",
+        model="|".join(ENCODERS),
     priority: 5
     conda:
         "../../environment.yaml"

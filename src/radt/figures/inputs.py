@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from radt.errors import RadtError
+from radt.figures.style import MODEL_NAMES
 from radt.settings import Evaluate, Experiment
 
 EVALUATION = {
@@ -32,8 +33,6 @@ KINDS = {"str": "a word", "int64": "a whole number", "float64": "a number"}  # w
 AGAIN = "delete it and run the workflow again, which makes it anew"
 RESTORE = "restore it from the repository"
 SPLITS = ("held_out", "train", "validation")
-MODELS = ("radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random")
-WEIGHTLESS = ("retrieve", "random")  # models that are never trained
 PAPER_SPLITS = {"eval": "held_out", "train": "train"}
 
 
@@ -131,11 +130,11 @@ def tested(splits: Iterable[str]) -> str:
 
 
 def method_order(methods: Iterable[str], evaluate: Evaluate) -> list[str]:
-    """Methods by model (as in `MODELS`), the method named like its model first, then by name."""
+    """Methods by model (as in `MODEL_NAMES`), the method named like its model first, then by name."""
 
     def key(method: str) -> tuple[int, bool, str]:
         model = evaluate.methods[method].model
-        return MODELS.index(model), method != model, method
+        return list(MODEL_NAMES).index(model), method != model, method
 
     return sorted(methods, key=key)
 
