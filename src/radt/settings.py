@@ -186,6 +186,8 @@ class Model(Section):
     """Dropout of embeddings, attention and residual branches while training."""
     window: PositiveInt
     """Steps of the current episode that the model sees."""
+    coordinates: Literal["table", "waves"]
+    """What a number of an observation becomes: a learned row for each value, or sines of it, by which near values are alike."""
     return_bin: PositiveInt
     """Width of a bin of the return-to-go token; 1 tells returns exactly (published), the horizon or more hides them."""
 

@@ -52,7 +52,14 @@ class Size:
     def model(self, tokens: Tokens) -> Model:
         """Its settings."""
         return Model(
-            tokens=tokens, width=self.width, layers=self.layers, heads=self.heads, dropout=0.0, window=self.window, return_bin=1
+            tokens=tokens,
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            dropout=0.0,
+            window=self.window,
+            coordinates="table",
+            return_bin=1,
         )
 
 

@@ -9,34 +9,9 @@ from torch import Tensor, nn
 
 from radt.data.transitions import Transitions
 from radt.models.blocks import Block, KeyValues, initialize
-from radt.models.embedding import sum_rows
+from radt.models.embedding import Coordinates, sum_rows
 from radt.settings import Experiment, Model
 from radt.tasks.grid import ACTIONS
-
-
-class Places(nn.Module):
-    """Table rows for the numbers of an observation: a learned one for each value, plus a linear layer of value / size."""
-
-    offset: Tensor
-    fraction: Tensor
-
-    def __init__(self, sizes: tuple[int, ...], width: int):
-        super().__init__()
-        self.sizes = sizes
-        self.values = nn.Embedding(sum(sizes), width)
-        self.linear = nn.Linear(len(sizes), width)
-        offset = torch.tensor((0, *sizes[:-1])).cumsum(0)
-        self.register_buffer("offset", offset, persistent=False)
-        self.register_buffer("fraction", torch.cat([torch.arange(size) / size for size in sizes]), persistent=False)
-
-    def table(self) -> Tensor:
-        """[sum of sizes, W]; the rows of an observation add up to its embedding."""
-        slope = torch.cat([column.expand(size, -1) for column, size in zip(self.linear.weight.T, self.sizes, strict=True)])
-        return self.values.weight + self.fraction[:, None] * slope + self.linear.bias / len(self.sizes)
-
-    def rows(self, observation: Tensor) -> Tensor:
-        """Row numbers [..., D] of observations [..., D]."""
-        return observation + self.offset
 
 
 class DecisionPretrainedTransformer(nn.Module):
@@ -55,8 +30,8 @@ class DecisionPretrainedTransformer(nn.Module):
     def __init__(self, model: Model, experiment: Experiment):
         super().__init__()
         sizes = experiment.observation_sizes
-        self.place = Places(sizes, model.width)
-        self.next_place = Places(sizes, model.width)
+        self.place = Coordinates(sizes, model.width, model.coordinates)
+        self.next_place = Coordinates(sizes, model.width, model.coordinates)
         self.nowhere = nn.Embedding(len(sizes), model.width)
         self.action = nn.Embedding(ACTIONS, model.width)
         self.query = nn.Embedding(1, model.width)
@@ -72,7 +47,7 @@ class DecisionPretrainedTransformer(nn.Module):
     def embed(self, context: Transitions) -> Tensor:
         """Tokens [B, C, W] of [B, C] transitions."""
         table = torch.cat([self.place.table(), self.next_place.table(), self.nowhere.weight, self.action.weight])
-        size = len(self.place.values.weight)
+        size = len(self.place.fraction)
         nowhere = 2 * size + torch.arange(len(self.nowhere.weight), device=table.device)
         following = torch.where(context.ended[..., None], nowhere, self.next_place.rows(context.following) + size)
         action = context.action + (2 * size + len(nowhere))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from itertools import chain
+from typing import Literal, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radt.data.steps import Steps
@@ -26,40 +29,62 @@ def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
     return chosen.view(*rows[0].shape, len(table)) @ table
 
 
+class Coordinates(nn.Module):
+    """Rows for the values of all numbers of an observation; the rows of an observation add up to its embedding.
+
+    Each is a linear layer of value / size (published: of the raw value) plus, with `table`, a learned row, or, with `waves`, a
+    linear layer of sines and cosines of it. Waves make near values alike: what was learned of goals at some places then holds for
+    goals between them, where a table remembers each by itself.
+    """
+
+    OCTAVES = 5  # the shortest wave is the longest of two sizes, halved so often
+    offset: Tensor
+    fraction: Tensor
+    waves: Tensor
+
+    def __init__(self, sizes: tuple[int, ...], width: int, form: Literal["table", "waves"]):
+        super().__init__()
+        place = torch.cat([torch.arange(size) / max(sizes) for size in sizes])
+        number = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+        self.register_buffer("offset", torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
+        self.register_buffer("fraction", F.one_hot(number) * place[:, None], persistent=False)
+        self.linear = nn.Linear(len(sizes), width)
+        self.values = nn.Embedding(len(place), width) if form == "table" else None
+        angle = place[:, None] * math.pi * 2.0 ** torch.arange(self.OCTAVES)
+        wave = torch.cat([angle.sin(), angle.cos()], 1)
+        self.register_buffer("waves", (F.one_hot(number)[:, :, None] * wave[:, None]).flatten(1), persistent=False)
+        self.smooth = nn.Linear(self.waves.shape[1], width, bias=False) if form == "waves" else None
+
+    def table(self) -> Tensor:
+        """[sum of sizes, W]"""
+        rows: Tensor = F.linear(self.fraction, self.linear.weight) + self.linear.bias / len(self.offset)
+        return rows + (self.values.weight if self.values is not None else cast("nn.Linear", self.smooth)(self.waves))
+
+    def rows(self, observation: Tensor) -> Tensor:
+        """Row numbers [..., D] of observations [..., D]."""
+        return observation + self.offset
+
+
 class Embedding(nn.Module):
     """Token embeddings of steps.
 
     `interleaved` is the paper's form: tokens state, return-to-go, action, reward of a step follow each other (Algorithm
     Distillation has no return-to-go). `step` adds the embeddings of state, return-to-go, previous action, previous reward and of
     what was received in the episode so far (nothing, 1, more) to one token: four times shorter sequences with the same
-    information, and a window that begins within an episode tells whether, say, the key is held. Unlike the published code, which
-    feeds raw coordinates to one linear layer, each number of an observation also has a learned table.
-
-    Steps of a context are finished: with `contexts`, their tokens in the form `step` also hold the action of the step itself, so
-    that one look tells what was done where.
+    information, and a window that begins within an episode tells whether, say, the key is held.
     """
 
     LEVELS = 3  # nothing, 1, more
-    offset: Tensor
-    value: Tensor
-    number: Tensor
 
-    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int, contexts: bool = False):
+    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int):
         super().__init__()
         self.form, self.bin = model.tokens, model.return_bin
-        sizes = torch.tensor(experiment.observation_sizes)
-        self.register_buffer("offset", sizes.cumsum(0) - sizes, persistent=False)
-        value = torch.cat([torch.arange(size) / max(experiment.observation_sizes) for size in experiment.observation_sizes])
-        self.register_buffer("value", value[:, None], persistent=False)
-        self.register_buffer("number", torch.arange(len(sizes)).repeat_interleave(sizes), persistent=False)
-        self.state = nn.Linear(len(sizes), model.width)
-        self.coordinates = nn.Embedding(len(value), model.width)
+        self.place = Coordinates(experiment.observation_sizes, model.width, model.coordinates)
         self.returns = nn.Embedding(-(-experiment.horizon // model.return_bin), model.width) if returns else None
         self.action = nn.Embedding(ACTIONS + 1, model.width)
         self.reward = nn.Linear(1, model.width)
         self.time = nn.Embedding(experiment.horizon, model.width)
         self.received = nn.Embedding(self.LEVELS, model.width) if self.form == "step" else None
-        self.taken = nn.Embedding(ACTIONS, model.width) if contexts and self.form == "step" else None
         self.tokens_per_step = 1 if self.form == "step" else 3 + returns
         self.position = nn.Embedding(positions * self.tokens_per_step, model.width)
         self.norm = nn.LayerNorm(model.width)
@@ -67,19 +92,16 @@ class Embedding(nn.Module):
         self.action_token = 1 if self.form == "interleaved" and returns else 0
 
     def table(self) -> Tensor:
-        """Rows of all coordinates, actions, times, returns and levels [R, W]; a linear layer of a coordinate is a row for each of
-        its values."""
-        slope = self.state.weight.T[self.number]
-        coordinates = self.coordinates.weight + self.value * slope + self.state.bias / len(self.offset)
-        others = [part.weight for part in (self.returns, self.received, self.taken) if part is not None]
-        return torch.cat([coordinates, self.action.weight, self.time.weight, *others])
+        """Rows of all coordinates, actions, times, returns and levels [R, W]."""
+        others = [part.weight for part in (self.returns, self.received) if part is not None]
+        return torch.cat([self.place.table(), self.action.weight, self.time.weight, *others])
 
-    def forward(self, steps: Steps, start: int = 0, context: bool = False) -> Tensor:
-        """[..., T] steps, or finished steps of a `context`, to [..., T * tokens_per_step, W]; `start` is the position of the first."""
-        table, action_row = self.table(), len(self.value)
+    def forward(self, steps: Steps, start: int = 0) -> Tensor:
+        """[..., T] steps to [..., T * tokens_per_step, W]; `start` is the window position of the first step."""
+        table, action_row = self.table(), len(self.place.fraction)
         time_row = action_row + ACTIONS + 1
         returns_row = time_row + self.time.num_embeddings
-        time, parts = steps.time + time_row, [list((steps.observation + self.offset).unbind(-1))]
+        time, parts = steps.time + time_row, [list(self.place.rows(steps.observation).unbind(-1))]
         if self.returns is not None:
             level = (steps.returns.round().long() // self.bin).clamp(0, self.returns.num_embeddings - 1)
             parts.append([level + returns_row])
@@ -87,8 +109,6 @@ class Embedding(nn.Module):
             level_row = returns_row + (self.returns.num_embeddings if self.returns is not None else 0)
             received = steps.received.round().long().clamp(0, self.LEVELS - 1) + level_row
             rows = [*chain(*parts), steps.previous_action + action_row, time, received]
-            if context and self.taken is not None:
-                rows.append(steps.action + (level_row + self.LEVELS))
             tokens = sum_rows(table, rows) + self.reward(steps.previous_reward[..., None])
         else:
             parts.append([steps.action + action_row])

@@ -36,8 +36,8 @@ class RetrievalTransformer(nn.Module):
     ):
         super().__init__()
         positions = max(model.window, context_steps) if shared else model.window
-        self.embedding = Embedding(model, experiment, True, positions, contexts=shared)
-        self.context_embedding = None if shared else Embedding(model, experiment, True, context_steps, contexts=True)
+        self.embedding = Embedding(model, experiment, True, positions)
+        self.context_embedding = None if shared else Embedding(model, experiment, True, context_steps)
         named = {"first": [0], "all": list(range(model.layers))}
         reading = named[cross_attention] if isinstance(cross_attention, str) else cross_attention
         self.blocks = nn.ModuleList(
@@ -50,7 +50,7 @@ class RetrievalTransformer(nn.Module):
 
     def read(self, context: Steps) -> list[Reading | None]:
         """What each block reads of [B, S, C] retrieved steps."""
-        tokens = (self.context_embedding or self.embedding)(context, context=True)
+        tokens = (self.context_embedding or self.embedding)(context)
         mask = context.mask.repeat_interleave(self.embedding.tokens_per_step, -1)
         readings: list[Reading | None] = []
         for block in self.blocks:
