@@ -477,8 +477,8 @@ class Settings(Stages):
     """Which of the seeds' pre-trained DT embeds sub-trajectories, for every seed of RA-DT."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """Benchmarks by name."""
-    overrides: dict[Name, dict[str, Any]]
-    """What differs in an experiment from the stages' sections below, by experiment."""
+    overrides: dict[Name, dict[str, Any] | Name]
+    """What differs in an experiment from the stages' sections, by experiment; or the name of the experiment that it differs like."""
     ablations: dict[Name, Ablation]
     """Variants of experiments, by name of the figure."""
 
@@ -492,6 +492,10 @@ class Settings(Stages):
             raise ValueError(f"encoder_seed is {self.encoder_seed}, allowed is one of seeds {self.seeds}")
         if unknown := sorted(self.overrides.keys() - self.experiments.keys()):
             raise ValueError(f"overrides names {unknown[0]!r}, allowed are the experiments: {sorted(self.experiments)}")
+        for name, other in self.overrides.items():
+            if isinstance(other, str) and not isinstance(self.overrides.get(other), dict):
+                allowed = sorted(key for key, changes in self.overrides.items() if isinstance(changes, dict))
+                raise ValueError(f"overrides.{name} is {other!r}, allowed are keys or an experiment that has some: {allowed}")
         for name, ablation in self.ablations.items():
             if ablation.experiment not in self.experiments:
                 allowed = sorted(self.experiments)
@@ -539,7 +543,8 @@ class Settings(Stages):
         """The stages' sections of a run, with what it overrides; raises `ValueError` naming the key when that is not allowed."""
         base = self.base(run)
         values = {name: getattr(self, name).model_dump(mode="json") for name in Stages.model_fields}
-        values = merge(values, self.overrides.get(base, {}))
+        changes = self.overrides.get(base, {})
+        values = merge(values, self.overrides[changes] if isinstance(changes, str) else changes)
         if run != base:
             _, ablation, variant = run.split("/")
             values = merge(values, self.ablations[ablation].variants[variant])
