@@ -180,7 +180,7 @@ def test_every_ablation_has_a_comment():
         ("train_retrieval.cross_attention", [0, 2], ["cross_attention is [0, 2]", "blocks 0 to 1"]),
         ("train_retrieval.cross_attention", [], ["cross_attention"]),
         ("overrides", {"nowhere": {}}, ["overrides", "'nowhere'", "darkroom"]),
-        ("overrides", {"keydoor": "mazerunner"}, ["overrides.keydoor", "'mazerunner'", "an experiment that has some: []"]),
+        ("overrides", {"keydoor": "mazerunner"}, ["overrides.keydoor", "'mazerunner'", "or an experiment that has some: []"]),
         ("overrides", {"keydoor": "darkroom", "darkroom": "keydoor"}, ["overrides.keydoor", "'darkroom'"]),
         ("overrides", {"keydoor": {"embed": {"chunks": 3}}}, ["keydoor", "unknown", "embed.chunks"]),
         ("overrides", {"keydoor": {"embed": {"chunk": 101}}}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),

@@ -1,4 +1,4 @@
-"""What the rules share: the checked settings, wildcards, where artifacts are (`radt.layout`), and the parameters of a stage.
+"""What the rules share: the checked settings, wildcards, where artifacts are (`radt.runs`), and the parameters of a stage.
 
 Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so that jobs do not slow each other down.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
-from radt.layout import EMBEDDED, ENCODERS, WEIGHTS, Layout
+from radt.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
 from radt.settings import load
 
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
@@ -25,7 +25,7 @@ try:
 except RadtError as error:
     raise SystemExit(f"error: {error}") from None
 
-LAYOUT = Layout(SETTINGS)
+RUNS = Runs(SETTINGS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
 NOTHING = "(?!)"  # matches no wildcard
 
@@ -43,24 +43,24 @@ def made(directory, file):
 
     def path(wildcards):
         names = dict(wildcards.items())
-        return LAYOUT.path(names["experiment"], directory.format(**names), file.format(**names))
+        return RUNS.path(names["experiment"], directory.format(**names), file.format(**names))
 
     return path
 
 
 def settings(*sections):
     """Parameter: JSON of the experiment and of `sections`; where there is a method, of no other method."""
-    return lambda wildcards: LAYOUT.select(wildcards.experiment, sections, wildcards.get("method"))
+    return lambda wildcards: RUNS.select(wildcards.experiment, sections, wildcards.get("method"))
 
 
 def methods(*models):
     """Wildcard constraint: the methods that use one of `models`."""
-    return "|".join(LAYOUT.methods(*models)) or NOTHING
+    return "|".join(RUNS.methods(*models)) or NOTHING
 
 
 def gpu(section):
     """Resource: how many GPUs a job of a stage takes in its run."""
-    return lambda wildcards: LAYOUT.gpus(wildcards.experiment, section)
+    return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
 
 
 onerror:

@@ -4,13 +4,13 @@
 
 def weights(wildcards):
     """Input: the weights of a method."""
-    directory = WEIGHTS[LAYOUT.model(wildcards.experiment, wildcards.method)]
+    directory = WEIGHTS[RUNS.model(wildcards.experiment, wildcards.method)]
     return made(directory, "seed{seed}/model.safetensors")(wildcards)
 
 
 def encoder_of(wildcards):
     """What embeds the memory of a method."""
-    return ENCODERS[LAYOUT.model(wildcards.experiment, wildcards.method)]
+    return ENCODERS[RUNS.model(wildcards.experiment, wildcards.method)]
 
 
 rule evaluate_retrieval:

@@ -14,8 +14,8 @@ def variants(wildcards):
 def ablation_settings(wildcards):
     """Parameter: JSON of the experiment, of how each variant is evaluated, in the order of the configuration, and of the interval."""
     ablation, run = SETTINGS.ablations[wildcards.ablation], f"ablations/{wildcards.ablation}/"
-    evaluate = {name: LAYOUT.sections(run + name)["evaluate"] for name in ablation.variants}
-    chosen = {name: LAYOUT.sections(ablation.experiment)[name] for name in ("experiment", "figure")}
+    evaluate = {name: RUNS.sections(run + name)["evaluate"] for name in ablation.variants}
+    chosen = {name: RUNS.sections(ablation.experiment)[name] for name in ("experiment", "figure")}
     return json.dumps({**chosen, "variants": evaluate})
 
 
@@ -31,7 +31,7 @@ rule figure:
         evaluations=collect(
             "results/{{experiment}}/evaluate/{method}/seed{seed}.csv", method=SETTINGS.methods, seed=SETTINGS.seeds
         ),
-        metrics=lambda wildcards: LAYOUT.metrics(wildcards.experiment, SETTINGS.methods),
+        metrics=lambda wildcards: RUNS.metrics(wildcards.experiment, SETTINGS.methods),
         paper="config/paper_curves.csv",
     output:
         pdf=report(update("results/{experiment}/figure.pdf"), caption="../report/figure.rst", **RESULTS),

@@ -4,7 +4,7 @@
 
 def ppo_settings(wildcards):
     """Parameter: JSON of the experiment and of trajectories.ppo alone."""
-    chosen = LAYOUT.sections(wildcards.experiment)
+    chosen = RUNS.sections(wildcards.experiment)
     return json.dumps({"experiment": chosen["experiment"], "ppo": chosen["trajectories"]["ppo"]}, sort_keys=True)
 
 
@@ -34,7 +34,7 @@ rule ppo:
 rule trajectories:
     """Learning histories of all training tasks: generated, learned by PPO, downloaded or imported."""
     input:
-        lambda wildcards: LAYOUT.ppo(wildcards.experiment),
+        lambda wildcards: RUNS.ppo(wildcards.experiment),
     output:
         manifest=update("results/{experiment}/trajectories/manifest.json"),
         curve=update("results/{experiment}/trajectories/learning.csv"),

@@ -33,12 +33,14 @@ MADE_FROM = {
 """The sections behind the artifacts of a directory: its own and those of all that it is made from."""
 
 
-class Layout:
+class Runs:
     """Sections and places of all runs of a configuration."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._sections = {run: json.loads(settings.select(run, *Stages.model_fields)) for run in settings.runs}
+        self._sections: dict[str, dict[str, Any]] = {
+            run: json.loads(settings.select(run, *Stages.model_fields)) for run in settings.runs
+        }
 
     def sections(self, run: str) -> dict[str, Any]:
         """Every section of a run, `experiment` included, as plain values."""
@@ -69,7 +71,7 @@ class Layout:
         return str(self._sections[run]["evaluate"]["methods"][method]["model"])
 
     def methods(self, *models: str) -> list[str]:
-        """The methods that use one of `models`, or all methods: once each, in the order of the configuration."""
+        """The methods of any run that use one of `models`, or all methods, once each."""
         protocols = [item for run in self._sections.values() for item in run["evaluate"]["methods"].items()]
         return list(dict.fromkeys(name for name, protocol in protocols if not models or protocol["model"] in models))
 
