@@ -181,7 +181,7 @@ def test_every_ablation_has_a_comment():
         ("train_retrieval.cross_attention", [], ["cross_attention"]),
         ("overrides", {"nowhere": {}}, ["overrides", "'nowhere'", "darkroom"]),
         ("overrides", {"keydoor": "mazerunner"}, ["overrides.keydoor", "'mazerunner'", "or an experiment that has some: []"]),
-        ("overrides", {"keydoor": "darkroom", "darkroom": "keydoor"}, ["overrides.keydoor", "'darkroom'"]),
+        ("overrides", {"keydoor": "darkroom", "darkroom": "keydoor"}, ["overrides.darkroom", "'keydoor'"]),
         ("overrides", {"keydoor": {"embed": {"chunks": 3}}}, ["keydoor", "unknown", "embed.chunks"]),
         ("overrides", {"keydoor": {"embed": {"chunk": 101}}}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),
         ("overrides", {"keydoor": {"seeds": [1]}}, ["keydoor", "unknown", "seeds"]),
@@ -216,6 +216,29 @@ def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, 
 def test_a_stage_gets_only_the_sections_that_it_names():
     selected = settings.load(merged()).select("darkroom", "index")
     assert set(yaml.safe_load(selected)) == {"experiment", "index"}
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("results/darkrom/figure.pdf", ["experiment 'darkrom'", "keydoor_20x20"]),
+        ("results/darkrom/evaluate/ad/seed42.csv", ["experiment 'darkrom'", "keydoor_20x20"]),
+        ("results/keydoor/evaluate/add/seed42.csv", ["method 'add'", "radt_fixed"]),
+        ("results/ablations/pools.pdf", ["ablation", "pools.pdf", "context_source"]),
+        ("results/ablations/pools/uniform/evaluate/radt/seed42.csv", ["ablation", "context_source"]),
+    ],
+)
+def test_a_target_that_there_is_not_is_refused_with_those_that_there_are(target, words):
+    with pytest.raises(RadtError, match="unknown") as error:
+        settings.load(merged()).check_target(target)
+    assert all(word in str(error.value) for word in (target, *words))
+
+
+@pytest.mark.parametrize(
+    "target", ["all", "--cores", "results/overview.pdf", "results/keydoor/figure.pdf", "results/ablations/chunks.pdf"]
+)
+def test_a_target_that_there_is_is_let_through(target):
+    settings.load(merged()).check_target(target)
 
 
 def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():
