@@ -9,11 +9,13 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
 PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup setup-ppo figure report test smoke validation lint format type bench
+.PHONY: help setup setup-ppo figure all ablations report test smoke validation lint format type bench
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
-	@echo "make report      report.html: figure, table and how they were made, in one file"
+	@echo "make all         figures of all seven experiments, and results/overview.html, one page of all"
+	@echo "make ablations   figures of all ablations, results/ablations/; sets up the extra ppo, too"
+	@echo "make report      report.html: the overview, and all figures, tables and how they were made, in one file"
 	@echo "make smoke       every stage on a tiny room, in about a minute"
 	@echo "make validation  the figure on goals kept from training, to choose settings on"
 	@echo "make test        all tests"
@@ -30,8 +32,14 @@ setup-ppo: $(VENV)/.ppo
 figure: $(VENV)/.core
 	$(IN_VENV) snakemake -- results/darkroom/figure.pdf
 
-report: figure
-	$(IN_VENV) snakemake --report report.html -- results/darkroom/figure.pdf
+all: $(VENV)/.core
+	$(IN_VENV) snakemake -- all
+
+ablations: $(VENV)/.ppo
+	$(IN_VENV) snakemake -- ablations
+
+report: all
+	$(IN_VENV) snakemake --report report.html -- all $(wildcard results/ablations/*.pdf)
 
 smoke: $(VENV)/.core
 	$(IN_VENV) snakemake --configfile config/smoke.yaml -- results/smoke/figure.pdf

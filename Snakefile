@@ -15,7 +15,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/common.smk"
-include: "workflow/artifacts.smk"
 include: "workflow/rules/trajectories.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/memory.smk"

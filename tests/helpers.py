@@ -1,6 +1,7 @@
 """Small rooms, networks and data that several tests use."""
 
 import torch
+from transformers import BertConfig, BertModel
 
 from radt.data.steps import Steps
 from radt.settings import Experiment, Model
@@ -26,3 +27,20 @@ def random_steps(batch, length, seed):
         time=torch.arange(length).expand(size) % ROOM.horizon,
         mask=torch.ones(size, dtype=torch.bool),
     )
+
+
+def tiny_bert(folder, words=50, width=16):
+    """A BERT of random weights that is written to a folder."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=words,
+        hidden_size=width,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        initializer_range=0.5,
+    )
+    model = BertModel(config).eval()
+    model.save_pretrained(folder)
+    return model

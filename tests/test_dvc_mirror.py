@@ -1,6 +1,7 @@
 """dvc.yaml is the workflow seen by results directory: the same stages, edges, files and sections of the configuration."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -11,68 +12,102 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-RESULTS = "results/darkroom/"
-FIGURE = RESULTS + "figure.pdf"
+EXPERIMENTS = ("darkroom", "keydoor_20x20")
+"""Those whose stages are derived from the Snakefile; all have the same, written once in dvc.yaml."""
+
+
+def figure(experiment):
+    return f"results/{experiment}/figure.pdf"
 
 
 def jobs(*options):
-    """Rule, inputs, outputs and settings of every job that Snakemake would run for the figure."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds", *options, "--", FIGURE]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """By experiment: rule, inputs, outputs and settings of every job that Snakemake would run for its figure."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds", *options, "--"]
+    command += [figure(name) for name in EXPERIMENTS]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
-    found = []
+    found = {name: [] for name in EXPERIMENTS}
     for block in re.split(r"^(?=(?:local)?rule )", done.stdout, flags=re.MULTILINE)[1:]:
         lines = dict(re.findall(r"^(?:    )?([A-Za-z ]+): (.+)$", block, flags=re.MULTILINE))
+        if "Shell command" not in lines:
+            continue
         words = shlex.split(lines["Shell command"])
-        found.append(
+        outputs = {path.removesuffix(" (update)") for path in lines["output"].split(", ")}
+        found[next(iter(outputs)).split("/")[1]].append(
             {
                 "rule": re.match(r"(?:local)?rule (\w+):", block)[1],
                 "inputs": set(lines["input"].split(", ")) if "input" in lines else set(),
-                "outputs": {path.removesuffix(" (update)") for path in lines["output"].split(", ")},
+                "outputs": outputs,
                 "settings": json.loads(words[words.index("--settings") + 1]),
             }
         )
     return found
 
 
+def inside(path):
+    """A path below the directory of its experiment, or the whole path of a file that is not there."""
+    return path.split("/", 2)[2] if path.startswith("results/") else path
+
+
 def stage_of(path):
-    """The DVC stage of a file: its directory, or `figure` for the files beside the directories."""
-    inside = path.removeprefix(RESULTS)
-    return inside.split("/")[0] if "/" in inside else "figure"
+    """The DVC stage of an output: its directory, or `figure` for the files beside the directories."""
+    return inside(path).split("/")[0] if "/" in inside(path) else "figure"
 
 
-def mirror(found):
+def mirror(found, experiment):
     """For each stage its rules, outs, deps, configuration sections and files."""
     stages = {}
-    for job in found:
+    for job in found[experiment]:
         name = stage_of(next(iter(job["outputs"])))
         stage = stages.setdefault(name, {key: set() for key in ("rules", "outs", "deps", "params", "files")})
         stage["rules"].add(job["rule"])
         stage["outs"] |= {tracked(path) for path in job["outputs"]}
         stage["deps"] |= {tracked(path) for path in job["inputs"]}
-        stage["params"] |= {"experiments.darkroom" if key == "experiment" else key for key in job["settings"]}
+        stage["params"] |= {f"experiments.{experiment}" if key == "experiment" else key for key in job["settings"]}
+        stage["params"].add("overrides")
         stage["files"].add((frozenset(job["inputs"]), frozenset(job["outputs"])))
     return stages
 
 
 def tracked(path):
     """What DVC tracks of a file: its directory below the experiment, or itself."""
-    inside = path.removeprefix(RESULTS)
-    return RESULTS + inside.split("/")[0] if inside != path else path
+    return "/".join(path.split("/")[:3]) if path.startswith("results/") else path
 
 
 @pytest.fixture(scope="module")
-def expected():
-    return mirror(jobs())
+def found():
+    return jobs()
 
 
 @pytest.fixture(scope="module")
-def dvc():
+def groups():
     return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS)
+def experiment(request):
+    return request.param
+
+
+@pytest.fixture
+def expected(found, experiment):
+    return mirror(found, experiment)
+
+
+@pytest.fixture
+def dvc(groups, experiment):
+    """The stages of dvc.yaml of one experiment."""
+    return yaml.safe_load(yaml.safe_dump({name: group["do"] for name, group in groups.items()}).replace("${item}", experiment))
 
 
 def names(entries):
     return {name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)}
+
+
+def test_every_experiment_has_every_stage(groups):
+    experiments = list(yaml.safe_load((ROOT / "config/config.yaml").read_text())["experiments"])
+    assert all(group["foreach"] == experiments for group in groups.values())
 
 
 def test_stages_edges_and_outs_are_those_of_the_snakefile(expected, dvc):
@@ -82,21 +117,29 @@ def test_stages_edges_and_outs_are_those_of_the_snakefile(expected, dvc):
         assert names(stage["outs"]) == expected[name]["outs"], name
 
 
-def test_commands_run_the_rules_of_their_directory_and_keep_what_is_there(expected, dvc):
+def test_commands_run_the_rules_of_their_directory_and_keep_what_is_there(expected, dvc, experiment):
     for name, stage in dvc.items():
-        rules = re.fullmatch(rf"snakemake --until ([a-z_ ]+) -- {re.escape(FIGURE)}", stage["cmd"])
+        rules = re.fullmatch(rf"snakemake --until ([a-z_ ]+) -- {re.escape(figure(experiment))}", stage["cmd"])
         assert rules, stage["cmd"]
         assert set(rules[1].split()) == expected[name]["rules"]
         assert all(next(iter(out.values())) == {"persist": True} for out in stage["outs"]), name
 
 
-def test_params_are_the_sections_that_the_rules_read_and_what_chooses_their_files(expected, dvc, tmp_path):
-    params = {name: set(stage["params"]) for name, stage in expected.items()}
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    """The jobs with other seeds, with another seed's encoder, and with fewer methods."""
+    folder, after = tmp_path_factory.mktemp("changed"), {}
     for key, value in {"seeds": [42], "encoder_seed": 43, "methods": ["radt"]}.items():
-        changed = tmp_path / f"{key}.yaml"
-        changed.write_text(yaml.safe_dump({key: value}))
-        after = mirror(jobs("--configfile", str(changed)))
+        (folder / f"{key}.yaml").write_text(yaml.safe_dump({key: value}))
+        after[key] = jobs("--configfile", str(folder / f"{key}.yaml"))
+    return after
+
+
+def test_params_are_the_sections_that_the_rules_read_and_what_chooses_their_files(expected, dvc, experiment, changed):
+    params = {name: set(stage["params"]) for name, stage in expected.items()}
+    for key, after in changed.items():
+        other = mirror(after, experiment)
         for name, stage in expected.items():
-            if stage["files"] != after[name]["files"]:
+            if stage["files"] != other[name]["files"]:
                 params[name].add(key)
     assert {name: set(stage["params"][0]["config/config.yaml"]) for name, stage in dvc.items()} == params

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import ROOM, random_steps
+from helpers import ROOM, random_steps, tiny_bert
 from radt.data.qlearning import learn
 from radt.data.steps import concatenate
 from radt.data.trajectories import Trajectories
@@ -29,21 +29,8 @@ FORMS = pytest.mark.parametrize("form", ["step", "interleaved"])
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
     """A tiny BERT of random weights, and the folder that it is in."""
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=WORDS,
-        hidden_size=WIDTH,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-        initializer_range=0.5,
-    )
-    model = transformers.BertModel(config).eval()
     folder = tmp_path_factory.mktemp("bert")
-    model.save_pretrained(folder)
-    return model, folder
+    return tiny_bert(folder, WORDS, WIDTH), folder
 
 
 def settings(folder, form="step", **changes):

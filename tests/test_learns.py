@@ -27,7 +27,13 @@ OPTIMIZATION = Optimization(
 def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path):
     room = Experiment(world="darkroom", width=3, height=3, horizon=12, tasks=2, held_out=1, validation=0)
     generate = Generate(
-        seed=0, episodes=200, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=100,
+        seed=0,
+        episodes=200,
+        learning_rate=0.5,
+        discount=0.9,
+        epsilon_first=1.0,
+        epsilon_last=0.0,
+        epsilon_episodes=100,
         initial_value=0.0,
     )
     episodes = Episodes(Trajectories([learn(room, generate)], manifest={}))

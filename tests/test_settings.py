@@ -1,5 +1,6 @@
 """The configuration files are valid, documented and in step with schema and manual; what is wrong is refused in a sentence."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,29 +52,71 @@ def test_other_configurations_name_only_keys_that_exist(name):
             yield from keys(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
 
     new = set(keys(yaml.safe_load((CONFIG / name).read_text()))) - set(keys(merged()))
-    assert {key.split(".")[0] for key in new} <= {"experiments"}
+    assert {key.split(".")[0] for key in new} <= {"experiments", "overrides"}
 
 
-def test_paper_configuration_has_the_published_hyper_parameters():
-    paper = settings.load(merged("paper.yaml"))
-    for training in (paper.pretrain, paper.train_retrieval, paper.train_ad):
-        assert (training.model.tokens, training.model.width, training.model.layers, training.model.heads) == (
-            "interleaved",
-            512,
-            4,
-            8,
-        )
-        assert (training.optimization.updates, training.optimization.batch_size) == (100_000, 128)
-        assert (training.optimization.learning_rate, training.optimization.warmup) == (1e-4, 4000)
-    assert paper.evaluate.methods["radt"].target_return == "fixed"
-    assert paper.seeds == [42, 43, 44]
+def leaves(values, prefix=()):
+    """Paths of all values of a nested mapping."""
+    for key, value in values.items():
+        yield from leaves(value, (*prefix, key)) if isinstance(value, dict) else [(*prefix, key)]
 
 
-def test_validation_goals_are_training_goals_of_the_main_experiment():
+@pytest.mark.parametrize(
+    ("run", "batch", "window", "chunk", "ad", "context", "later", "episodes", "target", "every"),
+    [
+        ("darkroom", 128, 50, 25, 100, 200, 100, 40, (90.0, 5.0), 1),
+        ("darkroom_20x20", 128, 100, 50, 400, 800, 100, 40, (370.0, 10.0), 1),
+        ("darkroom_40x20", 32, 100, 50, 800, 1600, 100, 40, (500.0, 10.0), 1),
+        ("keydoor", 128, 50, 25, 100, 200, 100, 40, (90.0, 5.0), 1),
+        ("keydoor_20x20", 128, 100, 50, 400, 800, 100, 40, (370.0, 10.0), 1),
+        ("keydoor_40x20", 32, 100, 50, 800, 1600, 100, 40, (500.0, 10.0), 1),
+        ("mazerunner", 128, 50, 25, 400, 800, 1000, 30, (3.0, 0.0), 25),
+    ],
+)
+def test_paper_configuration_has_the_published_settings(run, batch, window, chunk, ad, context, later, episodes, target, every):
+    loaded = settings.load(merged("paper.yaml"))
+    paper, evaluate = loaded.stages(run), loaded.stages(run).evaluate
+    for training in (paper.pretrain, paper.train_retrieval, paper.train_ad, paper.train_dpt):
+        model, optimization = training.model, training.optimization
+        assert (model.tokens, model.width, model.layers, model.heads, model.return_bin) == ("interleaved", 512, 4, 8, 1)
+        assert (optimization.updates, optimization.batch_size) == (100_000, batch)
+        assert (optimization.learning_rate, optimization.warmup) == (1e-4, 4000)
+    assert (paper.pretrain.model.window, paper.train_retrieval.model.window, paper.train_ad.model.window) == (window, window, ad)
+    assert (paper.embed.chunk, paper.embed.every, paper.train_dpt.context, paper.train_ad.later) == (chunk, None, context, later)
+    assert (evaluate.episodes, evaluate.memory.every, evaluate.splits) == (episodes, every, ["held_out", "train"])
+    assert (evaluate.target_mean, evaluate.target_std) == target
+    assert evaluate.methods["radt"].target_return == evaluate.methods["radt_lm"].target_return == "fixed"
+    language = paper.embed_language
+    assert (language.model, language.layers, language.tokens, language.beta) == ("bert-base-uncased", 12, "interleaved", 10.0)
+
+
+def test_paper_configuration_says_all_that_the_defaults_override():
+    """Snakemake merges key by key: what only config.yaml overrides would hold for the paper, too."""
+    defaults, paper = (yaml.safe_load((CONFIG / name).read_text()) for name in ("config.yaml", "paper.yaml"))
+    not_of_the_paper = {("evaluate", "target_low")}  # of no use with fixed targets
+    for name, changes in defaults["overrides"].items():
+        wanted = {path for path in leaves(changes) if path[0] != "trajectories"}
+        assert wanted - set(leaves(paper["overrides"].get(name, {}))) <= not_of_the_paper, name
+    assert settings.load(merged("paper.yaml")).methods == ["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
+
+
+@pytest.mark.parametrize("main", yaml.safe_load((CONFIG / "config.yaml").read_text())["experiments"])
+def test_validation_tasks_are_training_tasks_of_an_experiment_with_its_settings(main):
     loaded = settings.load(merged("validation.yaml"))
-    main, other = loaded.experiments["darkroom"], loaded.experiments["validation"]
-    assert other.model_copy(update={"validation": main.validation}) == main
-    assert "held_out" not in loaded.evaluate.splits
+    name = main.replace("darkroom", "validation", 1) if main.startswith("darkroom") else f"validation_{main}"
+    assert loaded.experiments[name].validation == 16
+    assert loaded.experiments[name].model_copy(update={"validation": 0}) == loaded.experiments[main]
+    assert loaded.stages(name) == loaded.stages(main)
+    assert set(loaded.stages(name).evaluate.splits) <= {"validation", "train"}
+
+
+def test_downloads_are_of_the_world_and_the_size_of_their_experiment():
+    loaded = settings.load(merged())
+    repositories = {"darkroom": "ml-jku/dark_room", "keydoor": "ml-jku/dark_keydoor", "mazerunner": "ml-jku/mazerunner"}
+    for name, experiment in loaded.experiments.items():
+        download = loaded.stages(name).trajectories.download
+        size = f"{experiment.width}x{experiment.height}"
+        assert (download.repository, download.folder) == (repositories[experiment.world], size)
 
 
 def test_schema_file_is_in_step():
@@ -86,9 +129,15 @@ def test_manual_is_in_step():
 
 
 def test_every_number_of_the_defaults_has_a_comment():
-    lines = (CONFIG / "config.yaml").read_text().splitlines()
-    bare = [line for line in lines if any(character.isdigit() for character in line.partition("#")[0]) and "#" not in line]
-    assert not bare
+    """Those of an ablation are told by the names of its variants."""
+    lines = (CONFIG / "config.yaml").read_text().partition("\nablations:")[0].splitlines()
+    assert not [line for line in lines if re.search(r"[:\[] ?\d", line.partition("#")[0]) and "#" not in line]
+
+
+def test_every_ablation_has_a_comment():
+    block = (CONFIG / "config.yaml").read_text().partition("\nablations:")[2]
+    names = re.findall(r"^  (\w+):(.*)$", block, flags=re.MULTILINE)
+    assert names and all("#" in rest for _, rest in names)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +180,8 @@ def test_every_number_of_the_defaults_has_a_comment():
         ("train_retrieval.cross_attention", [0, 2], ["cross_attention is [0, 2]", "blocks 0 to 1"]),
         ("train_retrieval.cross_attention", [], ["cross_attention"]),
         ("overrides", {"nowhere": {}}, ["overrides", "'nowhere'", "darkroom"]),
+        ("overrides", {"keydoor": "mazerunner"}, ["overrides.keydoor", "'mazerunner'", "or an experiment that has some: []"]),
+        ("overrides", {"keydoor": "darkroom", "darkroom": "keydoor"}, ["overrides.darkroom", "'keydoor'"]),
         ("overrides", {"keydoor": {"embed": {"chunks": 3}}}, ["keydoor", "unknown", "embed.chunks"]),
         ("overrides", {"keydoor": {"embed": {"chunk": 101}}}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),
         ("overrides", {"keydoor": {"seeds": [1]}}, ["keydoor", "unknown", "seeds"]),
@@ -165,6 +216,29 @@ def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, 
 def test_a_stage_gets_only_the_sections_that_it_names():
     selected = settings.load(merged()).select("darkroom", "index")
     assert set(yaml.safe_load(selected)) == {"experiment", "index"}
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("results/darkrom/figure.pdf", ["experiment 'darkrom'", "keydoor_20x20"]),
+        ("results/darkrom/evaluate/ad/seed42.csv", ["experiment 'darkrom'", "keydoor_20x20"]),
+        ("results/keydoor/evaluate/add/seed42.csv", ["method 'add'", "radt_fixed"]),
+        ("results/ablations/pools.pdf", ["ablation", "pools.pdf", "context_source"]),
+        ("results/ablations/pools/uniform/evaluate/radt/seed42.csv", ["ablation", "context_source"]),
+    ],
+)
+def test_a_target_that_there_is_not_is_refused_with_those_that_there_are(target, words):
+    with pytest.raises(RadtError, match="unknown") as error:
+        settings.load(merged()).check_target(target)
+    assert all(word in str(error.value) for word in (target, *words))
+
+
+@pytest.mark.parametrize(
+    "target", ["all", "--cores", "results/overview.pdf", "results/keydoor/figure.pdf", "results/ablations/chunks.pdf"]
+)
+def test_a_target_that_there_is_is_let_through(target):
+    settings.load(merged()).check_target(target)
 
 
 def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():

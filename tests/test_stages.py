@@ -15,10 +15,11 @@ import pytest
 import torch
 import yaml
 
+from helpers import tiny_bert
 from radt import artifacts
 from radt.errors import RadtError
 from radt.settings import load
-from radt.stages import embed, evaluate, index, pretrain, train_ad, train_retrieval, trajectories
+from radt.stages import embed, embed_language, evaluate, index, pretrain, train_ad, train_dpt, train_retrieval, trajectories
 
 ROOT = Path(__file__).parents[1]
 TINY = {"updates": 12, "batch_size": 4, "warmup": 2, "checkpoint_every": 5, "log_every": 4}
@@ -29,12 +30,13 @@ def configuration(experiment=None):
     room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "tasks": 10, "held_out": 2, "validation": 1}
     config |= {"experiments": {"tiny": {**room, **(experiment or {})}}, "overrides": {}, "ablations": {}}
     config["trajectories"]["generate"] |= {"episodes": 30, "epsilon_episodes": 20}
-    for name in ("pretrain", "train_retrieval", "train_ad"):
+    for name in ("pretrain", "train_retrieval", "train_ad", "train_dpt"):
         config[name] = copy.deepcopy(config[name])
         config[name]["model"] |= {"width": 16, "layers": 2, "heads": 2, "window": 12}
         config[name]["optimization"] |= TINY
     config["embed"] |= {"chunk": 3, "every": 4}
     config["train_ad"]["later"] = 5
+    config["train_dpt"] |= {"context": 24, "queries": 6}
     config["evaluate"]["memory"]["every"] = 4
     config["evaluate"] |= {"episodes": 3, "splits": ["held_out", "train", "validation"]}
     return config
@@ -69,9 +71,14 @@ class Chain:
         inputs = ["--trajectories", str(self.root / "trajectories"), "--encoder", str(self.root / "dt")]
         return embed.main([*self.common("embed"), *inputs, "--output", str(self.root / "embed")])
 
-    def index(self):
-        inputs = ["--embeddings", str(self.root / "embed"), "--output", str(self.root / "index")]
-        return index.main(["--settings", select(self.config, "index"), *inputs])
+    def embed_language(self):
+        inputs = ["--trajectories", str(self.root / "trajectories"), "--output", str(self.root / "embed_lm")]
+        return embed_language.main([*self.common("embed", "embed_language"), *inputs])
+
+    def index(self, encoder="dt"):
+        suffix = "" if encoder == "dt" else "_lm"
+        inputs = ["--embeddings", str(self.root / f"embed{suffix}"), "--output", str(self.root / f"index{suffix}")]
+        return index.main(["--encoder", encoder, *self.common("index"), *inputs])
 
     def radt(self, output="radt"):
         places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
@@ -80,13 +87,25 @@ class Chain:
             ["--model", "radt", *self.common("embed", "train_retrieval"), *self.training(output), *inputs]
         )
 
+    def radt_lm(self, output="radt_lm"):
+        inputs = ["--embeddings", str(self.root / "embed_lm"), "--index", str(self.root / "index_lm")]
+        sections = self.common("embed", "embed_language", "train_retrieval")
+        return train_retrieval.main(["--model", "radt_lm", *sections, *self.training(output), *inputs])
+
+    def dpt(self, output="dpt"):
+        return train_dpt.main([*self.common("train_dpt"), *self.training(output)])
+
     def ad(self, output="ad"):
         return train_ad.main([*self.common("train_ad"), *self.training(output)])
 
     def evaluate(self, method, model, output):
-        inputs = ["--experiment", "tiny", "--method", method, "--seed", str(self.seed), "--model", str(self.root / model)]
-        encoder = ["--encoder", str(self.root / "dt")] if model == "radt" else []
-        return evaluate.main([*self.common("embed", "evaluate"), *inputs, *encoder, "--output", str(self.root / output)])
+        inputs = ["--experiment", "tiny", "--method", method, "--seed", str(self.seed), "--output", str(self.root / output)]
+        if model:
+            inputs += ["--model", str(self.root / model)]
+        if model == "radt":
+            inputs += ["--encoder", str(self.root / "dt")]
+        sections = {"radt": ("embed",), "radt_lm": ("embed", "embed_language")}.get(model, ())
+        return evaluate.main([*self.common(*sections, "evaluate"), *inputs])
 
 
 @pytest.fixture(scope="module")
@@ -330,17 +349,35 @@ WORLDS = {
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_every_world_runs_end_to_end_in_windows_shorter_than_an_episode(tmp_path, world):
+def test_every_world_and_method_runs_end_to_end_in_windows_shorter_than_an_episode(tmp_path, world):
     config = configuration(WORLDS[world])
     for name in ("pretrain", "train_retrieval", "train_ad"):
         config[name]["model"]["window"] = 8
+    tiny_bert(tmp_path / "bert")
+    config["embed_language"] |= {"model": str(tmp_path / "bert"), "layers": 2, "return_bin": 4}
     made = Chain(tmp_path, config)
-    for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):
+    for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad, made.dpt):
         assert stage() == 0
-    for method, model in (("radt", "radt"), ("ad", "ad"), ("dt", "dt")):
-        made.evaluate(method, model, f"{method}.csv")
+    assert made.embed_language() == made.index("lm") == made.radt_lm() == 0
+    for method in ("radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"):
+        made.evaluate(method, None if method in ("retrieve", "random") else method, f"{method}.csv")
         table = pd.read_csv(tmp_path / f"{method}.csv")
         assert len(table) == 30 and (table["return"] >= 0).all() and (table["return"] <= table.optimum).all()
+        assert set(table.method) == {method}
+
+
+def test_a_language_model_of_other_weights_or_settings_is_refused(tmp_path):
+    """The memory of an agent must be embedded as the index was that it was trained on."""
+    tiny_bert(tmp_path / "bert")
+    config = configuration()
+    config["embed_language"] |= {"model": str(tmp_path / "bert"), "layers": 1, "return_bin": 4}
+    made = Chain(tmp_path, config)
+    assert made.trajectories() == made.embed_language() == made.index("lm") == made.radt_lm() == 0
+    config["embed_language"]["layers"] = 2
+    with pytest.raises(RadtError, match="trained with another encoder"):
+        made.evaluate("radt_lm", "radt_lm", "refused.csv")
+    with pytest.raises(RadtError, match="made from another encoder"):
+        made.radt_lm("again")
 
 
 @pytest.mark.parametrize("change", [{"cross_attention": [1]}, {"retrieval": "task"}, {"retrieval": "uniform"}])

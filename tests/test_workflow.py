@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from radt.settings import load
+
 ROOT = Path(__file__).parents[1]
 SMOKE = ["--configfile", "config/smoke.yaml"]
 FIGURE = "results/smoke/figure.pdf"
-SHORT = {"width": 5, "height": 5, "horizon": 30, "goals": 25, "held_out": 5, "validation": 0}
+SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 30, "tasks": 25, "held_out": 5, "validation": 0}
+EVALUATE = {"evaluate_retrieval": 6, "evaluate_plain": 6, "evaluate_reference": 4}
+AFTER_INDEX = {"train_retrieval": 4, "evaluate_retrieval": 6, "figure": 1}
 
 
 def snakemake(*options, folder=ROOT):
@@ -40,15 +44,22 @@ def accept(folder):
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
+def forced():
+    """What Snakemake prints of every job of the smoke experiment."""
+    status, text = snakemake("--dry-run", "--forceall", *SMOKE, "--", FIGURE)
+    assert status == 0, text
+    return text
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory, forced):
     """A copy of the project in which every file of the smoke experiment is there and up to date, but holds only its name."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("Snakefile", "environment.yaml"):
         shutil.copy(ROOT / name, folder)
     for name in ("config", "profiles", "src", "workflow"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    _, text = snakemake("--dry-run", *SMOKE, "--", FIGURE, folder=folder)
-    for names in re.findall(r"^ +output: (.+)$", text, flags=re.MULTILINE):
+    for names in re.findall(r"^ +output: (.+)$", forced, flags=re.MULTILINE):
         for path in (folder / name.removesuffix(" (update)") for name in names.split(", ")):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(path.name)
@@ -63,59 +74,59 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new, 1))
 
 
-@pytest.mark.parametrize(
-    ("configuration", "target", "evaluations"),
-    [
-        ([], "results/darkroom/figure.pdf", 12),
-        ([], "all", 12),
-        (["--configfile", "config/paper.yaml"], "results/darkroom/figure.pdf", 9),
-        (["--configfile", "config/validation.yaml"], "results/validation/figure.pdf", 12),
-        (SMOKE, FIGURE, 8),
-    ],
-    ids=["figure", "all", "paper", "validation", "smoke"],
-)
-def test_every_target_is_planned(configuration, target, evaluations):
-    plan = planned("--forceall", *configuration, "--", target)
-    assert plan["trajectories"] == plan["embed"] == plan["index"] == plan["figure"] == 1
+@pytest.mark.parametrize(("name", "figures", "curves"), [("config", 7, 8), ("paper", 7, 7)])
+def test_all_is_planned(name, figures, curves):
+    plan = planned("--forceall", "--configfile", f"config/{name}.yaml", "--", "all")
+    assert plan["trajectories"] == plan["embed"] == plan["embed_language"] == plan["figure"] == figures
+    assert plan["index"] == 2 * figures
+    assert plan["overview"] == 1
+    assert sum(plan[rule] for rule in EVALUATE) == figures * curves * 3
+    assert plan["pretrain"] == plan["train_ad"] == plan["train_dpt"] == plan["train_retrieval"] / 2 == figures * 3
+
+
+def test_the_validation_of_every_experiment_is_planned():
+    names = ["validation", *(f"validation_{name}" for name in ("20x20", "40x20", "keydoor", "keydoor_20x20", "keydoor_40x20"))]
+    targets = [f"results/{name}/figure.pdf" for name in (*names, "validation_mazerunner")]
+    plan = planned("--forceall", "--configfile", "config/validation.yaml", "--", *targets)
+    assert plan["figure"] == plan["trajectories"] == 7
+    assert sum(plan[rule] for rule in EVALUATE) == 7 * 8 * 3
+
+
+def test_ablations_are_planned_and_share_what_they_do_not_change():
+    settings = load(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
+    plan = planned("--forceall", "--", "ablations")
+    evaluations = sum(len(ablation.variants) * len(ablation.methods) for ablation in settings.ablations.values()) * 3
+    assert plan["ablation"] == len(settings.ablations)
     assert plan["evaluate_retrieval"] + plan["evaluate_plain"] == evaluations
-    assert plan["pretrain"] == plan["train_retrieval"] == plan["train_ad"]
+    assert plan["trajectories"] == plan["pretrain"] == 3  # two variants have other histories, and need a DT of their own
+    assert plan["train_retrieval"] < plan["evaluate_retrieval"]
 
 
-@pytest.mark.parametrize(
-    ("name", "evaluations"), [("paper", 9), ("validation", 24), ("smoke", 16)], ids=["paper", "validation", "smoke"]
-)
-def test_all_is_planned_whatever_the_splits_of_an_experiment(name, evaluations):
-    plan = planned("--forceall", "--configfile", f"config/{name}.yaml")
-    assert plan["figure"] == (1 if name == "paper" else 2)
-    assert plan["evaluate_retrieval"] + plan["evaluate_plain"] == evaluations
-
-
-def test_evaluation_reads_weights_only_and_the_figure_tables_only():
-    _, text = snakemake("--dry-run", "--forceall", *SMOKE, "--", FIGURE)
-    inputs = re.findall(r"rule (\w+):\n +input: (.+)$", text, flags=re.MULTILINE)
+def test_evaluation_reads_weights_only_and_the_figure_tables_only(forced):
+    inputs = re.findall(r"rule (\w+):\n +input: (.+)$", forced, flags=re.MULTILINE)
     for rule, paths in inputs:
         if rule.startswith("evaluate"):
             assert all(path.endswith("/model.safetensors") for path in paths.split(", "))
+            assert len(paths.split(", ")) == 1 + (rule == "evaluate_retrieval" and "/radt/" in paths)
         if rule == "figure":
             assert all(path.endswith(".csv") for path in paths.split(", "))
-        if rule in ("pretrain", "train_ad"):
+        if rule in ("pretrain", "train_ad", "train_dpt", "embed_language"):
             assert paths == "results/smoke/trajectories/manifest.json"
     assert {"figure", "evaluate_plain", "evaluate_retrieval"} <= {rule for rule, _ in inputs}
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"train_ad": {"optimisation": {}}}, ["unknown", "train_ad.optimisation"]),
-        ({"seeds": ["first"]}, ["seeds.0", "'first'", "integer"]),
-        ({"encoder_seed": 1}, ["encoder_seed", "1", "[42, 43, 44]"]),
-        ({"experiments": {"short": SHORT}}, ["every", "25", "'short'", "30"]),
-    ],
-    ids=["unknown key", "seed", "combination", "one of two experiments"],
-)
-def test_bad_settings_are_refused_before_the_graph_is_built(values, words, tmp_path):
-    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(values))
-    status, text = snakemake("--dry-run", "--configfile", str(tmp_path / "bad.yaml"))
+def test_bad_settings_are_refused_before_the_graph_is_built(tmp_path):
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({"experiments": {"short": SHORT}}))
+    refused(["every", "25", "'short'", "30"], "--configfile", str(tmp_path / "bad.yaml"))
+
+
+def test_a_target_that_there_is_not_gets_the_list_of_those_that_there_are():
+    refused(["unknown", "experiment", "'darkrom'", "keydoor_20x20"], "--", "results/darkrom/figure.pdf")
+
+
+def refused(words, *options):
+    """Assert that Snakemake refuses before it builds its graph, in a sentence with `words`."""
+    status, text = snakemake("--dry-run", *options)
     assert status != 0
     assert "Building DAG" not in text
     assert "Traceback" not in text
@@ -138,9 +149,9 @@ def test_rules_are_short_and_complete():
         for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
         for block in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]
     ]
-    assert len(blocks) == 9
+    assert len(blocks) == 15
     for block in blocks:
-        assert len(block.strip().splitlines()) <= 32, block
+        assert len(block.strip().splitlines()) <= 36, block
         assert re.match(r'rule \w+:\n    """.+"""\n', block), block
         for directive in ("output", "log", "benchmark", "threads", "resources", "params", "shell"):
             assert re.search(rf"^    {directive}:", block, flags=re.MULTILINE), (directive, block)
@@ -161,7 +172,7 @@ def test_a_real_edit_reruns_what_uses_it_and_what_follows(copy):
     text = path.read_text()
     try:
         path.write_text(text + "\nassert True\n")
-        assert planned(*SMOKE, "--", FIGURE, folder=copy) == {"evaluate_plain": 4, "evaluate_retrieval": 4, "figure": 1}
+        assert planned(*SMOKE, "--", FIGURE, folder=copy) == {**EVALUATE, "figure": 1}
     finally:
         path.write_text(text)
 
@@ -169,15 +180,15 @@ def test_a_real_edit_reruns_what_uses_it_and_what_follows(copy):
 @pytest.mark.parametrize(
     ("key", "value", "rerun"),
     [
-        ("figure", {"bootstrap_samples": 100}, {"figure": 1}),
         (
             "evaluate",
             {"methods": {"ad": {"model": "ad", "target_return": "none", "actions": "greedy"}}},
             {"evaluate_plain": 2, "figure": 1},
         ),
-        ("index", {"duplicate_similarity": 0.9}, {"index": 1, "train_retrieval": 2, "evaluate_retrieval": 4, "figure": 1}),
+        ("index", {"duplicate_similarity": 0.9}, {"index": 2, **AFTER_INDEX}),
+        ("overrides", {"darkroom": {"index": {"duplicate_similarity": 0.9}}}, {}),
     ],
-    ids=["figure", "one method", "index"],
+    ids=["one method", "index", "another experiment"],
 )
 def test_a_changed_setting_reruns_what_reads_it_and_what_follows(copy, tmp_path, key, value, rerun):
     (tmp_path / "changed.yaml").write_text(yaml.safe_dump({key: value}))
@@ -192,9 +203,8 @@ def test_the_report_is_one_page_with_captions(copy):
     assert not re.search(r"<(script|link|img)[^>]* (src|href)=.?https?:", page)
 
 
-def test_every_output_outlives_a_failure(copy):
-    _, text = snakemake("--dry-run", "--forceall", *SMOKE, "--", FIGURE, folder=copy)
-    outputs = re.findall(r"^ +output: (.+)$", text, flags=re.MULTILINE)
+def test_every_output_outlives_a_failure(forced):
+    outputs = re.findall(r"^ +output: (.+)$", forced, flags=re.MULTILINE)
     assert outputs
     assert all(name.endswith(" (update)") for names in outputs for name in names.split(", "))
 
@@ -207,7 +217,7 @@ def test_every_output_outlives_a_failure(copy):
             "index",
             {"duplicate_similarity": 0.8},
             "index/dt.log",
-            {"index": 1, "train_retrieval": 2, "evaluate_retrieval": 4, "figure": 1},
+            {"index": 2, **AFTER_INDEX},
         ),
     ],
     ids=["figure", "index"],

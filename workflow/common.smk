@@ -1,7 +1,6 @@
-"""What the rules share: the checked settings, wildcards and the parameters of a stage.
+"""What the rules share: the checked settings, wildcards, where artifacts are (`radt.runs`), and the parameters of a stage.
 
 Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so that jobs do not slow each other down.
-A run is an experiment, or a variant of one as `ablations/{ablation}/{variant}`.
 """
 
 import json
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
+from radt.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
 from radt.settings import load
 
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
@@ -22,41 +22,45 @@ try:
     for target in sys.argv[1:]:
         SETTINGS.check_target(target)
     CODE = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
-    NAMES = [name for name in type(SETTINGS).__mro__[1].model_fields]
-    SECTIONS = {run: json.loads(SETTINGS.select(run, *NAMES)) for run in SETTINGS.runs}
 except RadtError as error:
     raise SystemExit(f"error: {error}") from None
+
+RUNS = Runs(SETTINGS)
+ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
+NOTHING = "(?!)"  # matches no wildcard
 
 
 wildcard_constraints:
     experiment="|".join(SETTINGS.runs),
-    ablation="|".join(SETTINGS.ablations) or "(?!)",
-    method="|".join(SETTINGS.evaluate.methods),
+    ablation="|".join(SETTINGS.ablations) or NOTHING,
+    encoder="dt|lm",
     seed="0|[1-9][0-9]*",
     task="0|[1-9][0-9]*",
 
 
+def made(directory, file):
+    """Input: a file of another stage, wherever the run has it; `{name}` in both stand for wildcards."""
+
+    def path(wildcards):
+        names = dict(wildcards.items())
+        return RUNS.path(names["experiment"], directory.format(**names), file.format(**names))
+
+    return path
+
+
 def settings(*sections):
-    """Parameter: JSON of the experiment and of `sections`, and no more, so that a change reruns only what reads it."""
+    """Parameter: JSON of the experiment and of `sections`; where there is a method, of no other method."""
+    return lambda wildcards: RUNS.select(wildcards.experiment, sections, wildcards.get("method"))
 
-    def select(wildcards):
-        chosen = {name: SECTIONS[wildcards.experiment][name] for name in ("experiment", *sections)}
-        if "method" in wildcards.keys():  # evaluating a method does not depend on the other methods
-            protocol = chosen["evaluate"]["methods"][wildcards.method]
-            chosen["evaluate"] = {**chosen["evaluate"], "methods": {wildcards.method: protocol}}
-        return json.dumps(chosen, sort_keys=True)
 
-    return select
+def methods(*models):
+    """Wildcard constraint: the methods that use one of `models`."""
+    return "|".join(RUNS.methods(*models)) or NOTHING
 
 
 def gpu(section):
     """Resource: how many GPUs a job of a stage takes in its run."""
-
-    def count(wildcards):
-        values = SECTIONS[wildcards.experiment][section]
-        return int(values.get("optimization", values)["device"] == "cuda")
-
-    return count
+    return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
 
 
 onerror:

@@ -479,8 +479,8 @@ class Settings(Stages):
     """Which of the seeds' pre-trained DT embeds sub-trajectories, for every seed of RA-DT."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """Benchmarks by name."""
-    overrides: dict[Name, dict[str, Any]]
-    """What differs in an experiment from the stages' sections below, by experiment."""
+    overrides: dict[Name, dict[str, Any] | Name]
+    """What differs in an experiment from the stages' sections, by experiment; or the name of another whose differences it has."""
     ablations: dict[Name, Ablation]
     """Variants of experiments, by name of the figure."""
 
@@ -541,7 +541,7 @@ class Settings(Stages):
         """The stages' sections of a run, with what it overrides; raises `ValueError` naming the key when that is not allowed."""
         base = self.base(run)
         values = {name: getattr(self, name).model_dump(mode="json") for name in Stages.model_fields}
-        values = merge(values, self.overrides.get(base, {}))
+        values = merge(values, self._changes(base))
         if run != base:
             _, ablation, variant = run.split("/")
             values = merge(values, self.ablations[ablation].variants[variant])
@@ -549,6 +549,15 @@ class Settings(Stages):
             return Stages.model_validate_json(json.dumps(values))
         except ValidationError as error:
             raise ValueError(f"{run}: {explain(error)}") from None
+
+    def _changes(self, name: str) -> dict[str, Any]:
+        """What an experiment overrides; raises `ValueError` when it names another that has nothing of its own."""
+        changes = self.overrides.get(name, {})
+        other = self.overrides.get(changes) if isinstance(changes, str) else changes
+        if not isinstance(other, dict):
+            allowed = sorted(key for key, values in self.overrides.items() if isinstance(values, dict))
+            raise ValueError(f"overrides.{name} is {changes!r}, allowed are keys, or an experiment that has some: {allowed}")
+        return other
 
     def select(self, run: str, *sections: str) -> str:
         """JSON of a run's grid world and of the named sections, for the command line of a stage.

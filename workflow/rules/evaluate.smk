@@ -2,9 +2,15 @@
 # starts empty and holds only what it has lived through. Output: one row for each task and in-context episode.
 
 
+def weights(wildcards):
+    """Input: the weights of a method."""
+    directory = WEIGHTS[RUNS.model(wildcards.experiment, wildcards.method)]
+    return made(directory, "seed{seed}/model.safetensors")(wildcards)
+
+
 def encoder_of(wildcards):
     """What embeds the memory of a method."""
-    return ENCODERS[model_of(wildcards.experiment, wildcards.method)]
+    return ENCODERS[RUNS.model(wildcards.experiment, wildcards.method)]
 
 
 rule evaluate_retrieval:
@@ -48,7 +54,7 @@ rule evaluate_plain:
     benchmark:
         "benchmarks/{experiment}/evaluate_plain/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods(*(model for model in MODELS if model not in ENCODERS)),
+        method=methods("ad", "dpt", "dt"),
     conda:
         "../../environment.yaml"
     threads: 1

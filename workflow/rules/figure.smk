@@ -1,5 +1,7 @@
 # Input: CSV files only, of the evaluations, of the trainings and of the paper. Output: what people look at.
 
+RESULTS = {"category": "Results", "subcategory": "{experiment}"}  # where the report shows what an experiment came to
+
 
 def variants(wildcards):
     """Input: the evaluations of all variants of an ablation."""
@@ -12,8 +14,8 @@ def variants(wildcards):
 def ablation_settings(wildcards):
     """Parameter: JSON of the experiment, of how each variant is evaluated, in the order of the configuration, and of the interval."""
     ablation, run = SETTINGS.ablations[wildcards.ablation], f"ablations/{wildcards.ablation}/"
-    evaluate = {name: SECTIONS[run + name]["evaluate"] for name in ablation.variants}
-    chosen = {name: SECTIONS[ablation.experiment][name] for name in ("experiment", "figure")}
+    evaluate = {name: RUNS.sections(run + name)["evaluate"] for name in ablation.variants}
+    chosen = {name: RUNS.sections(ablation.experiment)[name] for name in ("experiment", "figure")}
     return json.dumps({**chosen, "variants": evaluate})
 
 
@@ -29,32 +31,19 @@ rule figure:
         evaluations=collect(
             "results/{{experiment}}/evaluate/{method}/seed{seed}.csv", method=SETTINGS.methods, seed=SETTINGS.seeds
         ),
-        metrics=lambda wildcards: metrics(wildcards.experiment, SETTINGS.methods),
+        metrics=lambda wildcards: RUNS.metrics(wildcards.experiment, SETTINGS.methods),
         paper="config/paper_curves.csv",
     output:
-        pdf=report(
-            update("results/{experiment}/figure.pdf"),
-            caption="../report/figure.rst",
-            category="Results",
-            subcategory="{experiment}",
-        ),
-        png=report(
-            update("results/{experiment}/figure.png"),
-            caption="../report/figure.rst",
-            category="Results",
-            subcategory="{experiment}",
-        ),
-        table=report(
-            update("results/{experiment}/table.csv"),
-            caption="../report/table.rst",
-            category="Results",
-            subcategory="{experiment}",
-        ),
+        pdf=report(update("results/{experiment}/figure.pdf"), caption="../report/figure.rst", **RESULTS),
+        png=report(update("results/{experiment}/figure.png"), caption="../report/figure.rst", **RESULTS),
+        table=report(update("results/{experiment}/table.csv"), caption="../report/table.rst", **RESULTS),
         curves=update("results/{experiment}/curves.csv"),
     log:
         "logs/{experiment}/figure/figure.log",
     benchmark:
         "benchmarks/{experiment}/figure/figure.tsv"
+    wildcard_constraints:
+        experiment="|".join(SETTINGS.experiments),
     conda:
         "../../environment.yaml"
     threads: 1

@@ -2,18 +2,9 @@
 # of all training tasks, `manifest.json` and the shards that it names, and the curve of their returns.
 
 
-def learned(wildcards):
-    """Input: PPO's history of every training task, when that is the source; held-out tasks have none."""
-    run = wildcards.experiment
-    split = SETTINGS.experiment(run)
-    tasks = range(split.tasks - split.held_out - split.validation)
-    wanted = SECTIONS[run]["trajectories"]["source"] == "ppo"
-    return [f"results/{run}/ppo/task{task}.safetensors" for task in tasks if wanted]
-
-
 def ppo_settings(wildcards):
     """Parameter: JSON of the experiment and of trajectories.ppo alone."""
-    chosen = SECTIONS[wildcards.experiment]
+    chosen = RUNS.sections(wildcards.experiment)
     return json.dumps({"experiment": chosen["experiment"], "ppo": chosen["trajectories"]["ppo"]}, sort_keys=True)
 
 
@@ -43,7 +34,7 @@ rule ppo:
 rule trajectories:
     """Learning histories of all training tasks: generated, learned by PPO, downloaded or imported."""
     input:
-        learned,
+        lambda wildcards: RUNS.ppo(wildcards.experiment),
     output:
         manifest=update("results/{experiment}/trajectories/manifest.json"),
         curve=update("results/{experiment}/trajectories/learning.csv"),

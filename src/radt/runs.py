@@ -1,0 +1,95 @@
+"""Where the artifacts of a run are, which runs share them, and what the stages that make them are told.
+
+A run is an experiment, or a variant of one as `ablations/{ablation}/{variant}`. Its artifacts are in `results/{run}/{directory}`,
+but a variant shares with its experiment every artifact whose settings it does not change: ours, to train nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from radt.settings import Settings, Stages
+
+EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
+"""The sections that embed, by encoder: the pre-trained DT or the language model."""
+ENCODERS = {"radt": "dt", "radt_lm": "lm"}
+"""What embeds for a model that retrieves."""
+WEIGHTS = {"radt": "train/radt", "radt_lm": "train/radt_lm", "ad": "train/ad", "dpt": "train/dpt", "dt": "pretrain"}
+"""The directory of a model's weights."""
+
+_DT = ("trajectories", "pretrain")
+_MEMORY = {"dt": (*_DT, "embed"), "lm": ("trajectories", "embed", "embed_language")}
+MADE_FROM = {
+    "trajectories": ("trajectories",),
+    "pretrain": _DT,
+    **{f"embed/{encoder}": sections for encoder, sections in _MEMORY.items()},
+    **{f"index/{encoder}": (*sections, "index") for encoder, sections in _MEMORY.items()},
+    **{WEIGHTS[model]: (*_MEMORY[encoder], "index", "train_retrieval") for model, encoder in ENCODERS.items()},
+    "train/ad": ("trajectories", "train_ad"),
+    "train/dpt": ("trajectories", "train_dpt"),
+}
+"""The sections behind the artifacts of a directory: its own and those of all that it is made from."""
+
+
+class Runs:
+    """Sections and places of all runs of a configuration."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._sections: dict[str, dict[str, Any]] = {
+            run: json.loads(settings.select(run, *Stages.model_fields)) for run in settings.runs
+        }
+
+    def sections(self, run: str) -> dict[str, Any]:
+        """Every section of a run, `experiment` included, as plain values."""
+        return self._sections[run]
+
+    def select(self, run: str, sections: Iterable[str], method: str | None = None) -> str:
+        """JSON of the experiment and of `sections`, and no more, so that a change reruns only what reads it.
+
+        With a `method` the section `evaluate` names no other, since evaluating one does not depend on the others.
+        """
+        chosen = {name: self._sections[run][name] for name in ("experiment", *sections)}
+        if method:
+            chosen["evaluate"] = {**chosen["evaluate"], "methods": {method: chosen["evaluate"]["methods"][method]}}
+        return json.dumps(chosen, sort_keys=True)
+
+    def home(self, run: str, directory: str) -> str:
+        """The run that an artifact of `run` belongs to: itself, or its experiment when it would be the same there."""
+        base = self.settings.base(run)
+        same = all(self._sections[run][name] == self._sections[base][name] for name in MADE_FROM[directory])
+        return base if same else run
+
+    def path(self, run: str, directory: str, file: str = "") -> str:
+        """Where a run has an artifact, or a file of it."""
+        return "/".join(filter(None, ("results", self.home(run, directory), directory, file)))
+
+    def model(self, run: str, method: str) -> str:
+        """Whose weights a method uses in a run."""
+        return str(self._sections[run]["evaluate"]["methods"][method]["model"])
+
+    def methods(self, *models: str) -> list[str]:
+        """The methods of any run that use one of `models`, or all methods, once each."""
+        protocols = [item for run in self._sections.values() for item in run["evaluate"]["methods"].items()]
+        return list(dict.fromkeys(name for name, protocol in protocols if not models or protocol["model"] in models))
+
+    def metrics(self, run: str, methods: Iterable[str]) -> list[str]:
+        """What the trainings behind some methods of a run wrote down, for all seeds; methods without weights have none."""
+        models = [self.model(run, method) for method in methods]
+        directories = dict.fromkeys(WEIGHTS[model] for model in models if model in WEIGHTS)
+        return [self.path(run, name, f"seed{seed}/metrics.csv") for name in directories for seed in self.settings.seeds]
+
+    def gpus(self, run: str, section: str) -> int:
+        """How many GPUs a job of a stage takes in a run."""
+        values = self._sections[run][section]
+        return int(values.get("optimization", values)["device"] == "cuda")
+
+    def ppo(self, run: str) -> list[str]:
+        """PPO's history of every training task, when it is the source; held-out and validation tasks have none."""
+        if self._sections[run]["trajectories"]["source"] != "ppo":
+            return []
+        split = self.settings.experiment(run)
+        tasks = split.tasks - split.held_out - split.validation
+        return [f"results/{run}/ppo/task{task}.safetensors" for task in range(tasks)]

@@ -1,0 +1,91 @@
+"""Where artifacts are, which a variant shares with its experiment, and what a stage is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from radt.runs import ENCODERS, MADE_FROM, WEIGHTS, Runs
+from radt.settings import Stages, load
+
+ROOT = Path(__file__).parents[1]
+VARIANTS = {
+    "same": {},
+    "evaluation": {"evaluate": {"memory": {"keep": 7}}},
+    "index": {"index": {"duplicate_similarity": 0.9}},
+    "language": {"embed_language": {"layers": 2}},
+    "data": {"trajectories": {"source": "ppo"}},
+    "gpu": {"train_ad": {"optimization": {"device": "cuda"}}, "evaluate": {"device": "cuda"}},
+}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    values["ablations"] = {"a": {"experiment": "keydoor", "methods": ["radt"], "variants": VARIANTS}}
+    return Runs(load(values))
+
+
+@pytest.mark.parametrize(
+    ("variant", "own"),
+    [
+        ("same", []),
+        ("evaluation", []),
+        ("index", ["index/dt", "index/lm", "train/radt", "train/radt_lm"]),
+        ("language", ["embed/lm", "index/lm", "train/radt_lm"]),
+        ("data", list(MADE_FROM)),
+        ("gpu", ["train/ad"]),
+    ],
+)
+def test_a_variant_shares_what_it_does_not_change(runs, variant, own):
+    run = f"ablations/a/{variant}"
+    assert [name for name in MADE_FROM if runs.home(run, name) == run] == own
+    assert all(runs.home(run, name) == "keydoor" for name in MADE_FROM if name not in own)
+    assert all(runs.home("keydoor", name) == "keydoor" for name in MADE_FROM)
+
+
+def test_places(runs):
+    assert runs.path("keydoor", "index/dt") == runs.path("ablations/a/language", "index/dt") == "results/keydoor/index/dt"
+    assert runs.path("ablations/a/index", "train/ad", "seed42/config.json") == "results/keydoor/train/ad/seed42/config.json"
+    assert runs.path("ablations/a/index", "train/radt", "x.csv") == "results/ablations/a/index/train/radt/x.csv"
+
+
+def test_metrics_are_those_of_the_weights_once_each(runs):
+    seeds = runs.settings.seeds
+    found = runs.metrics("ablations/a/index", ["radt", "radt_fixed", "ad", "retrieve", "random"])
+    radt = [f"results/ablations/a/index/train/radt/seed{seed}/metrics.csv" for seed in seeds]
+    assert found == [*radt, *(f"results/keydoor/train/ad/seed{seed}/metrics.csv" for seed in seeds)]
+
+
+def test_a_stage_is_told_what_it_reads(runs):
+    told = json.loads(runs.select("keydoor", ["index", "evaluate"], "ad"))
+    assert set(told) == {"experiment", "index", "evaluate"} and set(told["evaluate"]["methods"]) == {"ad"}
+    assert runs.select("keydoor", ["evaluate"]) == runs.settings.select("keydoor", "evaluate")
+    assert "ad" in runs.sections("keydoor")["evaluate"]["methods"]
+
+
+def test_methods_by_whose_weights_they_use(runs):
+    assert runs.methods("radt") == ["radt", "radt_fixed"]
+    assert set(runs.methods("retrieve", "random")) == {"retrieve", "random"}
+    assert set(runs.methods()) == set(runs.settings.evaluate.methods)
+    assert {runs.model("keydoor", method) for method in runs.methods()} == {*WEIGHTS, "retrieve", "random"}
+    assert set(ENCODERS) <= set(WEIGHTS)
+
+
+def test_histories_of_ppo_are_those_of_the_training_tasks(runs):
+    split = runs.settings.experiments["keydoor"]
+    found = runs.ppo("ablations/a/data")
+    assert len(found) == len(set(found)) == split.tasks - split.held_out - split.validation
+    assert found[3] == "results/ablations/a/data/ppo/task3.safetensors"
+    assert runs.ppo("keydoor") == runs.ppo("ablations/a/same") == []
+
+
+def test_gpus_are_counted_where_a_stage_wants_one(runs):
+    run = "ablations/a/gpu"
+    counts = [runs.gpus(run, name) for name in ("train_ad", "evaluate", "pretrain", "embed")]
+    assert counts == [1, 1, 0, 0]
+
+
+def test_sections_behind_artifacts_exist():
+    assert {name for sections in MADE_FROM.values() for name in sections} <= set(Stages.model_fields)
