@@ -80,7 +80,7 @@ rule evaluate_reference:
     benchmark:
         "benchmarks/{experiment}/evaluate_reference/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods(*(model for model in USED if model not in MODELS)),
+        method=methods("retrieve", "random"),
     conda:
         "../../environment.yaml"
     threads: 1
