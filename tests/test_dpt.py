@@ -295,7 +295,7 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
 
     metrics = loop.train("dpt", 0, model, batch_loss, optimization, tmp_path, "test")
     losses = [float(line.split(",")[3]) for line in metrics.splitlines()[1:]]
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
     model.eval()
     tasks = np.arange(7)
     evaluate = Evaluate(
