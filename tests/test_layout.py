@@ -81,9 +81,8 @@ def test_no_file_for_everything_and_no_arguments_passed_through():
         assert not [function.name for function in functions if function.args.kwarg], path
 
 
-@pytest.mark.parametrize("name", ["common", "artifacts"])
-def test_shared_workflow_code_stays_short(name):
-    assert len((ROOT / "workflow" / f"{name}.smk").read_text().splitlines()) <= 80
+def test_shared_workflow_code_stays_short():
+    assert len((ROOT / "workflow" / "common.smk").read_text().splitlines()) <= 80
 
 
 def test_lock_pins_every_package_without_urls():

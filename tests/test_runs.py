@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radt.runs import ENCODERS, MADE_FROM, WEIGHTS, Runs
+from radt.runs import ENCODERS, MADE_FROM, PLAIN, REFERENCES, WEIGHTS, Runs
 from radt.settings import Stages, load
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def test_methods_by_whose_weights_they_use(runs):
     assert set(runs.methods("retrieve", "random")) == {"retrieve", "random"}
     assert set(runs.methods()) == set(runs.settings.evaluate.methods)
     assert {runs.model("keydoor", method) for method in runs.methods()} == {*WEIGHTS, "retrieve", "random"}
-    assert set(ENCODERS) <= set(WEIGHTS)
+    assert sorted([*ENCODERS, *PLAIN, *REFERENCES]) == ["ad", "dpt", "dt", "radt", "radt_lm", "random", "retrieve"]
 
 
 def test_histories_of_ppo_are_those_of_the_training_tasks(runs):

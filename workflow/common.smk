@@ -9,7 +9,7 @@ from pathlib import Path
 
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
-from radt.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
+from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
 from radt.settings import load
 
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
@@ -33,7 +33,7 @@ NOTHING = "(?!)"  # matches no wildcard
 wildcard_constraints:
     experiment="|".join(SETTINGS.runs),
     ablation="|".join(SETTINGS.ablations) or NOTHING,
-    encoder="dt|lm",
+    encoder="|".join(EMBEDDED),
     seed="0|[1-9][0-9]*",
     task="0|[1-9][0-9]*",
 

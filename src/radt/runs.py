@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
-from radt.settings import Settings, Stages
+from radt.settings import Protocol, Settings, Stages
 
 EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
 """The sections that embed, by encoder: the pre-trained DT or the language model."""
 ENCODERS = {"radt": "dt", "radt_lm": "lm"}
 """What embeds for a model that retrieves."""
-WEIGHTS = {"radt": "train/radt", "radt_lm": "train/radt_lm", "ad": "train/ad", "dpt": "train/dpt", "dt": "pretrain"}
-"""The directory of a model's weights."""
 
 _DT = ("trajectories", "pretrain")
 _MEMORY = {"dt": (*_DT, "embed"), "lm": ("trajectories", "embed", "embed_language")}
@@ -26,11 +24,17 @@ MADE_FROM = {
     "pretrain": _DT,
     **{f"embed/{encoder}": sections for encoder, sections in _MEMORY.items()},
     **{f"index/{encoder}": (*sections, "index") for encoder, sections in _MEMORY.items()},
-    **{WEIGHTS[model]: (*_MEMORY[encoder], "index", "train_retrieval") for model, encoder in ENCODERS.items()},
+    **{f"train/{model}": (*_MEMORY[encoder], "index", "train_retrieval") for model, encoder in ENCODERS.items()},
     "train/ad": ("trajectories", "train_ad"),
     "train/dpt": ("trajectories", "train_dpt"),
 }
 """The sections behind the artifacts of a directory: its own and those of all that it is made from."""
+WEIGHTS = {path.removeprefix("train/"): path for path in MADE_FROM if path.startswith("train/")} | {"dt": "pretrain"}
+"""The directory of a model's weights."""
+PLAIN = tuple(model for model in WEIGHTS if model not in ENCODERS)
+"""Models with weights that retrieve nothing."""
+REFERENCES = tuple(model for model in get_args(Protocol.model_fields["model"].annotation) if model not in WEIGHTS)
+"""Models without weights."""
 
 
 class Runs:

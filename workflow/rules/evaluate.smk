@@ -54,7 +54,7 @@ rule evaluate_plain:
     benchmark:
         "benchmarks/{experiment}/evaluate_plain/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods("ad", "dpt", "dt"),
+        method=methods(*PLAIN),
     conda:
         "../../environment.yaml"
     threads: 1
@@ -80,7 +80,7 @@ rule evaluate_reference:
     benchmark:
         "benchmarks/{experiment}/evaluate_reference/{method}_seed{seed}.tsv"
     wildcard_constraints:
-        method=methods("retrieve", "random"),
+        method=methods(*REFERENCES),
     conda:
         "../../environment.yaml"
     threads: 1
