@@ -64,14 +64,14 @@ def test_history_is_what_the_world_does(experiment, train, monkeypatch):
     assert set(shard.episode_task.tolist()) == {2}
 
 
-def test_network_sees_zero_to_one():
+def test_network_sees_observations_as_they_are():
     """Corner by corner; the observation of the last step is that of the ended episode."""
     recorder = ppo.Recorder(worlds.make(ROOM, np.array([0])), 20)
     assert recorder.reset()[0].tolist() == [0, 0]
     for action in (1, 1, 1, 2, 2, 4, 4):
         recorder.step(action)
     observation, _, terminated, truncated, _ = recorder.step(4)
-    assert observation.tolist() == [1, 1] and recorder.observation_space.contains(observation)
+    assert observation.tolist() == [ROOM.height - 1, ROOM.width - 1] and recorder.observation_space.contains(observation)
     assert (terminated, truncated) == (True, False)
     recorder = ppo.Recorder(worlds.make(MAZE, np.array([0])), 60)
     start = recorder.reset()[0]

@@ -1,7 +1,7 @@
 """Learning histories made as the published ones were: PPO of Stable-Baselines3 on every training task alone (paper, Section 4).
 
 The library is the extra `ppo`. Every transition that the learner makes is kept, in order. Rewards are those of the world: they
-are written down before the library adds, at a time limit, what it expects to come. Ours: what the network sees is scaled to 0..1.
+are written down before the library adds, at a time limit, what it expects to come.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ AGAIN = "delete it and run the ppo stage again"
 class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
     """One task as an environment that writes down its first `steps` transitions.
 
-    Observations are float32 [D], scaled to 0..1. The end of an episode is told as the published engines tell it: in a room, whose
-    last step never pays, as an end like any other (terminated); in a maze as a time limit (truncated).
+    Observations are float32 [D], those of the world as they are, as published. The end of an episode is told as the published
+    engines tell it: in a room, whose last step never pays, as an end like any other (terminated); in a maze as a time limit
+    (truncated).
     """
 
     def __init__(self, batch: GridVectorEnv, steps: int):
         """`batch` holds one task."""
         space = batch.single_observation_space
-        self._batch, self._scale = batch, np.maximum(space.high.astype(np.float32), 1.0)
-        self.observation_space = spaces.Box(0.0, 1.0, space.shape, np.float32)
+        self._batch = batch
+        self.observation_space = spaces.Box(space.low.astype(np.float32), space.high.astype(np.float32))
         self.action_space = batch.single_action_space
         self.observations = np.zeros((steps, batch.tables.codes.shape[-1]), np.uint8)
         self.actions, self.rewards = np.zeros(steps, np.uint8), np.zeros(steps, np.float32)
@@ -56,7 +57,7 @@ class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start a new episode."""
         super().reset(seed=seed, options=options)
-        return self._scaled(self._batch.reset()[0]), {}
+        return self._batch.reset()[0][0].astype(np.float32), {}
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Move and write the transition down; the observation of the last step is that of the ended episode."""
@@ -69,12 +70,8 @@ class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
             self.recorded += 1
             self.ends += [self.recorded] * ended
         limit = bool(truncated[0]) and self._batch.last_step_pays
-        return self._scaled(infos.get("final_obs", observations)), float(rewards[0]), ended and not limit, limit, {}
-
-    def _scaled(self, observations: NDArray[Any]) -> NDArray[np.float32]:
-        """The observation [D] of a batch of one, in 0..1."""
-        scaled: NDArray[np.float32] = (observations[0] / self._scale).astype(np.float32)
-        return scaled
+        seen = infos.get("final_obs", observations)[0].astype(np.float32)
+        return seen, float(rewards[0]), ended and not limit, limit, {}
 
     def history(self, task: int) -> Shard:
         """All finished episodes; raises `RadtError` when there are none."""
