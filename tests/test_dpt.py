@@ -281,7 +281,7 @@ def test_kept_memory_gives_the_logits_of_encoding_anew():
 def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     room = Experiment(world="darkroom", width=3, height=3, horizon=16, tasks=9, held_out=2, validation=0)
     optimization = Optimization(
-        updates=200, batch_size=16, learning_rate=3e-3, learning_rate_last=1e-5, warmup=10, weight_decay=0.01, gradient_clip=1.0,
+        updates=500, batch_size=16, learning_rate=3e-3, learning_rate_last=1e-5, warmup=10, weight_decay=0.01, gradient_clip=1.0,
         precision="float32", checkpoint_every=1000, log_every=20, device="cpu",
     )  # fmt: skip
     settings = MODEL.model_copy(update={"width": 32})

@@ -22,6 +22,7 @@ STAGES = (
     "evaluate",
     "figure",
     "overview",
+    "ablation",
 )
 STAGE_LIMIT, PLAN_LIMIT = 2.5, 5.0  # seconds
 

@@ -125,7 +125,7 @@ def updating(model: nn.Module, loss: Callable[[], Tensor], settings: Optimizatio
 def ours(size: Size, tokens: Tokens, precision: Precision) -> Update:
     """An update of radt's DT."""
     settings = optimization(precision)
-    model = store.dt(ROOM, Training(model=size.model(tokens), optimization=settings))
+    model = store.dt(ROOM, Training(model=size.model(tokens), opening=0.0, optimization=settings))
     steps = random_batch(size.batch, size.window)
 
     def loss() -> Tensor:

@@ -92,7 +92,7 @@ class Experience:
         """[K, S, D] what is seen in each true state."""
         self.following = tables.following[rows, :size] % size
         """[K, cells, A] cell after an action."""
-        self.ends = tables.ends[rows].reshape(len(tasks), -1, size, ACTIONS).any(axis=1)
+        self.ends: NDArray[np.bool_] = np.asarray(tables.ends[rows].reshape(len(tasks), -1, size, ACTIONS).any(axis=1))
         """[K, cells, A] whether an action ends the episode when it pays."""
         self.actions = optimal_actions(env)
         """[K, S]"""
