@@ -2,17 +2,6 @@
 # starts empty and holds only what it has lived through. Output: one row for each task and in-context episode.
 
 
-def weights(wildcards):
-    """Input: the weights of a method."""
-    directory = WEIGHTS[RUNS.model(wildcards.experiment, wildcards.method)]
-    return made(directory, "seed{seed}/model.safetensors")(wildcards)
-
-
-def encoder_of(wildcards):
-    """What embeds the memory of a method."""
-    return ENCODERS[RUNS.model(wildcards.experiment, wildcards.method)]
-
-
 rule evaluate_retrieval:
     """Let RA-DT learn in context: all tasks of the splits, weights frozen, an empty memory for each task."""
     input:

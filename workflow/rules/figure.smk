@@ -3,28 +3,6 @@
 RESULTS = {"category": "Results", "subcategory": "{experiment}"}  # where the report shows what an experiment came to
 
 
-def variants(wildcards):
-    """Input: the evaluations of all variants of an ablation."""
-    ablation = SETTINGS.ablations[wildcards.ablation]
-    path = "results/ablations/{ablation}/{variant}/evaluate/{method}/seed{seed}.csv"
-    parts = {"variant": ablation.variants, "method": ablation.methods, "seed": SETTINGS.seeds}
-    return collect(path, ablation=wildcards.ablation, **parts)
-
-
-def ablation_settings(wildcards):
-    """Parameter: JSON of the experiment, of how each variant is evaluated, in the order of the configuration, and of the interval."""
-    ablation, run = SETTINGS.ablations[wildcards.ablation], f"ablations/{wildcards.ablation}/"
-    evaluate = {name: RUNS.sections(run + name)["evaluate"] for name in ablation.variants}
-    chosen = {name: RUNS.sections(ablation.experiment)[name] for name in ("experiment", "figure")}
-    return json.dumps({**chosen, "variants": evaluate})
-
-
-def overview_settings():
-    """Parameter: JSON of all experiments and of the interval."""
-    experiments = {name: experiment.model_dump(mode="json") for name, experiment in SETTINGS.experiments.items()}
-    return json.dumps({"experiments": experiments, "figure": SETTINGS.figure.model_dump(mode="json")}, sort_keys=True)
-
-
 rule figure:
     """Curves, table and figure of one experiment."""
     input:

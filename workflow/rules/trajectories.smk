@@ -2,12 +2,6 @@
 # of all training tasks, `manifest.json` and the shards that it names, and the curve of their returns.
 
 
-def ppo_settings(wildcards):
-    """Parameter: JSON of the experiment and of trajectories.ppo alone."""
-    chosen = RUNS.sections(wildcards.experiment)
-    return json.dumps({"experiment": chosen["experiment"], "ppo": chosen["trajectories"]["ppo"]}, sort_keys=True)
-
-
 rule ppo:
     """Let PPO learn one training task from nothing, and keep all it did."""
     output:

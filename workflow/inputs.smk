@@ -1,0 +1,40 @@
+"""Inputs and parameters of rules that take more than a line."""
+
+
+def ppo_settings(wildcards):
+    """Parameter: JSON of the experiment and of trajectories.ppo alone."""
+    chosen = RUNS.sections(wildcards.experiment)
+    return json.dumps({"experiment": chosen["experiment"], "ppo": chosen["trajectories"]["ppo"]}, sort_keys=True)
+
+
+def weights(wildcards):
+    """Input: the weights of a method."""
+    directory = WEIGHTS[RUNS.model(wildcards.experiment, wildcards.method)]
+    return made(directory, "seed{seed}/model.safetensors")(wildcards)
+
+
+def encoder_of(wildcards):
+    """What embeds the memory of a method."""
+    return ENCODERS[RUNS.model(wildcards.experiment, wildcards.method)]
+
+
+def variants(wildcards):
+    """Input: the evaluations of all variants of an ablation."""
+    ablation = SETTINGS.ablations[wildcards.ablation]
+    path = "results/ablations/{ablation}/{variant}/evaluate/{method}/seed{seed}.csv"
+    parts = {"variant": ablation.variants, "method": ablation.methods, "seed": SETTINGS.seeds}
+    return collect(path, ablation=wildcards.ablation, **parts)
+
+
+def ablation_settings(wildcards):
+    """Parameter: JSON of the experiment, of how each variant is evaluated, in the order of the configuration, and of the interval."""
+    ablation, run = SETTINGS.ablations[wildcards.ablation], f"ablations/{wildcards.ablation}/"
+    evaluate = {name: RUNS.sections(run + name)["evaluate"] for name in ablation.variants}
+    chosen = {name: RUNS.sections(ablation.experiment)[name] for name in ("experiment", "figure")}
+    return json.dumps({**chosen, "variants": evaluate})
+
+
+def overview_settings():
+    """Parameter: JSON of all experiments and of the interval."""
+    experiments = {name: experiment.model_dump(mode="json") for name, experiment in SETTINGS.experiments.items()}
+    return json.dumps({"experiments": experiments, "figure": SETTINGS.figure.model_dump(mode="json")}, sort_keys=True)
