@@ -24,6 +24,8 @@ def generate() -> Generate:
         epsilon_last=0.0,
         epsilon_episodes=4,
         initial_value=0.0,
+        histories=1,
+        sweeps=0,
     )
 
 

@@ -8,7 +8,7 @@ from radt.settings import Experiment, Model
 from radt.tasks.grid import ACTIONS
 
 ROOM = Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
-MODEL = Model(tokens="step", width=16, layers=2, heads=2, dropout=0.0, window=8, coordinates="table", return_bin=1)
+MODEL = Model(tokens="step", width=16, layers=2, heads=2, dropout=0.0, window=8, return_bin=1)
 
 
 def random_steps(batch, length, seed):

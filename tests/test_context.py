@@ -35,7 +35,9 @@ def settings(**changes):
 
 def trajectories(observations, actions, rewards):
     task = np.repeat(np.arange(TASKS), EACH).astype(np.int32)
-    shard = Shard(observations.astype(np.uint8), actions, rewards, np.arange(0, len(actions) + 1, HORIZON), task)
+    shard = Shard(
+        observations.astype(np.uint8), actions, rewards, np.arange(0, len(actions) + 1, HORIZON), task, np.zeros_like(task)
+    )
     return Trajectories([shard], manifest={})
 
 
@@ -260,6 +262,7 @@ def ragged():
         random.integers(0, 2, rows).astype(np.float32),
         np.concatenate([[0], lengths.cumsum()]),
         np.repeat(np.arange(TASKS), EACH).astype(np.int32),
+        np.zeros(TASKS * EACH, np.int32),
     )
     torch.manual_seed(0)
     encoder = DecisionTransformer(MODEL, room, True, HORIZON).eval().requires_grad_(False)
@@ -343,7 +346,8 @@ def test_contexts_of_short_windows_are_of_the_past(ragged):
         changed = action.copy()
         changed[first + cut : first + 13] = (changed[first + cut : first + 13] + 1) % 5
         task = episodes.task.numpy().astype(np.int32)
-        other = Episodes(Trajectories([Shard(observation, changed, reward, episodes._start, task)], manifest={}))
+        shard = Shard(observation, changed, reward, episodes._start, task, np.zeros_like(task))
+        other = Episodes(Trajectories([shard], manifest={}))
         queries = embed_all(encoder, other, embed, 14)["queries"].numpy()
         finder = TrainingContexts(asking(encoder), index, other, settings(pool="all"), embed, queries)
         start = other.first[[1]]

@@ -28,7 +28,7 @@ ROOMS = {
 }
 GENERATE = Generate(
     seed=0, episodes=40, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=30,
-    initial_value=0.0,
+    initial_value=0.0, histories=1, sweeps=0,
 )  # fmt: skip
 CONTEXT, QUERIES, BATCH = 9, 6, 3
 

@@ -169,6 +169,8 @@ def episodes():
         epsilon_last=0.0,
         epsilon_episodes=4,
         initial_value=0.0,
+        histories=1,
+        sweeps=0,
     )
     return Episodes(Trajectories([learn(ROOM, generate)], {}))
 

@@ -35,6 +35,8 @@ def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path)
         epsilon_last=0.0,
         epsilon_episodes=100,
         initial_value=0.0,
+        histories=1,
+        sweeps=0,
     )
     episodes = Episodes(Trajectories([learn(room, generate)], manifest={}))
     torch.manual_seed(0)

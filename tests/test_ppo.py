@@ -153,7 +153,14 @@ def shard_of(lengths, returns, task):
     rewards = np.zeros(starts[-1], np.float32)
     rewards[starts[1:] - 1] = returns
     steps = np.zeros(starts[-1], np.uint8)
-    return Shard(np.stack([steps, steps], 1), steps, rewards, starts, np.full(len(lengths), task, np.int32))
+    return Shard(
+        np.stack([steps, steps], 1),
+        steps,
+        rewards,
+        starts,
+        np.full(len(lengths), task, np.int32),
+        np.zeros(len(lengths), np.int32),
+    )
 
 
 def curve(shards):

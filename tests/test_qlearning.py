@@ -1,11 +1,11 @@
-"""Tabular Q-learning: the update, ties, the decay, and a learning run that is worth the name."""
+"""Tabular Q-learning: the update, replay, preferences, the decay, and learning runs that are worth the name."""
 
 from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
 
-from radt.data.qlearning import QLearner, epsilon, learn
+from radt.data.qlearning import QLearner, afterstates, epsilon, learn
 from radt.settings import Experiment, Generate
 from radt.tasks import worlds
 from radt.tasks.darkroom import DarkRoomVectorEnv
@@ -16,15 +16,23 @@ from radt.tasks.worlds import optimum
 def settings(**changes):
     values = {
         "seed": 0, "episodes": 300, "learning_rate": 0.5, "discount": 0.95, "epsilon_first": 1.0, "epsilon_last": 0.02,
-        "epsilon_episodes": 180, "initial_value": 0.0,
+        "epsilon_episodes": 180, "initial_value": 0.0, "histories": 1, "sweeps": 0,
     }  # fmt: skip
     return Generate(**{**values, **changes})
+
+
+def pairs(tasks, states):
+    """An afterstate for every action of every one of `states`: plain Q-learning."""
+    leads = np.zeros((tasks, 5 * states, 5), np.int64)
+    leads[:, :states] = np.arange(5 * states).reshape(states, 5)
+    return leads
 
 
 @pytest.mark.parametrize("initial", [0.0, 2.0])
 def test_update_is_the_textbook_one(initial):
     """Random transitions of three tasks, some of which end and some of which teach nothing, against dictionaries."""
-    rng, learner = np.random.default_rng(0), QLearner(3, 4, settings(learning_rate=0.3, discount=0.8, initial_value=initial))
+    rng = np.random.default_rng(0)
+    learner = QLearner(pairs(3, 4), settings(learning_rate=0.3, discount=0.8, initial_value=initial), rng)
     table = defaultdict(lambda: initial)
     for _ in range(200):
         cells, actions, following = rng.integers(0, 4, 3), rng.integers(0, 5, 3), rng.integers(0, 4, 3)
@@ -38,18 +46,20 @@ def test_update_is_the_textbook_one(initial):
             target = float(reward) + 0.8 * ahead
             table[task, cell, action] += 0.3 * (target - table[task, cell, action])
     expected = [[table[task, cell, action] for action in range(5)] for task in range(3) for cell in range(4)]
-    np.testing.assert_allclose(learner._values, expected, rtol=1e-12)
+    np.testing.assert_allclose(learner._values.reshape(3, 20, 1)[:, :20].reshape(12, 5), expected, rtol=1e-12)
 
 
-def test_best_action_and_random_ties():
-    learner = QLearner(2000, 1, settings(learning_rate=1.0, discount=0.0))
+def test_best_action_and_preferences_among_equal_ones():
+    learner = QLearner(pairs(2000, 1), settings(learning_rate=1.0, discount=0.0), np.random.default_rng(0))
     always = np.ones(2000, bool)
-    cells, noise = np.zeros(2000, int), np.random.default_rng(0).random((2000, 5), np.float32)
-    chosen = Counter(learner.act(cells, noise).tolist())
+    cells = np.zeros(2000, int)
+    first = learner.act(cells)
+    chosen = Counter(first.tolist())
     assert sorted(chosen) == [0, 1, 2, 3, 4] and min(chosen.values()) > 300  # 400 expected, standard deviation 18
+    assert (learner.act(cells) == first).all()  # a learner stays with what it prefers
     for action in (1, 3):
         learner.update(cells, np.full(2000, action), np.ones(2000, np.float32), cells, ~always, always)
-    chosen = Counter(learner.act(cells, noise).tolist())
+    chosen = Counter(learner.act(cells).tolist())
     assert sorted(chosen) == [1, 3] and min(chosen.values()) > 900
 
 
@@ -97,12 +107,61 @@ def test_seed_decides(room, generate):
     assert first.actions.tobytes() == again.actions.tobytes() != other.actions.tobytes()
 
 
+@pytest.mark.parametrize("world", ["darkroom", "keydoor", "mazerunner"])
+def test_replay_is_value_iteration_on_what_was_seen(world):
+    """After one try of every action the learner knows what each is worth: against value iteration on states and actions."""
+    room = ROOMS[world]
+    tasks = tasks_of(room, "train")
+    env, leads = worlds.make(room, tasks), afterstates(worlds.make(room, tasks), room)
+    learner, count = QLearner(leads, settings(learning_rate=1.0, discount=0.9), np.random.default_rng(0)), len(tasks)
+    reached = np.zeros((count, env.states), bool)
+    reached[np.arange(count), env.tables.start[env.rows]] = True
+    for _ in range(env.states):  # what no way leads to (beside a key without holding it) is never learned, and does not matter
+        after = env.tables.following[env.rows][reached.nonzero()]
+        reached[reached.nonzero()[0][:, None], after] = True
+    for state in range(env.states):
+        for action in range(5):
+            place = env.rows, np.full(count, state), np.full(count, action)
+            after, reward, ended = env.tables.following[place], env.tables.reward[place], env.tables.ends[place]
+            learner.update(place[1], place[2], reward, after, ended, reached[:, state])
+    learner.replay(300)
+    value = np.zeros(env.tables.reward.shape)
+    for _ in range(300):
+        ahead = np.take_along_axis(value.max(axis=2), env.tables.following.reshape(len(value), -1), 1).reshape(value.shape)
+        value = env.tables.reward + 0.9 * ahead * ~env.tables.ends
+    found = np.take_along_axis(learner._values.reshape(count, -1), leads.reshape(count, -1), 1).reshape(leads.shape)
+    np.testing.assert_allclose(found[reached], value[env.rows][reached], rtol=1e-9, atol=1e-12)
+
+
+def test_several_histories_of_a_task_are_of_different_learners():
+    room = ROOMS["darkroom"]
+    chosen = settings(
+        histories=3,
+        episodes=6,
+        learning_rate=1.0,
+        discount=0.99,
+        epsilon_first=0.0,
+        epsilon_last=0.0,
+        initial_value=60.0,
+        sweeps=20,
+    )
+    histories, tasks = learn(room, chosen), len(tasks_of(room, "train"))
+    assert histories.episode_history.reshape(tasks, 3, 6).tolist() == [[[number] * 6 for number in range(3)]] * tasks
+    returns, best = histories.returns().reshape(tasks, 3, 6), optimum(room)[:tasks]
+    assert returns[:, :, 0].mean() < 0.8 * best.mean()  # all begin with nothing
+    assert returns[:, :, -1].mean() > 0.9 * best.mean()
+    actions = histories.actions.reshape(tasks, 3, 6, -1)
+    assert (actions[:, :, -1] == actions[:, :, -2]).all()  # each goes its own way again
+    assert (actions[:, 0, -1] != actions[:, 1, -1]).any(axis=-1).mean() > 0.3  # but others go others
+
+
 def test_optimistic_values_try_every_action_before_any_a_second_time():
-    learner, tried = QLearner(1, 1, settings(learning_rate=1.0, discount=0.5, initial_value=1.0)), []
+    random = np.random.default_rng(0)
+    learner, tried = QLearner(pairs(1, 1), settings(learning_rate=1.0, discount=0.5, initial_value=1.0), random), []
     one, never = np.ones(1, bool), np.zeros(1, bool)
     state = np.zeros(1, np.int64)
     for _ in range(5):
-        action = learner.act(state, np.random.default_rng(len(tried)).random((1, 5), np.float32))
+        action = learner.act(state)
         tried.append(int(action[0]))
         learner.update(state, action, np.zeros(1, np.float32), state, one, one)
         learner.update(state, action, np.zeros(1, np.float32), state, never, never)

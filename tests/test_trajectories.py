@@ -35,6 +35,7 @@ def one_task(histories: Shard, task: int, episodes: int, horizon: int) -> Shard:
         histories.rewards[steps],
         start,
         histories.episode_task[rows],
+        histories.episode_history[rows],
     )
     return Shard(*columns)
 
@@ -96,10 +97,12 @@ def test_manifest(written, room, histories, generate):
 
 def test_episodes_of_different_lengths(tmp_path, room):
     start = np.array([0, 3, 8, 9])
-    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.ones(9, np.float32), start, np.array([4, 4, 1], np.int32))
+    tasks, history = np.array([4, 4, 1], np.int32), np.array([0, 1, 0], np.int32)
+    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.ones(9, np.float32), start, tasks, history)
     trajectories.write(tmp_path, "tiny", room, SOURCE, [shard])
     read = trajectories.read(tmp_path, room)
     assert read.shards[0].returns().tolist() == [3, 5, 1] and read.shards[0].episode_task.tolist() == [4, 4, 1]
+    assert read.shards[0].episode_history.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "tasks_"])
@@ -141,7 +144,7 @@ def test_other_room(written, room, key, value):
 
 def test_other_formats(written, room):
     forge(written, version=1)
-    with pytest.raises(RadtError, match="format version 1, this radt reads 2"):
+    with pytest.raises(RadtError, match="format version 1, this radt reads 3"):
         trajectories.read(written, room)
     (written / "manifest.json").write_text("[]")
     with pytest.raises(RadtError, match="does not describe trajectories"):
@@ -178,17 +181,22 @@ def test_only_training_tasks_are_read(tmp_path, room, histories):
         ({"rewards": np.zeros(8, np.float32)}, "lengths do not agree"),
         ({"observations": np.full((9, 2), 3, np.uint8)}, "does not fit a 4x3 room"),
         ({"episode_start": np.array([0, 0, 0, 9])}, "lengths do not agree"),
+        ({"episode_history": np.zeros(2, np.int32)}, "lengths do not agree"),
+        ({"episode_history": np.array([0, 0, 1])}, "mixes learning histories"),
+        ({"episode_history": np.array([0, 2, 0])}, "mixes learning histories"),
+        ({"episode_history": np.array([1, 0, 0])}, "mixes learning histories"),
     ],
 )
 def test_inconsistent_shards_are_refused(tmp_path, room, change, message):
     start, task = np.array([0, 3, 8, 9]), np.array([0, 0, 1])
-    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.zeros(9, np.float32), start, task)
+    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.zeros(9, np.float32), start, task, np.zeros(3, np.int32))
     with pytest.raises(RadtError, match=message):
         trajectories.write(tmp_path, "tiny", room, SOURCE, [dataclasses.replace(shard, **change)])
 
 
 def test_too_long_episode_twice_a_task_and_nothing(tmp_path, room, histories):
-    long = dataclasses.replace(histories, episode_start=histories.episode_start[::5], episode_task=histories.episode_task[::5])
+    fewer = {name: getattr(histories, name)[::5] for name in ("episode_start", "episode_task", "episode_history")}
+    long = dataclasses.replace(histories, **fewer)
     with pytest.raises(RadtError, match="horizon 8"):
         trajectories.write(tmp_path, "tiny", room, SOURCE, [long])
     with pytest.raises(RadtError, match="gives task 0 twice"):

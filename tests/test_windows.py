@@ -24,6 +24,7 @@ def make(folder, lengths=LENGTHS, numbers=2):
             random.random(steps, np.float32),
             np.concatenate([[0], np.cumsum(episodes)]),
             np.full(len(episodes), number, np.int32),
+            np.arange(len(episodes), dtype=np.int32) // 2,
         )
         write_tensors(folder / f"{number}.safetensors", vars(shard))
         shards.append(Shard(**read_tensors(folder / f"{number}.safetensors")))
@@ -77,6 +78,8 @@ def test_the_table_of_episodes(tmp_path):
     episodes, memory = make(tmp_path)
     assert episodes.length.tolist() == [3, 8, 1, 5, 8, 8, 2, 7] and episodes.task.tolist() == [0] * 3 + [1] * 4 + [2]
     assert episodes.first_of_task.tolist() == [0, 3, 7] and episodes.last_of_task.tolist() == [2, 6, 7]
+    assert episodes.history.tolist() == [0, 0, 1, 2, 2, 3, 3, 4]  # two episodes in each, counted anew in every task
+    assert episodes.first_of_history.tolist() == [0, 0, 2, 3, 3, 5, 5, 7]
     torch.testing.assert_close(episodes.returns, memory.returns[episodes.first])
 
 

@@ -94,8 +94,10 @@ class Generate(Section):
 
     seed: NonNegativeInt
     """Seed of the learner's exploration."""
+    histories: PositiveInt
+    """Learning histories of each task: learners that begin with nothing, each with its own order of equally good actions."""
     episodes: PositiveInt
-    """Episodes of the learning history of each task."""
+    """Episodes of a history."""
     learning_rate: Fraction
     """Step size of the Q update."""
     discount: Fraction
@@ -108,6 +110,8 @@ class Generate(Section):
     """Episodes over which the chance falls in a straight line."""
     initial_value: NonNegativeFloat
     """What every action is worth before it was tried; above 0 the learner explores systematically."""
+    sweeps: NonNegativeInt
+    """How often everything that was seen is replayed after each episode (Dyna-Q); 0: never."""
 
 
 class Ppo(Section):
@@ -186,8 +190,6 @@ class Model(Section):
     """Dropout of embeddings, attention and residual branches while training."""
     window: PositiveInt
     """Steps of the current episode that the model sees."""
-    coordinates: Literal["table", "waves"]
-    """What a number of an observation becomes: a learned row for each value, or sines of it, by which near values are alike."""
     return_bin: PositiveInt
     """Width of a bin of the return-to-go token; 1 tells returns exactly (published), the horizon or more hides them."""
 

@@ -86,7 +86,8 @@ def synthetic(steps: int) -> Iterator[Shard]:
     start = np.arange(0, each + 1, HORIZON)
     for task in range(steps // each):
         part = slice(task * 7919 % each, task * 7919 % each + each)
-        yield Shard(positions[part], actions[part], rewards[part], start, np.full(len(start) - 1, task, np.int32))
+        tasks = np.full(len(start) - 1, task, np.int32)
+        yield Shard(positions[part], actions[part], rewards[part], start, tasks, np.zeros_like(tasks))
 
 
 def wide_room(steps: int) -> Experiment:

@@ -30,7 +30,7 @@ def default_index() -> tuple[str, Keys, Ids]:
     """Where they come from, keys [K, W] before de-duplication and their tasks [K] of the default experiment."""
     if found := sorted(RESULTS.glob("**/embeddings.safetensors")):
         tensors = artifacts.read_tensors(found[0])
-        return "the trained encoder", np.array(tensors["keys"]), tensors["task"].astype(np.int64)
+        return "the trained encoder", np.array(tensors["keys"]), tensors["history"].astype(np.int64)
     settings, room = defaults(), darkroom()
     seeding.seed_torch(0, "benchmark of retrieval")
     with TemporaryDirectory() as directory:

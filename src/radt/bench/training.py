@@ -58,7 +58,6 @@ class Size:
             heads=self.heads,
             dropout=0.0,
             window=self.window,
-            coordinates="table",
             return_bin=1,
         )
 

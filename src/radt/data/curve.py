@@ -1,4 +1,4 @@
-"""How the source of the learning histories learned: return over the share of the history, over all training tasks (ours)."""
+"""How the source learned: return over the share of a learning history, over all training tasks (ours)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ HEADER = "step,return_mean,return_low,return_high"
 
 
 def learning_curve(shards: list[Shard]) -> str:
-    """CSV of 50 points, equally far apart in every task's history.
+    """CSV of 50 points, equally far apart in every history.
 
-    A point stands for a fiftieth of the history; a task's return there is the mean over episodes that lie in it, even in part.
-    `return_mean`, `return_low` and `return_high` are the mean, 10th and 90th percentile over tasks, `step` the step at which
-    the fiftieth ends, on average over tasks.
+    A point stands for a fiftieth of a history; its return there is the mean over episodes that lie in it, even in part.
+    `return_mean`, `return_low` and `return_high` are the mean, 10th and 90th percentile over the histories of all tasks, `step`
+    the step at which the fiftieth ends, on average over histories.
     """
     curves, steps = [], []
     for shard in shards:
         returns = shard.returns()
-        for task in np.unique(shard.episode_task):
-            own = np.flatnonzero(shard.episode_task == task)
+        ends = np.flatnonzero((np.diff(shard.episode_task) != 0) | (np.diff(shard.episode_history) != 0)) + 1
+        for own in np.split(np.arange(len(returns)), ends):
             starts = shard.episode_start[own[0] : own[-1] + 2]
             curves.append(_points(returns[own], starts - starts[0]))
             steps.append(starts[-1] - starts[0])

@@ -87,6 +87,7 @@ class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
             self.rewards[:steps],
             np.array([0, *self.ends], np.int64),
             np.full(len(self.ends), task, np.int32),
+            np.zeros(len(self.ends), np.int32),
         )
 
 

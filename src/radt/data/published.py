@@ -126,7 +126,7 @@ def _history(path: Path, experiment: Experiment, task: int) -> Shard:
             " does not: it belongs to another task or room"
         )
     task_column = np.full(len(ends), task, np.int32)
-    return Shard(codes["observations"], actions, replay.rewards, starts, task_column)
+    return Shard(codes["observations"], actions, replay.rewards, starts, task_column, np.zeros_like(task_column))
 
 
 def _load(path: Path, experiment: Experiment) -> dict[str, Array]:

@@ -3,6 +3,9 @@
 The histories are what in-context methods learn from: episodes of one task in the order in which a learner, which begins with
 nothing, played them. The learner sees the true state of its task (whether the key is held, how many goals were reached); what is
 written down is what the agent sees.
+
+A task may have several histories. Each learner has its own order of equally good actions, drawn once: many short ways lead to a
+goal, and which of them a learner takes can be told from its own earlier episodes, but not from the task.
 """
 
 from __future__ import annotations
@@ -19,18 +22,36 @@ from radt.tasks.splits import tasks_of
 
 
 class QLearner:
-    """One Q table for each task, all updated in lockstep."""
+    """One table of values for each task, all updated in lockstep.
 
-    def __init__(self, tasks: int, states: int, settings: Generate):
-        self._values = np.full((tasks * states, ACTIONS), settings.initial_value, np.float64)
+    Values are those of afterstates (Sutton and Barto, section 6.8): what is hidden (the key, the goals reached) as it was, and the
+    cell to which an action leads. That an action moves the agent by a cell, and where walls are, the learner can see; what a cell
+    does, it has to find out.
+
+    Args:
+        leads: [tasks, states, A] afterstate of every action.
+        settings: of the updates.
+        random: draws which of equally good actions each learner prefers in each state.
+    """
+
+    TIE = 1e-9
+    """Values that differ by less than this share are equal: they are computed along different ways."""
+
+    def __init__(self, leads: NDArray[np.int64], settings: Generate, random: np.random.Generator):
+        tasks, states, _ = leads.shape
         self._row = np.arange(tasks) * states
-        self._learning_rate = settings.learning_rate
-        self._discount = settings.discount
+        self._leads = (leads + self._row[:, None, None]).reshape(-1, ACTIONS)
+        self._values = np.full(tasks * states, settings.initial_value, np.float64)
+        self._following, self._kept, self._reward = (np.full(tasks * states, value) for value in (-1, 0.0, 0.0))
+        self._preference = random.random((tasks * states, ACTIONS), np.float32)
+        self._learning_rate, self._discount = settings.learning_rate, settings.discount
 
-    def act(self, states: NDArray[np.int64], noise: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Best action [tasks] in `states` [tasks]; among equally good ones, that with the highest `noise` [tasks, 5]."""
-        values = self._values.take(self._row + states, axis=0)
-        best: NDArray[np.int64] = np.where(values == values.max(axis=1, keepdims=True), noise, -1.0).argmax(axis=1)
+    def act(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Best action [tasks] in `states` [tasks]; among equally good ones, the one that the learner prefers there."""
+        row = self._row + states
+        values = self._values.take(self._leads.take(row, axis=0))
+        equal = values >= values.max(axis=1, keepdims=True) * (1.0 - self.TIE)
+        best: NDArray[np.int64] = np.where(equal, self._preference.take(row, axis=0), -1.0).argmax(axis=1)
         return best
 
     def update(
@@ -44,12 +65,32 @@ class QLearner:
     ) -> None:
         """Move the values of (state, action) of tasks that are `learning` towards reward + discount x best value of `following`.
 
-        A time limit is no terminal state, so such a step is bootstrapped like any other; one that `terminated` is not.
+        A step that `terminated` has nothing ahead.
         """
-        ahead = np.where(terminated, 0.0, self._values.take(self._row + following, axis=0).max(axis=1))
-        row = self._row + states
-        error = rewards + self._discount * ahead - self._values[row, actions]
-        self._values[row, actions] += self._learning_rate * error * learning
+        taken = self._leads[(self._row + states)[learning], actions[learning]]
+        self._following[taken], self._reward[taken] = (self._row + following)[learning], rewards[learning]
+        self._kept[taken] = self._discount * ~terminated[learning]
+        self._learn(taken)
+
+    def replay(self, sweeps: int) -> None:
+        """Update the values of all afterstates that were ever reached, in `sweeps` sweeps, as if each were again (Dyna-Q)."""
+        for _ in range(sweeps):
+            self._learn(np.flatnonzero(self._following >= 0))
+
+    def _learn(self, rows: NDArray[np.int64]) -> None:
+        """Update the values of `rows` by what came after them."""
+        ahead = self._values.take(self._leads.take(self._following[rows], axis=0)).max(axis=1)
+        self._values[rows] += self._learning_rate * (self._reward[rows] + self._kept[rows] * ahead - self._values[rows])
+
+
+def afterstates(env: GridVectorEnv, experiment: Experiment) -> NDArray[np.int64]:
+    """[tasks, S, A] the cell that an action leads to, with what is hidden as it was before.
+
+    States count cell by cell, once for each hidden part (`radt.tasks.keydoor`, `radt.tasks.mazerunner`).
+    """
+    cells = experiment.width * experiment.height
+    following = env.tables.following[env.rows].astype(np.int64)
+    return np.arange(env.states)[:, None] // cells * cells + following % cells
 
 
 def epsilon(episode: int, settings: Generate) -> float:
@@ -59,18 +100,21 @@ def epsilon(episode: int, settings: Generate) -> float:
 
 
 def learn(experiment: Experiment, settings: Generate) -> Shard:
-    """Learning histories of all training tasks, `settings.episodes` each; the same bytes for the same settings."""
+    """All learning histories of all training tasks; the same bytes for the same settings."""
     tasks = tasks_of(experiment, "train")
     env = worlds.make(experiment, tasks)
-    learner = QLearner(len(tasks), env.states, settings)
-    shape = (len(tasks), settings.episodes, experiment.horizon)
+    count = settings.histories * settings.episodes
+    shape = (len(tasks), count, experiment.horizon)
     codes = np.zeros((*shape, len(experiment.observation_sizes)), np.uint8)
     actions, rewards = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
     lengths = np.zeros(shape[:2], np.int64)
-    for episode in range(settings.episodes):
-        random = generator(settings.seed, "q-learning", episode)
-        played = play(env, learner, epsilon(episode, settings), random)
-        codes[:, episode], actions[:, episode], rewards[:, episode], lengths[:, episode] = played
+    for number in range(count):
+        history, episode = divmod(number, settings.episodes)
+        if episode == 0:
+            learner = QLearner(afterstates(env, experiment), settings, generator(settings.seed, "preferences", history))
+        played = play(env, learner, epsilon(episode, settings), generator(settings.seed, "q-learning", number))
+        codes[:, number], actions[:, number], rewards[:, number], lengths[:, number] = played
+        learner.replay(settings.sweeps)
     lived = np.arange(experiment.horizon) < lengths[..., None]
     whole = bool(lived.all())
     return Shard(
@@ -78,14 +122,15 @@ def learn(experiment: Experiment, settings: Generate) -> Shard:
         actions.reshape(-1) if whole else actions[lived],
         rewards.reshape(-1) if whole else rewards[lived],
         np.concatenate([[0], lengths.reshape(-1).cumsum()]),
-        np.repeat(tasks, settings.episodes).astype(np.int32),
+        np.repeat(tasks, count).astype(np.int32),
+        np.tile(np.repeat(np.arange(settings.histories), settings.episodes), len(tasks)).astype(np.int32),
     )
 
 
 def play(
     env: GridVectorEnv, learner: QLearner, chance: float, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """One episode of every task, learning at every step.
+    """One episode of every task, learning at every step but the one that the time limit cuts off: a room does not pay for it.
 
     Returns:
         What was seen [tasks, horizon, D], actions and rewards [tasks, horizon], and the length of every episode [tasks], behind
@@ -94,17 +139,16 @@ def play(
     shape = (env.horizon, env.num_envs)
     explore = random.random(shape, np.float32) < chance
     random_actions = random.integers(0, ACTIONS, shape)
-    noise = random.random((*shape, ACTIONS), np.float32)
     env.reset()
     seen = np.empty((*shape, env.codes.shape[1]), np.uint8)
     actions, rewards = np.empty(shape, np.int64), np.empty(shape, np.float32)
     running, lengths = np.ones(env.num_envs, np.bool_), np.full(env.num_envs, env.horizon)
     for step in range(env.horizon):
         states, seen[step] = env.state, env.codes
-        actions[step] = np.where(explore[step], random_actions[step], learner.act(states, noise[step]))
+        actions[step] = np.where(explore[step], random_actions[step], learner.act(states))
         _, rewards[step], terminated, truncated, _ = env.step(actions[step])
         following = env.tables.following[env.rows, states, actions[step]]
-        learner.update(states, actions[step], rewards[step], following, terminated, running)
+        learner.update(states, actions[step], rewards[step], following, terminated, running & ~truncated)
         lengths[running & (terminated | truncated)] = step + 1
         running &= ~terminated
         if not running.any():

@@ -20,16 +20,23 @@ from radt.tasks.splits import split_of
 from radt.tasks.worlds import descriptions, optimum
 
 FORMAT = "radt-trajectories"
-VERSION = 2
+VERSION = 3
 SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard
 SUMMARY_EPISODES = 10
 AGAIN = "run the trajectories stage again"
-COLUMNS = {"observations": "uint8", "actions": "uint8", "rewards": "float32", "episode_start": "int64", "episode_task": "int32"}
+COLUMNS = {
+    "observations": "uint8",
+    "actions": "uint8",
+    "rewards": "float32",
+    "episode_start": "int64",
+    "episode_task": "int32",
+    "episode_history": "int32",
+}
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Learning histories of one or more tasks; the episodes of a task follow each other in learning order."""
+    """Learning histories of one or more tasks; those of a task follow each other, each with its episodes in learning order."""
 
     observations: NDArray[np.uint8]
     """[N, D] what was seen before the action, as whole numbers (`GridVectorEnv.codes`)."""
@@ -41,6 +48,8 @@ class Shard:
     """[E + 1] first step of every episode, and N."""
     episode_task: NDArray[np.int32]
     """[E] task id."""
+    episode_history: NDArray[np.int32]
+    """[E] which of the task's learning histories, from 0 on; all 0 where there is one."""
 
     def returns(self) -> NDArray[np.float64]:
         """Return [E] of every episode."""
@@ -69,6 +78,7 @@ def join(shards: list[Shard]) -> Shard:
         np.concatenate([shard.rewards for shard in shards]),
         np.concatenate([*starts, offsets[-1:]]),
         np.concatenate([shard.episode_task for shard in shards]),
+        np.concatenate([shard.episode_history for shard in shards]),
     )
 
 
@@ -227,10 +237,10 @@ def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
             raise RadtError(f"{origin} holds the {splits[task]} task {task}, which must never be trained on")
     steps, episodes, starts = len(shard.actions), len(shard.episode_task), shard.episode_start
     sizes = np.array(experiment.observation_sizes)
-    shapes = shard.observations.shape, shard.rewards.shape, starts.shape
+    shapes = shard.observations.shape, shard.rewards.shape, starts.shape, shard.episode_history.shape
     lengths = np.diff(starts)
     if (
-        shapes != ((steps, len(sizes)), (steps,), (episodes + 1,))
+        shapes != ((steps, len(sizes)), (steps,), (episodes + 1,), (episodes,))
         or episodes == 0
         or starts[0] != 0
         or starts[-1] != steps
@@ -239,5 +249,9 @@ def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
         raise RadtError(f"{origin} has columns whose lengths do not agree: {AGAIN}")
     if (np.diff(shard.episode_task) != 0).sum() + 1 != len(np.unique(shard.episode_task)):
         raise RadtError(f"{origin} mixes the episodes of different tasks: those of a task must follow each other")
+    begins = np.append(True, np.diff(shard.episode_task) != 0)
+    steps_of = np.diff(shard.episode_history, prepend=0)
+    if (shard.episode_history[begins] != 0).any() or not np.isin(steps_of[~begins], (0, 1)).all():
+        raise RadtError(f"{origin} mixes learning histories: those of a task must follow each other, counted from 0")
     if lengths.max() > experiment.horizon or (shard.observations.max(axis=0) >= sizes).any():
         raise RadtError(f"{origin} does not fit a {experiment.width}x{experiment.height} room with horizon {experiment.horizon}")

@@ -157,8 +157,13 @@ class Episodes:
         self.first = torch.from_numpy(start[:-1])
         self.length = torch.from_numpy(lengths)
         self.task = torch.from_numpy(np.concatenate([shard.episode_task for shard in shards])).long()
+        within = torch.from_numpy(np.concatenate([shard.episode_history for shard in shards])).long()
+        self.history = torch.cat([torch.zeros(1), (self.task.diff() != 0) | (within.diff() != 0)]).cumsum(0).long()
+        """[E] number of the learning history, among those of all tasks"""
         self.returns = torch.from_numpy(np.concatenate([_returns(shard) for shard in shards]))
         tasks, rows = int(self.task.max()) + 1, torch.arange(len(self.task))
+        self.first_of_history = torch.searchsorted(self.history, self.history)
+        """[E] first episode of the episode's own history"""
         self.first_of_task = torch.full((tasks,), len(rows)).scatter_reduce(0, self.task, rows, "amin")
         self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
 

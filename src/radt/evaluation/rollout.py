@@ -19,7 +19,8 @@ class Target:
 
     `fixed`: N(target_mean, target_std), rounded, drawn per episode, less what was received (published). `from_memory` (ours): as
     long as none of a task's steps was rewarded, uniform in `target_low`, so that the agent does what poor learners do: look
-    elsewhere; from the first reward on, also within the episode, what is left of `target_mean`. `none`: zeros.
+    elsewhere; from the first reward on, also within the episode, what is left of `target_mean`, and never more than one for each
+    step that is left, as in the histories. `none`: zeros.
     """
 
     def __init__(self, protocol: Protocol, settings: Evaluate, experiment: Experiment, tasks: int):
@@ -48,6 +49,8 @@ class Target:
             gone = torch.full_like(self.received, time + 1) if self.experiment.pays_by_time else self.received
             self.wanted = torch.where(first, (self.settings.target_mean - gone).clamp_min(0.0), self.wanted)
             self.found |= first
+            if self.experiment.pays_by_time:
+                self.wanted = self.wanted.clamp_max(self.experiment.horizon - time - 1)
 
 
 def choose(logits: Tensor, protocol: Protocol, random: np.random.Generator) -> Tensor:

@@ -30,8 +30,8 @@ class DecisionPretrainedTransformer(nn.Module):
     def __init__(self, model: Model, experiment: Experiment):
         super().__init__()
         sizes = experiment.observation_sizes
-        self.place = Coordinates(sizes, model.width, model.coordinates)
-        self.next_place = Coordinates(sizes, model.width, model.coordinates)
+        self.place = Coordinates(sizes, model.width)
+        self.next_place = Coordinates(sizes, model.width)
         self.nowhere = nn.Embedding(len(sizes), model.width)
         self.action = nn.Embedding(ACTIONS, model.width)
         self.query = nn.Embedding(1, model.width)

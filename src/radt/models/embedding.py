@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from itertools import chain
-from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -32,33 +30,25 @@ def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
 class Coordinates(nn.Module):
     """Rows for the values of all numbers of an observation; the rows of an observation add up to its embedding.
 
-    Each is a linear layer of value / size (published: of the raw value) plus, with `table`, a learned row, or, with `waves`, a
-    linear layer of sines and cosines of it. Waves make near values alike: what was learned of goals at some places then holds for
-    goals between them, where a table remembers each by itself.
+    Each is a linear layer of value / size (published: of the raw value) plus a learned row.
     """
 
-    OCTAVES = 5  # the shortest wave is the longest of two sizes, halved so often
     offset: Tensor
     fraction: Tensor
-    waves: Tensor
 
-    def __init__(self, sizes: tuple[int, ...], width: int, form: Literal["table", "waves"]):
+    def __init__(self, sizes: tuple[int, ...], width: int):
         super().__init__()
         place = torch.cat([torch.arange(size) / max(sizes) for size in sizes])
         number = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
         self.register_buffer("offset", torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
         self.register_buffer("fraction", F.one_hot(number) * place[:, None], persistent=False)
         self.linear = nn.Linear(len(sizes), width)
-        self.values = nn.Embedding(len(place), width) if form == "table" else None
-        angle = place[:, None] * math.pi * 2.0 ** torch.arange(self.OCTAVES)
-        wave = torch.cat([angle.sin(), angle.cos()], 1)
-        self.register_buffer("waves", (F.one_hot(number)[:, :, None] * wave[:, None]).flatten(1), persistent=False)
-        self.smooth = nn.Linear(self.waves.shape[1], width, bias=False) if form == "waves" else None
+        self.values = nn.Embedding(len(place), width)
 
     def table(self) -> Tensor:
         """[sum of sizes, W]"""
         rows: Tensor = F.linear(self.fraction, self.linear.weight) + self.linear.bias / len(self.offset)
-        return rows + (self.values.weight if self.values is not None else cast("nn.Linear", self.smooth)(self.waves))
+        return rows + self.values.weight
 
     def rows(self, observation: Tensor) -> Tensor:
         """Row numbers [..., D] of observations [..., D]."""
@@ -79,7 +69,7 @@ class Embedding(nn.Module):
     def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int):
         super().__init__()
         self.form, self.bin = model.tokens, model.return_bin
-        self.place = Coordinates(experiment.observation_sizes, model.width, model.coordinates)
+        self.place = Coordinates(experiment.observation_sizes, model.width)
         self.returns = nn.Embedding(-(-experiment.horizon // model.return_bin), model.width) if returns else None
         self.action = nn.Embedding(ACTIONS + 1, model.width)
         self.reward = nn.Linear(1, model.width)

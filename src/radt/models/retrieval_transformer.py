@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from torch import Tensor, nn
@@ -16,7 +17,8 @@ from radt.tasks.grid import ACTIONS
 class RetrievalTransformer(nn.Module):
     """Decision Transformer whose blocks read retrieved sub-trajectories by cross-attention.
 
-    The context is embedded, by tables of its own (published) or by those of the window, and read without a further encoder.
+    The context is embedded, by tables of its own (published) or by those of the window, and read without a further encoder. A step
+    of it comes with its own action and reward: in a window these are of the step before, as the action is to be found.
 
     Args:
         model: sizes and token form.
@@ -50,7 +52,8 @@ class RetrievalTransformer(nn.Module):
 
     def read(self, context: Steps) -> list[Reading | None]:
         """What each block reads of [B, S, C] retrieved steps."""
-        tokens = (self.context_embedding or self.embedding)(context)
+        finished = replace(context, previous_action=context.action, previous_reward=context.reward)
+        tokens = (self.context_embedding or self.embedding)(finished)
         mask = context.mask.repeat_interleave(self.embedding.tokens_per_step, -1)
         readings: list[Reading | None] = []
         for block in self.blocks:

@@ -119,7 +119,7 @@ class TrainingContexts:
         """
         if self.settings.pool != "earlier":
             return torch.full_like(episode, len(self.episodes.task))
-        begin = self.episodes.first_of_task[self.episodes.task[episode]]
+        begin = self.episodes.first_of_history[episode]
         return begin + (torch.from_numpy(random.random(len(episode))) * (episode - begin + 1)).long()
 
     def pool(self, episode: Tensor, memory: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class TrainingContexts:
 
         Chunks are in the order of the episodes, and the episodes of a task follow each other.
         """
-        begin = self.episodes.first_of_task[self.episodes.task[episode]]
+        begin = self.episodes.first_of_history[episode]
         return torch.searchsorted(self.index.episode, torch.stack([begin, memory]))
 
     def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:

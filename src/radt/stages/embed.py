@@ -71,9 +71,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write(output: Path, vectors: dict[str, Tensor], data: job.Data, config: dict[str, object]) -> None:
-    """Write the vectors of `embed_all` with the task of each key, and a `config.json` that tells what they were made from."""
+    """Write the vectors of `embed_all` with the learning history of each key, and a `config.json` that tells what they were made from."""
     keys, episode = vectors["keys"], vectors["episode"]
-    table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "task": data.episodes.task[episode].int()}
+    table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "history": data.episodes.history[episode].int()}
     tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}
     artifacts.write_tensors(output / "embeddings.safetensors", tensors)
     config = {**config, "trajectories": data.sha256, "keys": len(keys)}

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     artifacts.verify(given.embeddings / "embeddings.safetensors", given.embeddings / "config.json")
     tensors = artifacts.read_tensors(given.embeddings / "embeddings.safetensors")
     similarity = settings.duplicate_similarity if given.encoder == "dt" else settings.duplicate_similarity_language
-    stay = index.distinct(tensors["keys"], tensors["task"].astype("int64"), similarity)
+    stay = index.distinct(tensors["keys"], tensors["history"].astype("int64"), similarity)
     episode, anchor = (torch.from_numpy(tensors[name][stay]).long() for name in ("episode", "anchor"))
     kept = index.ChunkIndex(tensors["keys"][stay], episode, anchor)
     values = {**config, "keys": len(stay), "removed": len(tensors["keys"]) - len(stay), "settings": settings.model_dump()}

@@ -24,13 +24,13 @@ class Selection(Section):
 
 
 def with_context(episodes: Episodes, episode: Tensor, steps: Steps, later: int) -> Steps:
-    """[B, 2 T] steps: the end of an earlier episode of the same task, then the [B, T] windows `steps` of `episode` [B].
+    """[B, 2 T] steps: the end of an earlier episode of the same learning history, then the [B, T] windows `steps` of `episode` [B].
 
-    The context is `later` episodes older, or the first of the task; the first episode of a task has none (as published). Times
+    The context is `later` episodes older, or the first of the history; the first episode of a history has none (as published). Times
     count from the start of each episode.
     """
     window = steps.mask.shape[1]
-    context = torch.maximum(episode - later, episodes.first_of_task[episodes.task[episode]])
+    context = torch.maximum(episode - later, episodes.first_of_history[episode])
     first, length = episodes.first[context], episodes.length[context]
     before = episodes.columns.windows(first, first + (length - window).clamp_min(0), first + length, window)
     before = replace(before, mask=before.mask & (context != episode)[:, None])
