@@ -24,9 +24,9 @@ from radt.tasks.splits import tasks_of
 class QLearner:
     """One table of values for each task, all updated in lockstep.
 
-    Values are those of afterstates (Sutton and Barto, section 6.8): what is hidden (the key, the goals reached) as it was, and the
-    cell to which an action leads. That an action moves the agent by a cell, and where walls are, the learner can see; what a cell
-    does, it has to find out.
+    Values are those of afterstates (Sutton and Barto, section 6.8): what is hidden (the key, the goals reached) as it was, and
+    the cell to which an action leads. That an action moves the agent by a cell, and where walls are, the learner can see; what a
+    cell does, it has to find out.
 
     Args:
         leads: [tasks, states, A] afterstate of every action.

@@ -17,8 +17,8 @@ from radt.tasks.grid import ACTIONS
 class RetrievalTransformer(nn.Module):
     """Decision Transformer whose blocks read retrieved sub-trajectories by cross-attention.
 
-    The context is embedded, by tables of its own (published) or by those of the window, and read without a further encoder. A step
-    of it comes with its own action and reward: in a window these are of the step before, as the action is to be found.
+    The context is embedded, by tables of its own (published) or by those of the window, and read without a further encoder. A
+    step of it comes with its own action and reward: in a window these are of the step before, as the action is to be found.
 
     Args:
         model: sizes and token form.

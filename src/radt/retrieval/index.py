@@ -32,9 +32,9 @@ class ChunkIndex:
 def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: float) -> NDArray[np.int64]:
     """Ids of the keys that stay when near-duplicates are removed.
 
-    Within a group (a learning history), keys are visited in order; one that is more similar (cosine) than `similarity` to a key that stays
-    is removed. So a cluster of duplicates keeps exactly its first member, whatever the batch size or device. (The published
-    code deletes both of a pair, or neither, depending on the device.)
+    Within a group (a learning history), keys are visited in order; one that is more similar (cosine) than `similarity` to a key
+    that stays is removed. So a cluster of duplicates keeps exactly its first member, whatever the batch size or device. (The
+    published code deletes both of a pair, or neither, depending on the device.)
 
     Args:
         keys: [K, W], length 1.

@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write(output: Path, vectors: dict[str, Tensor], data: job.Data, config: dict[str, object]) -> None:
-    """Write the vectors of `embed_all` with the learning history of each key, and a `config.json` that tells what they were made from."""
+    """Write the vectors of `embed_all`, the learning history of each key, and a `config.json` telling what they are made of."""
     keys, episode = vectors["keys"], vectors["episode"]
     table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "history": data.episodes.history[episode].int()}
     tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}

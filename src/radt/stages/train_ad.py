@@ -24,10 +24,10 @@ class Selection(Section):
 
 
 def with_context(episodes: Episodes, episode: Tensor, steps: Steps, later: int) -> Steps:
-    """[B, 2 T] steps: the end of an earlier episode of the same learning history, then the [B, T] windows `steps` of `episode` [B].
+    """[B, 2 T] steps: the end of an earlier episode of the same history, then the [B, T] windows `steps` of `episode` [B].
 
-    The context is `later` episodes older, or the first of the history; the first episode of a history has none (as published). Times
-    count from the start of each episode.
+    The context is `later` episodes older, or the first of the learning history; the first episode of a history has none (as
+    published). Times count from the start of each episode.
     """
     window = steps.mask.shape[1]
     context = torch.maximum(episode - later, episodes.first_of_history[episode])
