@@ -71,7 +71,7 @@ def test_radt_learns_to_read_its_context(tmp_path):
         rewarded = torch.zeros(64, 6)
         where = torch.randint(0, 6, (64,), generator=torch.Generator().manual_seed(seed))
         rewarded[torch.arange(64), where] = 1
-        context = dataclasses.replace(context, previous_reward=rewarded).map(lambda x: x[:, None])
+        context = dataclasses.replace(context, reward=rewarded).map(lambda x: x[:, None])
         answer = context.observation[:, 0, :, 0][torch.arange(64), where]
         return dataclasses.replace(steps, action=answer[:, None].expand(64, 8)), context
 

@@ -1,5 +1,7 @@
 """Networks against Hugging Face's GPT-2 as an independent oracle, and the properties that the method needs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -164,6 +166,17 @@ def test_a_segment_reads_only_its_own_context():
     a, b = radt(steps, radt.read(two)), radt(steps, radt.read(swapped))
     torch.testing.assert_close(a[:, :4], b[:, :4])
     assert not torch.allclose(a[:, 4:], b[:, 4:])
+
+
+@pytest.mark.parametrize("tokens", ["step", "interleaved"])
+def test_a_step_of_a_context_shows_its_own_action_and_reward(tokens):
+    _, radt = models(tokens)
+    context = random_steps(2, 6, seed=2).map(lambda x: x[:, None])
+    before = replace(context, previous_action=4 - context.previous_action.clamp_max(4), previous_reward=context.reward + 1)
+    read = radt.read(context)[0].values
+    assert torch.equal(radt.read(before)[0].values, read)
+    for changed in (replace(context, action=4 - context.action), replace(context, reward=context.reward + 1)):
+        assert not torch.allclose(radt.read(changed)[0].values, read, rtol=1e-3, atol=1e-5)
 
 
 def test_a_masked_context_is_no_context():

@@ -46,6 +46,10 @@ def test_target_from_memory_is_low_until_something_is_rewarded():
     assert target.wanted[1] == 49
     target.begin(np.random.default_rng(1))
     assert target.wanted[1] == 90 and target.wanted[0] <= 24 and target.wanted[2] <= 24
+    target.receive(59, torch.zeros(3))
+    assert target.wanted[1] == 40  # no more than one for each of the steps that are left
+    target.receive(97, torch.zeros(3))
+    assert (target.wanted <= 2).all()
 
 
 def test_actions():
