@@ -242,7 +242,7 @@ def test_peers_of_the_embedding_make_the_same_vectors(tmp_path, room, generate, 
     torch.manual_seed(0)
     episodes = reading.histories(tmp_path, room, generate)
     encoder = DecisionTransformer(MODEL, room, True, room.horizon).eval()
-    found = embed_all(encoder, episodes, Embed(chunk=3, every=4, batch_size=4, device="cpu"), room.horizon)
+    found = embed_all(encoder, episodes, Embed(chunk=3, every=4, batch_size=4, aggregate="states", device="cpu"), room.horizon)
     alone = embedding.window_by_window(encoder, episodes, found["episode"], found["anchor"], 3, batch)
     torch.testing.assert_close(alone, found["keys"], rtol=1e-5, atol=1e-6)
     owner = torch.arange(len(episodes.first)).repeat_interleave(2)

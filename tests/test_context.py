@@ -20,7 +20,7 @@ from radt.settings import Embed, Memory, Retrieval
 from radt.stages.embed import embed_all
 
 CHUNK, HORIZON, TASKS, EACH = 2, 8, 3, 6
-EMBED = Embed(chunk=CHUNK, every=4, batch_size=5, device="cpu")
+EMBED = Embed(chunk=CHUNK, every=4, batch_size=5, aggregate="states", device="cpu")
 
 
 def settings(**changes):

@@ -168,6 +168,25 @@ def test_a_segment_reads_only_its_own_context():
     assert not torch.allclose(a[:, 4:], b[:, 4:])
 
 
+def test_outputs_of_each_kind_of_token_know_only_what_the_agent_knows():
+    steps, other = random_steps(2, 8, seed=1), random_steps(2, 8, seed=2)
+    whole, cut = models("interleaved")[0], 5
+    tokens = []
+    whole.norm.register_forward_hook(lambda _module, _input, output: tokens.append(output.unflatten(1, (8, 4))))
+    whole(steps)
+    state, returns, action, reward = tokens[0].unbind(2)
+    before = [torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1) for x in (action, reward)]
+    expected = {"states": state, "last": state, "returns": returns, "actions": before[0], "rewards": before[1]}
+    expected["all"] = (state + returns + before[0] + before[1]) / 4
+    future = replace(steps, **{name: getattr(steps, name).clone() for name in ("action", "reward")})
+    future.action[:, cut - 1 :], future.reward[:, cut - 1 :] = other.action[:, cut - 1 :], steps.reward[:, cut - 1 :] + 1
+    for kind, outputs in expected.items():
+        whole.aggregate = kind
+        torch.testing.assert_close(whole(steps)[1], outputs)
+        torch.testing.assert_close(whole(future)[1][:, :cut], outputs[:, :cut])
+    assert [whole.averaged(7) for whole.aggregate in ("states", "last", "all")] == [7, 1, 7]
+
+
 @pytest.mark.parametrize("tokens", ["step", "interleaved"])
 def test_a_step_of_a_context_shows_its_own_action_and_reward(tokens):
     _, radt = models(tokens)

@@ -183,6 +183,8 @@ def test_every_ablation_has_a_comment():
         ("overrides", {"keydoor": "mazerunner"}, ["overrides.keydoor", "'mazerunner'", "or an experiment that has some: []"]),
         ("overrides", {"keydoor": "darkroom", "darkroom": "keydoor"}, ["overrides.darkroom", "'keydoor'"]),
         ("overrides", {"keydoor": {"embed": {"chunks": 3}}}, ["keydoor", "unknown", "embed.chunks"]),
+        ("embed.aggregate", "all", ["embed.aggregate is 'all'", "pretrain.model.tokens 'interleaved'"]),
+        ("embed.aggregate", "mean", ["embed.aggregate", "'mean'", "states"]),
         ("overrides", {"keydoor": {"embed": {"chunk": 101}}}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),
         ("overrides", {"keydoor": {"seeds": [1]}}, ["keydoor", "unknown", "seeds"]),
         ("overrides", {"keydoor": {"pretrain": 3}}, ["keydoor", "pretrain", "3"]),

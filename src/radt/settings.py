@@ -276,6 +276,9 @@ class Language(Section):
     """Precision of the matrix products."""
 
 
+Aggregate = Literal["states", "returns", "actions", "rewards", "all", "last"]
+
+
 class Embed(Section):
     """Sub-trajectories and their vectors (paper, Section 3.1)."""
 
@@ -284,10 +287,17 @@ class Embed(Section):
     every: PositiveInt | None
     """Steps between two queries of a training window, which are embedded with the episode; null: queries are made while
     training (published)."""
+    aggregate: Aggregate
+    """Outputs of the DT that are averaged over the steps of a chunk: those of states, returns-to-go, actions or rewards, of all
+    four (these of interleaved tokens only), or the state's at the last step alone."""
     batch_size: PositiveInt
     """Episodes embedded at once."""
     device: Literal["cpu", "cuda"]
     """Where to embed."""
+
+    def origin(self) -> dict[str, str | int | None]:
+        """What the vectors depend on."""
+        return {"chunk": self.chunk, "every": self.every, "aggregate": self.aggregate}
 
 
 class Index(Section):
@@ -597,6 +607,8 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
             )
     if retrieval.chunks > (keep := min(retrieval.keep, stages.evaluate.memory.keep)):
         raise ValueError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
+    if stages.pretrain.model.tokens == "step" and stages.embed.aggregate not in ("states", "last"):
+        raise ValueError(f"embed.aggregate is {stages.embed.aggregate!r}, which needs pretrain.model.tokens 'interleaved'")
     if chunk > horizon:
         raise ValueError(f"embed.chunk is {chunk}, allowed is at most the horizon of {name!r} ({horizon})")
     if isinstance(model_blocks := stages.train_retrieval.cross_attention, list) and max(model_blocks) >= model.layers:

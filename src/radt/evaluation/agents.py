@@ -170,7 +170,7 @@ class Queries:
         else:
             self.outputs = self._read(self.history.window(time, self.window))
         stop_at = torch.full((len(self.outputs), 1), self.outputs.shape[1])
-        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop_at, self.chunk)[:, 0]
+        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop_at, self.encoder.averaged(self.chunk))[:, 0]
 
     def _read(self, steps: Steps) -> Tensor:
         """State outputs [B, T, W] of [B, T] steps, a group of tasks at a time."""

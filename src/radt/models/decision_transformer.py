@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radt.data.steps import Steps
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import Embedding
-from radt.settings import Experiment, Model
+from radt.settings import Aggregate, Experiment, Model
 from radt.tasks.grid import ACTIONS
 
 
@@ -21,10 +23,12 @@ class DecisionTransformer(nn.Module):
         experiment: the room, for the sizes of the tables.
         returns: condition on returns-to-go (DT) or not (AD).
         positions: longest window, in steps.
+        aggregate: which of its outputs make vectors of sub-trajectories (`Embed.aggregate`).
     """
 
-    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int):
+    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int, aggregate: Aggregate = "states"):
         super().__init__()
+        self.aggregate = aggregate
         self.embedding = Embedding(model, experiment, returns, positions)
         self.blocks = nn.ModuleList(Block(model.width, model.heads, model.dropout, False) for _ in range(model.layers))
         self.norm = nn.LayerNorm(model.width)
@@ -33,7 +37,7 @@ class DecisionTransformer(nn.Module):
         initialize(self, model.layers)
 
     def forward(self, steps: Steps, caches: list[KeyValues] | None = None) -> tuple[Tensor, Tensor]:
-        """Action logits [B, T, A] and state outputs [B, T, W] of [B, T] steps.
+        """Action logits [B, T, A] and, of [B, T] steps, the outputs [B, T, W] that make vectors: those of states.
 
         With `caches` (token form `step` only), the steps follow those that the caches hold.
         """
@@ -45,7 +49,24 @@ class DecisionTransformer(nn.Module):
         for number, block in enumerate(self.blocks):
             x = block(x, padding, caches[number] if caches else None, None)
         x = self.norm(x).unflatten(1, (-1, self.embedding.tokens_per_step))
-        return self.head(x[:, :, self.embedding.action_token]), x[:, :, 0]
+        return self.head(x[:, :, self.embedding.action_token]), self._outputs(x)
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        """The outputs [B, T, W] that `aggregate` names, of those of all tokens [B, T, tokens of a step, W].
+
+        What an agent does not know at a step, its action and reward, is that of the step before; before the first, nothing.
+        """
+        if self.aggregate in ("states", "last"):
+            return x[:, :, 0]
+        before = F.pad(x[:, :-1, 2:], (0, 0, 0, 0, 1, 0))
+        known = torch.cat([x[:, :, :2], before], 2)
+        if self.aggregate == "all":
+            return known.mean(2)
+        return known[:, :, ("states", "returns", "actions", "rewards").index(self.aggregate)]
+
+    def averaged(self, chunk: int) -> int:
+        """Steps whose outputs are averaged in the vector of a chunk of so many steps."""
+        return 1 if self.aggregate == "last" else chunk
 
     def remember(self, steps: Steps, caches: list[KeyValues]) -> None:
         """Put [B, T] steps into the caches, as `forward` does, whose outputs are not wanted: the last block only keeps."""

@@ -13,14 +13,14 @@ from radt.errors import RadtError
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.settings import Embed, Experiment, TrainAd, TrainDpt, Training, TrainRetrieval, parse
+from radt.settings import Aggregate, Embed, Experiment, TrainAd, TrainDpt, Training, TrainRetrieval, parse
 
 WEIGHTS = "model.safetensors"
 
 
-def dt(experiment: Experiment, training: Training) -> DecisionTransformer:
+def dt(experiment: Experiment, training: Training, aggregate: Aggregate = "states") -> DecisionTransformer:
     """A fresh DT; its window is never longer than an episode."""
-    return DecisionTransformer(training.model, experiment, True, training.model.span(experiment))
+    return DecisionTransformer(training.model, experiment, True, training.model.span(experiment), aggregate)
 
 
 def ad(experiment: Experiment, training: TrainAd) -> DecisionTransformer:
@@ -75,11 +75,13 @@ def load_weights(model: nn.Module, directory: Path) -> None:
     model.eval().requires_grad_(False)
 
 
-def read_dt(directory: Path, experiment: Experiment) -> tuple[DecisionTransformer, Training, str]:
-    """A trained DT, frozen, its settings, and the hash of its weights."""
+def read_dt(
+    directory: Path, experiment: Experiment, aggregate: Aggregate = "states"
+) -> tuple[DecisionTransformer, Training, str]:
+    """A trained DT, frozen, its settings, and the hash of its weights; of an encoder, `aggregate` is that of section embed."""
     config = read_config(directory, "dt", experiment)
     training = parse(Training, config["training"])
-    model = dt(experiment, training)
+    model = dt(experiment, training, aggregate)
     load_weights(model, directory)
     return model, training, config["sha256"]
 
@@ -107,9 +109,9 @@ def read_radt(
 ) -> tuple[RetrievalTransformer, TrainRetrieval]:
     """A trained RA-DT (`kind`: radt or radt_lm), frozen, and its settings; trained with the encoder of hash `encoder`."""
     config = read_config(directory, kind, experiment)
-    chunk = config["inputs"].get("chunk")
-    if chunk != str(embed.chunk):
-        raise RadtError(f"{directory} was trained with embed.chunk {chunk}, not {embed.chunk}: train it again")
+    for key in ("chunk", "aggregate"):
+        if (trained := config["inputs"].get(key)) != (value := str(embed.origin()[key])):
+            raise RadtError(f"{directory} was trained with embed.{key} {trained}, not {value}: train it again")
     if config["inputs"].get("encoder") != encoder:
         raise RadtError(f"{directory} was trained with another encoder: train it again with the present one")
     training = parse(TrainRetrieval, config["training"])

@@ -56,7 +56,7 @@ def window_means(outputs: Tensor, weight: Tensor, stop: Tensor, chunk: int) -> T
 def ask(encoder: DecisionTransformer, chunk: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
     """Queries [B, W] at the end of [B, T] windows, without the steps whose `weight` [B, T] is 0; `episode` does not matter."""
     stop = steps.mask.sum(1, keepdim=True)
-    return window_means(state_outputs(encoder, steps), weight, stop, chunk)[:, 0]
+    return window_means(state_outputs(encoder, steps), weight, stop, encoder.averaged(chunk))[:, 0]
 
 
 def contexts(columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chunk: int) -> Steps:
@@ -98,7 +98,8 @@ def episode_vectors(
         parts.append(state_outputs(encoder, steps)[:, done - begin :])
         done = stop
     weight = (torch.arange(longest) < length[:, None]).float()
-    return window_means(torch.cat(parts, 1), weight, torch.minimum(ends.expand(len(length), -1), length[:, None]), chunk)
+    stop = torch.minimum(ends.expand(len(length), -1), length[:, None])
+    return window_means(torch.cat(parts, 1), weight, stop, encoder.averaged(chunk))
 
 
 def segment_stops(horizon: int, every: int) -> Tensor:

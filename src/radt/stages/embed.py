@@ -62,11 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     selection = parse(Selection, given.settings)
     loop.prepare(selection.embed.device)
     data = job.read_data(given.trajectories, selection.experiment)
-    encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment)
+    encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment, selection.embed.aggregate)
     encoder.to(selection.embed.device)
     vectors = embed_all(encoder, data.episodes, selection.embed, selection.experiment.horizon)
-    chunk, every = selection.embed.chunk, selection.embed.every
-    write(given.output, vectors, data, {"encoder": encoder_hash, "chunk": chunk, "every": every})
+    write(given.output, vectors, data, {"encoder": encoder_hash, **selection.embed.origin()})
     return 0
 
 

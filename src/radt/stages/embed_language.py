@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     data = job.read_data(given.trajectories, room)
     encoder = LanguageEncoder(selection.embed_language, room, embed.chunk, embed.device)
     vectors = embed_language(encoder, data.episodes, embed, room.horizon)
-    write(given.output, vectors, data, {"encoder": encoder.identity, "chunk": embed.chunk, "every": embed.every})
+    write(given.output, vectors, data, {"encoder": encoder.identity, **embed.origin()})
     return 0
 
 

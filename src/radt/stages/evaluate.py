@@ -68,7 +68,7 @@ def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path 
     if kind == "radt":
         if encoder is None:
             raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
-        reader, reading, origin = store.read_dt(encoder, room)
+        reader, reading, origin = store.read_dt(encoder, room, embed.aggregate)
         reader.to(settings.device)
         keys: EmbedEpisodes = partial(chunks.embed_episodes, reader, embed.chunk)
         asker: Asker = Queries(reader, reading.model, history, embed.chunk)

@@ -46,7 +46,7 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
 
     Raises `RadtError` when they were made from another encoder, other trajectories or other settings, or are damaged.
     """
-    check_origin(directory, {"encoder": encoder, "trajectories": data, "chunk": embed.chunk, "every": embed.every})
+    check_origin(directory, {"encoder": encoder, "trajectories": data, **embed.origin()})
     artifacts.verify(directory / "embeddings.safetensors", directory / "config.json")
     return artifacts.read_tensors(directory / "embeddings.safetensors").get("queries")
 
@@ -55,7 +55,7 @@ def asker(selection: Selection, episodes: Episodes, encoder: Path | None) -> tup
     """What makes the queries of scope `window`, and the identity of the encoder: the DT in a directory, or a language model."""
     room, chunk, device = selection.experiment, selection.embed.chunk, selection.train_retrieval.optimization.device
     if encoder is not None:
-        network, _, identity = store.read_dt(encoder, room)
+        network, _, identity = store.read_dt(encoder, room, selection.embed.aggregate)
         return partial(chunks.ask, network.to(device), chunk), identity
     if selection.embed_language is None:
         raise RadtError("--encoder is missing: radt needs the directory of the DT, radt_lm the section embed_language")
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     loop.prepare(training.optimization.device)
     data = job.read_data(given.trajectories, room)
     ask, encoder_hash = asker(selection, data.episodes, given.encoder)
-    check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, "chunk": selection.embed.chunk})
+    check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, **selection.embed.origin()})
     keys = index.read(given.index)
     queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
     retrieve = TrainingContexts(ask, keys, data.episodes, training.retrieval, selection.embed, queries, optimization.device)
@@ -103,7 +103,8 @@ def main(argv: list[str] | None = None) -> int:
         return loop.action_loss(logits, steps)
 
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}
-    inputs |= {"embeddings": artifacts.sha256(given.embeddings / "embeddings.safetensors"), "chunk": str(selection.embed.chunk)}
+    inputs |= {"embeddings": artifacts.sha256(given.embeddings / "embeddings.safetensors")}
+    inputs |= {name: str(value) for name, value in selection.embed.origin().items()}
     recall = retrieve.recall()
     print(f"{len(keys.keys)} keys, searched with a recall of {recall:.4f}")
     job.finish(kind, given, selection, training, room, model, batch_loss, inputs, {"recall": recall})
