@@ -60,7 +60,7 @@ type: $(VENV)/.dev
 	$(IN_VENV) mypy
 
 format: $(VENV)/.dev
-	$(IN_VENV) python -m radt.settings
+	$(IN_VENV) python -m radt.configuration
 	$(IN_VENV) python -m radt.manual
 	$(IN_VENV) ruff check --fix .
 	$(IN_VENV) ruff format .

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from radt.configuration import load
 from radt.runs import ENCODERS, MADE_FROM, PLAIN, REFERENCES, WEIGHTS, Runs
-from radt.settings import Stages, load
+from radt.settings import Stages
 
 ROOT = Path(__file__).parents[1]
 VARIANTS = {

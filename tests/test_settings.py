@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radt import settings
+from radt import configuration
 from radt.errors import RadtError
 from radt.manual import MANUAL, manual
 
@@ -42,7 +42,7 @@ def changed(path, value):
 
 @pytest.mark.parametrize("names", [(), ("paper.yaml",), ("smoke.yaml",), ("validation.yaml",)])
 def test_every_configuration_is_valid(names):
-    settings.load(merged(*names))
+    configuration.load(merged(*names))
 
 
 @pytest.mark.parametrize("name", ["paper.yaml", "smoke.yaml", "validation.yaml"])
@@ -74,7 +74,7 @@ def leaves(values, prefix=()):
     ],
 )
 def test_paper_configuration_has_the_published_settings(run, batch, window, chunk, ad, context, later, episodes, target, every):
-    loaded = settings.load(merged("paper.yaml"))
+    loaded = configuration.load(merged("paper.yaml"))
     paper, evaluate = loaded.stages(run), loaded.stages(run).evaluate
     for training in (paper.pretrain, paper.train_retrieval, paper.train_ad, paper.train_dpt):
         model, optimization = training.model, training.optimization
@@ -97,12 +97,12 @@ def test_paper_configuration_says_all_that_the_defaults_override():
     for name, changes in defaults["overrides"].items():
         wanted = {path for path in leaves(changes) if path[0] != "trajectories"}
         assert wanted - set(leaves(paper["overrides"].get(name, {}))) <= not_of_the_paper, name
-    assert settings.load(merged("paper.yaml")).methods == ["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
+    assert configuration.load(merged("paper.yaml")).methods == ["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
 
 
 @pytest.mark.parametrize("main", yaml.safe_load((CONFIG / "config.yaml").read_text())["experiments"])
 def test_validation_tasks_are_training_tasks_of_an_experiment_with_its_settings(main):
-    loaded = settings.load(merged("validation.yaml"))
+    loaded = configuration.load(merged("validation.yaml"))
     name = main.replace("darkroom", "validation", 1) if main.startswith("darkroom") else f"validation_{main}"
     assert loaded.experiments[name].validation == 16
     assert loaded.experiments[name].model_copy(update={"validation": 0}) == loaded.experiments[main]
@@ -111,7 +111,7 @@ def test_validation_tasks_are_training_tasks_of_an_experiment_with_its_settings(
 
 
 def test_downloads_are_of_the_world_and_the_size_of_their_experiment():
-    loaded = settings.load(merged())
+    loaded = configuration.load(merged())
     repositories = {"darkroom": "ml-jku/dark_room", "keydoor": "ml-jku/dark_keydoor", "mazerunner": "ml-jku/mazerunner"}
     for name, experiment in loaded.experiments.items():
         download = loaded.stages(name).trajectories.download
@@ -120,7 +120,7 @@ def test_downloads_are_of_the_world_and_the_size_of_their_experiment():
 
 
 def test_schema_file_is_in_step():
-    assert (CONFIG / "schema.json").read_text() == settings.schema(), "run: python -m radt.settings"
+    assert (CONFIG / "schema.json").read_text() == configuration.schema(), "run: python -m radt.configuration"
 
 
 def test_manual_is_in_step():
@@ -208,7 +208,7 @@ def test_every_ablation_has_a_comment():
 )
 def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, words):
     with pytest.raises(RadtError) as error:
-        settings.load(changed(path, value))
+        configuration.load(changed(path, value))
     text = str(error.value)
     assert "\n" not in text
     for word in words:
@@ -216,7 +216,7 @@ def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, 
 
 
 def test_a_stage_gets_only_the_sections_that_it_names():
-    selected = settings.load(merged()).select("darkroom", "index")
+    selected = configuration.load(merged()).select("darkroom", "index")
     assert set(yaml.safe_load(selected)) == {"experiment", "index"}
 
 
@@ -232,7 +232,7 @@ def test_a_stage_gets_only_the_sections_that_it_names():
 )
 def test_a_target_that_there_is_not_is_refused_with_those_that_there_are(target, words):
     with pytest.raises(RadtError, match="unknown") as error:
-        settings.load(merged()).check_target(target)
+        configuration.load(merged()).check_target(target)
     assert all(word in str(error.value) for word in (target, *words))
 
 
@@ -240,24 +240,24 @@ def test_a_target_that_there_is_not_is_refused_with_those_that_there_are(target,
     "target", ["all", "--cores", "results/overview.pdf", "results/keydoor/figure.pdf", "results/ablations/chunks.pdf"]
 )
 def test_a_target_that_there_is_is_let_through(target):
-    settings.load(merged()).check_target(target)
+    configuration.load(merged()).check_target(target)
 
 
 def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():
     values = merged()
     short = {"train_retrieval": {"model": {"window": 100}}, "evaluate": {"memory": {"every": 30}}}
     with pytest.raises(RadtError, match=r"evaluate\.memory\.every is 30, allowed is a divisor of half a window \(50\)"):
-        settings.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+        configuration.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
     short["evaluate"]["memory"]["every"] = 50
     short["embed"] = {"every": 20}
     with pytest.raises(RadtError, match=r"embed\.every 20"):
-        settings.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+        configuration.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
 
 
 def test_merging_goes_key_by_key_and_replaces_what_is_no_mapping():
     values = {"a": {"b": 1, "c": {"d": 2}}, "e": [1, 2]}
-    assert settings.merge(values, {"a": {"c": {"f": 3}}, "e": [9]}) == {"a": {"b": 1, "c": {"d": 2, "f": 3}}, "e": [9]}
-    assert settings.merge(values, {"a": {"c": 5}, "g": {"h": 1}}) == {"a": {"b": 1, "c": 5}, "e": [1, 2], "g": {"h": 1}}
+    assert configuration.merge(values, {"a": {"c": {"f": 3}}, "e": [9]}) == {"a": {"b": 1, "c": {"d": 2, "f": 3}}, "e": [9]}
+    assert configuration.merge(values, {"a": {"c": 5}, "g": {"h": 1}}) == {"a": {"b": 1, "c": 5}, "e": [1, 2], "g": {"h": 1}}
     assert values == {"a": {"b": 1, "c": {"d": 2}}, "e": [1, 2]}
 
 
@@ -270,7 +270,7 @@ def test_runs_are_experiments_and_variants_with_what_they_override():
             "variants": {"uniform": {"train_retrieval": {"retrieval": {"pool": "uniform"}}}, "same": {}},
         }
     }
-    loaded = settings.load(values)
+    loaded = configuration.load(values)
     variant = "ablations/pool/uniform"
     assert loaded.runs == [*loaded.experiments, variant, "ablations/pool/same"]
     assert loaded.base(variant) == loaded.base("keydoor") == "keydoor"
@@ -289,8 +289,8 @@ def test_runs_are_experiments_and_variants_with_what_they_override():
 
 
 def test_span_and_stride():
-    model = settings.load(merged()).pretrain.model.model_copy(update={"window": 100})
-    loaded = settings.load(merged())
+    model = configuration.load(merged()).pretrain.model.model_copy(update={"window": 100})
+    loaded = configuration.load(merged())
     small, large = loaded.experiments["darkroom"], loaded.experiments["darkroom_20x20"]
     assert (model.span(small), model.span(large), model.stride(large)) == (100, 100, 50)
     interleaved = model.model_copy(update={"tokens": "interleaved", "window": 500})

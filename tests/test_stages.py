@@ -17,8 +17,8 @@ import yaml
 
 from helpers import tiny_bert
 from radt import artifacts
+from radt.configuration import load
 from radt.errors import RadtError
-from radt.settings import load
 from radt.stages import embed, embed_language, evaluate, index, pretrain, train_ad, train_dpt, train_retrieval, trajectories
 
 ROOT = Path(__file__).parents[1]

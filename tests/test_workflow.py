@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radt.settings import load
+from radt.configuration import load
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ["--configfile", "config/smoke.yaml"]

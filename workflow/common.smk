@@ -10,7 +10,7 @@ from pathlib import Path
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
 from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
-from radt.settings import load
+from radt.configuration import load
 
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
 

@@ -1,6 +1,7 @@
 """The manual of the configuration: `python -m radt.manual` writes the tables of `config/README.md`.
 
-The text above the first table is written by hand and kept. What a key means is its docstring in `radt.settings`.
+The text above the first table is written by hand and kept. What a key means is its docstring in `radt.settings`
+or `radt.configuration`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from radt import artifacts
-from radt.settings import Settings
+from radt.configuration import Settings
 
 MANUAL = Path("config/README.md")
-MARK = "<!-- Below: written by `python -m radt.manual`, from the docstrings in src/radt/settings.py. -->"
+MARK = "<!-- Below: written by `python -m radt.manual`, from the docstrings in src/radt/settings.py and configuration.py. -->"
 Schema = dict[str, Any]
 
 

@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from radt.settings import Protocol, Settings, Stages
+from radt.configuration import Settings
+from radt.settings import Protocol, Stages
 
 EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
 """The sections that embed, by encoder: the pre-trained DT or the language model."""

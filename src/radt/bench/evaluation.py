@@ -18,6 +18,7 @@ from torch import Tensor
 
 from radt import seeding
 from radt.bench.harness import Measurement, alternate, darkroom, defaults
+from radt.configuration import Settings
 from radt.data.steps import Steps, concatenate
 from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent
 from radt.evaluation.history import History
@@ -27,7 +28,7 @@ from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import embed_episodes, window_means
-from radt.settings import Experiment, Settings
+from radt.settings import Experiment
 from radt.tasks.splits import tasks_of
 
 EPISODES = 4

@@ -16,8 +16,9 @@ from typing import Any
 
 import yaml
 
+from radt.configuration import Settings, load
 from radt.errors import RadtError
-from radt.settings import Experiment, Settings, load
+from radt.settings import Experiment
 
 ROOT = Path(__file__).parents[3]
 CPU_INFO = Path("/proc/cpuinfo")
