@@ -98,7 +98,8 @@ def test_ablations_are_planned_and_share_what_they_do_not_change():
     evaluations = sum(len(ablation.variants) * len(ablation.methods) for ablation in settings.ablations.values()) * 3
     assert plan["ablation"] == len(settings.ablations)
     assert plan["evaluate_retrieval"] + plan["evaluate_plain"] == evaluations
-    assert plan["trajectories"] == plan["pretrain"] == 3  # two variants have other histories, and need a DT of their own
+    assert plan["trajectories"] == 1 + 5 + 2  # Dark-Room's own; the long ones of ad_later; those of source
+    assert plan["pretrain"] == 1 + 5 + 2  # Dark-Room's own; with interleaved tokens; of the histories of source
     assert plan["train_retrieval"] < plan["evaluate_retrieval"]
 
 
