@@ -98,8 +98,8 @@ def episode_vectors(
         parts.append(state_outputs(encoder, steps)[:, done - begin :])
         done = stop
     weight = (torch.arange(longest) < length[:, None]).float()
-    stop = torch.minimum(ends.expand(len(length), -1), length[:, None])
-    return window_means(torch.cat(parts, 1), weight, stop, encoder.averaged(chunk))
+    stops = torch.minimum(ends.expand(len(length), -1), length[:, None])
+    return window_means(torch.cat(parts, 1), weight, stops, encoder.averaged(chunk))
 
 
 def segment_stops(horizon: int, every: int) -> Tensor:
