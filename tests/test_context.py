@@ -1,5 +1,6 @@
 """Contexts of training windows and the memory of evaluation against brute-force twins."""
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -358,3 +359,16 @@ def test_contexts_of_short_windows_are_of_the_past(ragged):
     assert not np.array_equal(before[5], after[5])
     for name in vars(old):
         assert torch.equal(getattr(old, name)[:, :2], getattr(new, name)[:, :2]), name
+
+
+def test_memories_and_pools_stay_within_the_history_of_the_window(world):
+    encoder, episodes, index = world
+    own = copy.copy(episodes)
+    own.first_of_history = torch.arange(TASKS * EACH) // 2 * 2
+    contexts = TrainingContexts(asking(encoder), index, own, settings(pool="earlier"), EMBED, embedded(encoder, episodes))
+    owner = torch.arange(TASKS * EACH)
+    memory = contexts.memory(owner, np.random.default_rng(0))
+    assert ((own.first_of_history <= memory) & (memory <= owner)).all()
+    first, stop = contexts.pool(owner, owner)
+    held = [set(index.episode[begin:end].tolist()) for begin, end in zip(first, stop, strict=True)]
+    assert held == [set(range(int(begin), int(episode))) for begin, episode in zip(own.first_of_history, owner, strict=True)]
