@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import GENERATE
 from radt.settings import Experiment, Generate
 
 
@@ -15,18 +16,7 @@ def room() -> Experiment:
 
 @pytest.fixture
 def generate() -> Generate:
-    return Generate(
-        seed=7,
-        episodes=5,
-        learning_rate=0.5,
-        discount=0.9,
-        epsilon_first=1.0,
-        epsilon_last=0.0,
-        epsilon_episodes=4,
-        initial_value=0.0,
-        histories=1,
-        sweeps=0,
-    )
+    return GENERATE
 
 
 @pytest.fixture

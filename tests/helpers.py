@@ -4,10 +4,14 @@ import torch
 from transformers import BertConfig, BertModel
 
 from radt.data.steps import Steps
-from radt.settings import Experiment, Model
+from radt.settings import Experiment, Generate, Model
 from radt.tasks.grid import ACTIONS
 
 ROOM = Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
+GENERATE = Generate(
+    seed=7, histories=1, episodes=5, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=4,
+    initial_value=0.0, sweeps=0,
+)  # fmt: skip
 MODEL = Model(tokens="step", width=16, layers=2, heads=2, dropout=0.0, window=8, return_bin=1)
 
 

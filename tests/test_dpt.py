@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import MODEL
+from helpers import GENERATE, MODEL
 from radt import seeding
 from radt.data.qlearning import learn
 from radt.data.trajectories import Trajectories
@@ -15,7 +15,7 @@ from radt.evaluation.dpt_agent import DptAgent
 from radt.evaluation.history import History
 from radt.evaluation.rollout import in_context
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
-from radt.settings import Evaluate, Experiment, Generate, Memory, Optimization, Protocol, TrainDpt
+from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol, TrainDpt
 from radt.stages.train_dpt import loss_of
 from radt.tasks import worlds
 from radt.tasks.grid import ACTIONS
@@ -26,10 +26,7 @@ ROOMS = {
     "keydoor": Experiment(world="keydoor", width=4, height=3, horizon=16, tasks=8, held_out=2, validation=0),
     "mazerunner": Experiment(world="mazerunner", width=15, height=15, horizon=80, tasks=6, held_out=2, validation=0),
 }
-GENERATE = Generate(
-    seed=0, episodes=40, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=30,
-    initial_value=0.0, histories=1, sweeps=0,
-)  # fmt: skip
+HISTORY = GENERATE.model_copy(update={"seed": 0, "episodes": 40, "epsilon_episodes": 30})
 CONTEXT, QUERIES, BATCH = 9, 6, 3
 
 
@@ -126,7 +123,7 @@ def test_gradients_in_bfloat16_are_those_in_float32():
 def test_contexts_are_what_the_learner_had_seen(world):
     """Against a replay of the history with sets of tuples, in the environment."""
     room = ROOMS[world]
-    shard = learn(room, GENERATE)
+    shard = learn(room, HISTORY)
     experience = Experience(Trajectories([shard], {}), room)
     for row, task in enumerate(experience.tasks.tolist()):
         env = worlds.make(room, np.array([task]))
@@ -169,7 +166,7 @@ def as_tuples(context, number, row=0):
 def test_labels_lead_the_shortest_way_to_the_next_reward(world):
     """Against a breadth-first search from every visited true state."""
     room = ROOMS[world]
-    experience = Experience(Trajectories([learn(room, GENERATE)], {}), room)
+    experience = Experience(Trajectories([learn(room, HISTORY)], {}), room)
     env = worlds.make(room, experience.tasks)
     rows = np.arange(len(experience.tasks))
     seen, asked = experience.queries(rows, 200, np.random.default_rng(0))
@@ -286,7 +283,7 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     )  # fmt: skip
     settings = MODEL.model_copy(update={"width": 32})
     training = TrainDpt(model=settings, optimization=optimization, context=45, queries=16)
-    experience = Experience(Trajectories([learn(room, GENERATE)], {}), room)
+    experience = Experience(Trajectories([learn(room, HISTORY)], {}), room)
     torch.manual_seed(0)
     model = DecisionPretrainedTransformer(settings, room)
 

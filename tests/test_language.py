@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import ROOM, random_steps, tiny_bert
+from helpers import GENERATE, ROOM, random_steps, tiny_bert
 from radt.data.qlearning import learn
 from radt.data.steps import concatenate
 from radt.data.trajectories import Trajectories
@@ -18,7 +18,7 @@ from radt.errors import RadtError
 from radt.models import language
 from radt.models.language import FrozenHopfield, LanguageEncoder, unfinished
 from radt.retrieval.language_keys import embed_episodes, embed_language, windows_before
-from radt.settings import Embed, Generate, Language
+from radt.settings import Embed, Language
 from radt.tasks.grid import ACTIONS
 
 CHUNK, WORDS, WIDTH = 3, 50, 16
@@ -160,19 +160,7 @@ def test_identity_is_that_of_what_makes_the_vectors(bert, tmp_path):
 
 @pytest.fixture(scope="module")
 def episodes():
-    generate = Generate(
-        seed=7,
-        episodes=5,
-        learning_rate=0.5,
-        discount=0.9,
-        epsilon_first=1.0,
-        epsilon_last=0.0,
-        epsilon_episodes=4,
-        initial_value=0.0,
-        histories=1,
-        sweeps=0,
-    )
-    return Episodes(Trajectories([learn(ROOM, generate)], {}))
+    return Episodes(Trajectories([learn(ROOM, GENERATE)], {}))
 
 
 @FORMS

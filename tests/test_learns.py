@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from helpers import MODEL, ROOM, random_steps
+from helpers import GENERATE, MODEL, ROOM, random_steps
 from radt.data.qlearning import learn
 from radt.data.trajectories import Trajectories
 from radt.data.windows import Episodes
@@ -14,7 +14,7 @@ from radt.evaluation.history import History
 from radt.evaluation.rollout import in_context
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.settings import Evaluate, Experiment, Generate, Memory, Optimization, Protocol
+from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol
 from radt.tasks.worlds import optimum
 from radt.training import loop
 
@@ -26,18 +26,7 @@ OPTIMIZATION = Optimization(
 
 def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path):
     room = Experiment(world="darkroom", width=3, height=3, horizon=12, tasks=2, held_out=1, validation=0)
-    generate = Generate(
-        seed=0,
-        episodes=200,
-        learning_rate=0.5,
-        discount=0.9,
-        epsilon_first=1.0,
-        epsilon_last=0.0,
-        epsilon_episodes=100,
-        initial_value=0.0,
-        histories=1,
-        sweeps=0,
-    )
+    generate = GENERATE.model_copy(update={"seed": 0, "episodes": 200, "epsilon_episodes": 100})
     episodes = Episodes(Trajectories([learn(room, generate)], manifest={}))
     torch.manual_seed(0)
     settings = MODEL.model_copy(update={"window": 12})
