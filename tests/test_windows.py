@@ -9,6 +9,7 @@ from radt.data import windows
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Columns, Episodes
 from radt.retrieval.chunks import window_start
+from radt.stages.train_ad import with_context
 
 LENGTHS = [[3, 8, 1], [5, 8, 8, 2], [7]]  # episodes of three shards
 
@@ -149,3 +150,18 @@ def test_windows_with_a_stride_are_those_of_evaluation(tmp_path, window, stride)
     first = episodes.first[drawn]
     expected = memory.windows(first, first + begin, first + begin + steps.mask.sum(1), window)
     assert_same(steps, expected)
+
+
+@pytest.mark.parametrize("later", [1, 5])
+def test_the_context_of_ad_is_of_the_same_history(tmp_path, later):
+    """Histories have two episodes: the second reads the first, which reads nothing."""
+    episodes, memory = make(tmp_path)
+    chosen = torch.arange(8)
+    steps = memory.windows(episodes.first, episodes.first, episodes.first + episodes.length, 8)
+    context = with_context(episodes, chosen, steps, later)[:, :8]
+    before = {1: 0, 4: 3, 6: 5}
+    for episode in range(8):
+        assert context.mask[episode].any() == (episode in before)
+        if episode in before:
+            first, length = episodes.first[[before[episode]]], episodes.length[[before[episode]]]
+            assert_same(context[[episode]], memory.windows(first, first, first + length, 8))
