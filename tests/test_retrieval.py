@@ -265,9 +265,9 @@ def test_windows_do_not_cross_episodes():
     assert begin.previous_action[:, 0].tolist() == [5, 5, 5] and begin.previous_reward[:, 0].tolist() == [0, 0, 0]
 
 
-def test_context_is_the_past_and_the_future_of_the_anchor():
+def test_context_is_around_the_anchor_and_within_the_episode():
     data, first = columns()
-    for anchor, expected in ((2, range(0, 4)), (4, range(2, 6)), (8, range(6, 8))):
+    for anchor, expected in ((2, range(0, 4)), (4, range(2, 6)), (7, range(4, 8)), (8, range(4, 8))):
         steps = contexts(data, first, torch.full((3,), 8), torch.full((3,), anchor), 2)
         assert steps.time[1][steps.mask[1]].tolist() == list(expected)
         assert steps.returns[1][steps.mask[1]].tolist() == data.returns[[8 + t for t in expected]].tolist()

@@ -1,8 +1,9 @@
 """Sub-trajectories: where they begin, how they become vectors, what they hold.
 
 A chunk is anchored at step t of an episode (t = c, 2c, ..., and its end; paper, Section 3.1). Its key is the mean of the
-encoder's state outputs over the c steps before t, its value the c steps before and the c steps after t. A query at step t is the
-mean over the last c steps up to t itself. Keys and queries, in training and in evaluation, come from `window_means`.
+encoder's state outputs over the c steps before t, its value the 2c steps around t, or the last 2c of an episode that ends sooner.
+A query at step t is the mean over the last c steps up to t itself. Keys and queries, in training and in evaluation, come from
+`window_means`.
 """
 
 from __future__ import annotations
@@ -60,17 +61,20 @@ def ask(encoder: DecisionTransformer, chunk: int, steps: Steps, episode: Tensor,
 
 
 def contexts(columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chunk: int) -> Steps:
-    """Values of chunks: [..., 2 chunk] steps around `anchor`.
+    """Values of chunks: the [..., 2 chunk] steps that end `chunk` steps after `anchor`, or with the episode.
+
+    Near the end of an episode the published code has fewer steps instead: those of a last chunk do not show how the goal was
+    reached, nor, where it was not, half of where it is not.
 
     Args:
         columns: where the steps are.
         first: [...] row of the episode's first step.
         length: [...] steps of the episode.
         anchor: [...] step of the episode.
-        chunk: steps before and after the anchor.
+        chunk: half the steps.
     """
     stop = torch.minimum(anchor + chunk, length)
-    return columns.windows(first, first + (anchor - chunk).clamp_min(0), first + stop, 2 * chunk)
+    return columns.windows(first, first + (stop - 2 * chunk).clamp_min(0), first + stop, 2 * chunk)
 
 
 @torch.no_grad()

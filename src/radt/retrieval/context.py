@@ -114,13 +114,15 @@ class TrainingContexts:
     def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
         """First episode [B] that the memory of each window does not hold any more; pool `all` holds all.
 
-        Uniform between the first episode of the learning history and the window's own: good windows also meet the memory of a
-        poor learner, as an agent does right after it has found the goal by chance.
+        The memory begins with the learning history and ends uniformly between its first episode and the one before the window's:
+        good windows also meet the memory of a poor learner, as an agent does right after it has found the goal by chance. Only a
+        first episode has none, so that nothing but how learners seek is learned without a context.
         """
         if self.settings.pool != "earlier":
             return torch.full_like(episode, len(self.episodes.task))
         begin = self.episodes.first_of_history[episode]
-        return begin + (torch.from_numpy(random.random(len(episode))) * (episode - begin + 1)).long()
+        earlier = episode - begin
+        return begin + torch.minimum((torch.from_numpy(random.random(len(episode))) * earlier).long() + 1, earlier)
 
     def pool(self, episode: Tensor, memory: Tensor) -> Tensor:
         """First chunk and the one after the last [2, B] of the learning history of `episode` [B] before `memory` [B].
