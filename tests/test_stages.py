@@ -145,6 +145,22 @@ def test_metrics_and_config(chain):
         assert config["kind"] == kind and config["sha256"] == artifacts.sha256(chain.root / directory / "model.safetensors")
 
 
+def test_near_duplicates_are_looked_for_within_a_learning_history(chain):
+    keys, episode = (artifacts.read_tensors(chain.root / "embed/embeddings.safetensors")[name] for name in ("keys", "episode"))
+    shards = artifacts.read_json(chain.root / "trajectories/manifest.json")["shards"]
+    tables = [artifacts.read_tensors(chain.root / "trajectories" / shard["file"]) for shard in shards]
+    history = np.concatenate([table["episode_task"].astype(int) * 1000 + table["episode_history"] for table in tables])[episode]
+    limit, stay = chain.config["index"]["duplicate_similarity"], []
+    for one in np.unique(history)[:50]:
+        kept = []
+        for row in np.flatnonzero(history == one):
+            if all(round(float(keys[row] @ keys[other]), 6) <= limit for other in kept):
+                kept.append(int(row))
+        stay += kept
+    index_keys = artifacts.read_tensors(chain.root / "index/index.safetensors")["keys"]
+    np.testing.assert_array_equal(index_keys[: len(stay)], keys[sorted(stay)])
+
+
 @pytest.mark.parametrize("stage", ["pretrain", "radt", "ad"])
 def test_the_same_seed_trains_the_same_bytes(chain, stage):
     getattr(chain, stage)(output=f"{stage}_again")
