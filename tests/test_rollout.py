@@ -22,8 +22,8 @@ def evaluate(**changes):
     return Evaluate(**{**values, "memory": MEMORY, "methods": {}, "device": "cpu", **changes})
 
 
-def protocol(target="fixed", actions="greedy", model="dt"):
-    return Protocol(model=model, target_return=target, actions=actions)
+def protocol(target="fixed", actions="greedy", model="dt", temperature=1.0):
+    return Protocol(model=model, target_return=target, actions=actions, temperature=temperature)
 
 
 def test_fixed_target_is_normal_rounded_and_falls_with_the_reward():
@@ -61,6 +61,8 @@ def test_actions():
     torch.testing.assert_close(half, torch.cat([expected, torch.zeros(3)]), atol=0.03, rtol=0)
     sampled = choose(logits, protocol(actions="sample"), random).bincount(minlength=5) / 4000
     torch.testing.assert_close(sampled, torch.softmax(logits[0], 0), atol=0.03, rtol=0)
+    cold = choose(logits, protocol(actions="sample", temperature=0.5), random).bincount(minlength=5) / 4000
+    torch.testing.assert_close(cold, torch.softmax(2 * logits[0], 0), atol=0.03, rtol=0)
 
 
 class Explorer:

@@ -389,6 +389,8 @@ class Protocol(Section):
     used."""
     actions: Literal["greedy", "top_half", "sample"]
     """Best action, sampled among those above the median, or sampled among all."""
+    temperature: PositiveFloat = 1.0
+    """What logits are divided by before an action is sampled: below 1, the likelier actions are taken more often."""
 
     @model_validator(mode="after")
     def _target_is_read(self) -> Self:

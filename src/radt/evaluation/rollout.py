@@ -54,7 +54,7 @@ class Target:
 
 
 def choose(logits: Tensor, protocol: Protocol, random: np.random.Generator) -> Tensor:
-    """Actions [B] from logits [B, A]: the best; or sampled from the softmax, of all or of those above the median.
+    """Actions [B] from logits [B, A]: the best; or sampled from the softmax at `temperature`, of all or of those above the median.
 
     The published code calls the last `top_p: 0.5`; it keeps logits strictly above their 0.5 quantile.
     """
@@ -64,7 +64,7 @@ def choose(logits: Tensor, protocol: Protocol, random: np.random.Generator) -> T
         median = torch.quantile(logits, 0.5, dim=-1, keepdim=True)
         logits = logits.masked_fill(logits <= median, -torch.inf)
     noise = torch.from_numpy(random.gumbel(size=tuple(logits.shape))).float()
-    return (logits + noise).argmax(-1)
+    return (logits / protocol.temperature + noise).argmax(-1)
 
 
 @torch.inference_mode()
