@@ -54,7 +54,7 @@ class Target:
 
 
 def choose(logits: Tensor, protocol: Protocol, random: np.random.Generator) -> Tensor:
-    """Actions [B] from logits [B, A]: the best; or sampled from the softmax at a temperature, of all or of those above the median.
+    """Actions [B] from logits [B, A]: the best; or sampled at a temperature from the softmax of all or of those above the median.
 
     The published code calls the last `top_p: 0.5`; it keeps logits strictly above their 0.5 quantile.
     """
