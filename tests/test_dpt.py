@@ -10,7 +10,7 @@ from helpers import GENERATE, MODEL
 from radt import seeding
 from radt.data.qlearning import learn
 from radt.data.trajectories import Trajectories
-from radt.data.transitions import NEVER, REWARDS, Experience, Transitions, cells, draw, kinds
+from radt.data.transitions import NEVER, REWARDS, Experience, Transitions, cells, draw, kinds, phase
 from radt.evaluation.dpt_agent import DptAgent
 from radt.evaluation.history import History
 from radt.evaluation.rollout import in_context
@@ -47,6 +47,7 @@ def random_transitions(room, seed):
 
     return Transitions(
         places(),
+        torch.randint(0, room.phases, size, generator=g),
         torch.randint(0, ACTIONS, size, generator=g),
         torch.randint(0, 2, size, generator=g).float(),
         places(),
@@ -55,8 +56,10 @@ def random_transitions(room, seed):
 
 
 def random_queries(room, seed, count=QUERIES):
+    """What is seen [B, count, D] and what was received [B, count]."""
     g = torch.Generator().manual_seed(seed)
-    return torch.stack([torch.randint(0, n, (BATCH, count), generator=g) for n in room.observation_sizes], -1)
+    seen = torch.stack([torch.randint(0, n, (BATCH, count), generator=g) for n in room.observation_sizes], -1)
+    return seen, torch.randint(0, room.phases, (BATCH, count), generator=g)
 
 
 def mixed(first, second, cut):
@@ -70,15 +73,15 @@ def test_a_query_reads_the_beginning_of_its_context_and_no_other_query(world):
     room = ROOMS[world]
     model, one, other = network(room), random_transitions(room, 0), random_transitions(room, 1)
     asked, read = random_queries(room, 2), torch.tensor([0, 1, 4, 4, 8, 9]).expand(BATCH, -1)
-    logits = model(asked, model.encode(one, QUERIES), read)
-    later = model(asked, model.encode(mixed(one, other, 4), QUERIES), read)
+    logits = model(*asked, model.encode(one, QUERIES), read)
+    later = model(*asked, model.encode(mixed(one, other, 4), QUERIES), read)
     torch.testing.assert_close(later[:, :4], logits[:, :4], rtol=1e-4, atol=1e-5)
     assert (later[:, 4:] - logits[:, 4:]).abs().amax(-1).min() > 1e-3
-    changed = asked.clone()
-    changed[:, 3:] = random_queries(room, 3)[:, 3:]
-    others = model(changed, model.encode(one, QUERIES), read)
+    changed = [torch.cat([mine[:, :3], other[:, 3:]], 1) for mine, other in zip(asked, random_queries(room, 3), strict=True)]
+    others = model(*changed, model.encode(one, QUERIES), read)
     torch.testing.assert_close(others[:, :3], logits[:, :3], rtol=1e-4, atol=1e-5)
-    alone = torch.cat([model(asked[:, [q]], model.encode(one, 1), read[:, [q]]) for q in range(QUERIES)], 1)
+    each = [[part[:, [q]] for part in asked] for q in range(QUERIES)]
+    alone = torch.cat([model(*query, model.encode(one, 1), read[:, [q]]) for q, query in enumerate(each)], 1)
     torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
 
 
@@ -90,7 +93,7 @@ def test_a_context_of_one_block_is_a_set_and_one_of_two_is_read_in_order():
     asked, read = random_queries(room, 1), torch.full((BATCH, QUERIES), CONTEXT)
     for layers, same in ((1, True), (2, False)):
         model = network(room, layers=layers)
-        logits = [model(asked, model.encode(part, QUERIES), read) for part in (context, shuffled)]
+        logits = [model(*asked, model.encode(part, QUERIES), read) for part in (context, shuffled)]
         assert torch.allclose(*logits, rtol=1e-4, atol=1e-5) == same
 
 
@@ -100,9 +103,9 @@ def test_a_memory_can_be_read_again():
     memory = model.encode(random_transitions(room, 0), 1)
     read = torch.full((BATCH, 1), CONTEXT)
     first, second = random_queries(room, 1, 1), random_queries(room, 2, 1)
-    before = model(first, memory, read)
-    model(second, memory, read)
-    assert torch.equal(model(first, memory, read), before)
+    before = model(*first, memory, read)
+    model(*second, memory, read)
+    assert torch.equal(model(*first, memory, read), before)
 
 
 def test_gradients_in_bfloat16_are_those_in_float32():
@@ -113,7 +116,7 @@ def test_gradients_in_bfloat16_are_those_in_float32():
     for precise in (True, False):
         model = network(room).train()
         with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-            logits = model(asked, model.encode(context, QUERIES), read)
+            logits = model(*asked, model.encode(context, QUERIES), read)
         torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), torch.arange(BATCH * QUERIES) % ACTIONS).backward()
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
@@ -133,7 +136,7 @@ def test_contexts_are_what_the_learner_had_seen(world):
             steps = range(shard.episode_start[number], shard.episode_start[number + 1])
             for step in steps:
                 states.add(int(env.state[0]))
-                before = tuple(env.codes[0].tolist())
+                before = (*env.codes[0].tolist(), int(env.state[0]) // cells(room))
                 action = int(shard.actions[step])
                 _, reward, terminated, _, _ = env.step(np.array([action]))
                 after = None if terminated[0] else tuple(env.codes[0].tolist())
@@ -150,10 +153,10 @@ def test_contexts_are_what_the_learner_had_seen(world):
 
 
 def as_tuples(context, number, row=0):
-    """The real transitions of one context as (observation, action, reward, next observation or None)."""
+    """The real transitions of one context as ((*observation, phase), action, reward, next observation or None)."""
     return [
         (
-            tuple(context.observation[row, place].tolist()),
+            (*context.observation[row, place].tolist(), int(context.received[row, place])),
             int(context.action[row, place]),
             float(context.reward[row, place]),
             None if context.ended[row, place] else tuple(context.following[row, place].tolist()),
@@ -169,12 +172,18 @@ def test_labels_lead_the_shortest_way_to_the_next_reward(world):
     experience = Experience(Trajectories([learn(room, HISTORY)], {}), room)
     env = worlds.make(room, experience.tasks)
     rows = np.arange(len(experience.tasks))
-    seen, asked = experience.queries(rows, 200, np.random.default_rng(0))
+    seen, phases, asked = experience.queries(rows, 200, np.random.default_rng(0))
     for row in rows:
         following, reward = (part[env.rows[row]].tolist() for part in (env.tables.following, env.tables.reward))
         states = experience.states[row, : experience.visited[row]].tolist()
-        pairs = {(*experience.codes[row, state].tolist(), int(experience.actions[row, state])) for state in states}
-        assert {(*place, action) for place, action in zip(seen[row].tolist(), asked[row].tolist(), strict=True)} <= pairs
+        visited = experience.states[row, : experience.visited[row]]
+        known = zip(
+            experience.codes[row, visited].tolist(), visited.tolist(), experience.actions[row, visited].tolist(), strict=True
+        )
+        drawn = zip(seen[row].tolist(), phases[row].tolist(), asked[row].tolist(), strict=True)
+        assert {(*place, held, action) for place, held, action in drawn} <= {
+            (*place, state // cells(room), action) for place, state, action in known
+        }
         for state in states:
             wanted = distance(state, following, reward)
             if wanted is not None:
@@ -229,7 +238,7 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
         agent.begin()
         env.reset()
         for time in range(room.horizon):
-            running, before = history.running.clone(), env.codes
+            running, before, phases = history.running.clone(), env.codes, env.state // cells(room)
             history.observe(time, torch.from_numpy(before), torch.zeros(room.tasks))
             state = env.state
             action = best[tasks, state] if episode else random.integers(0, ACTIONS, room.tasks)
@@ -239,7 +248,8 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
             for task in np.flatnonzero(running):
                 if reward[task] > 0 or not truncated[task]:
                     end = None if terminated[task] or truncated[task] else tuple(after[task].tolist())
-                    seen[task].add((tuple(before[task].tolist()), int(action[task]), float(reward[task]), end))
+                    place = (*before[task].tolist(), int(phases[task]))
+                    seen[task].add((place, int(action[task]), float(reward[task]), end))
         history.finish()
         agent.finish()
     context, number = agent.choose()
@@ -265,8 +275,8 @@ def test_kept_memory_gives_the_logits_of_encoding_anew():
         env.reset()
         for time in range(room.horizon):
             history.observe(time, torch.from_numpy(env.codes), torch.zeros(room.tasks))
-            asked = torch.from_numpy(env.codes.astype(np.int64))[:, None]
-            anew = [model(asked[[task]], memories[task], number[[task], None]) for task in range(room.tasks)]
+            asked = [torch.from_numpy(part)[:, None] for part in (env.codes.astype(np.int64), env.state // cells(room))]
+            anew = [model(*(part[[task]] for part in asked), memories[task], number[[task], None]) for task in range(room.tasks)]
             torch.testing.assert_close(agent.logits(time), torch.cat(anew)[:, 0], rtol=1e-4, atol=1e-4)
             action = random.integers(0, ACTIONS, room.tasks)
             _, reward, terminated, truncated, _ = env.step(action)
@@ -307,8 +317,35 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     assert returns[:, -3:].mean() > returns[:, 0].mean() + 2
 
 
-def test_kinds_tell_transitions_apart():
-    room = ROOMS["darkroom"]
-    y, x, action, reward = (part.ravel() for part in np.meshgrid(range(3), range(4), range(ACTIONS), range(REWARDS)))
-    found = kinds(room, np.stack([y, x], 1).astype(np.uint8), action.astype(np.uint8), reward.astype(np.float32))
-    assert sorted(found.tolist()) == list(range(cells(room) * ACTIONS * REWARDS))
+@pytest.mark.parametrize("world", ["darkroom", "keydoor"])
+def test_kinds_tell_transitions_apart(world):
+    room = ROOMS[world]
+    parts = np.meshgrid(range(3), range(4), range(room.phases), range(ACTIONS), range(REWARDS))
+    y, x, received, action, reward = (part.ravel() for part in parts)
+    place = np.stack([y, x], 1).astype(np.uint8)
+    found = kinds(room, place, received.astype(np.float32), action.astype(np.uint8), reward.astype(np.float32))
+    assert sorted(found.tolist()) == list(range(cells(room) * room.phases * ACTIONS * REWARDS))
+
+
+@pytest.mark.parametrize("world", ROOMS)
+def test_phases_are_the_states_of_a_cell_and_what_was_received(world):
+    room = ROOMS[world]
+    env = worlds.make(room, np.arange(room.tasks))
+    assert env.states == room.phases * cells(room)
+    random, received = np.random.default_rng(0), np.zeros(room.tasks, np.float32)
+    env.reset()
+    for _ in range(room.horizon - 1):
+        assert (phase(room, received) == env.state // cells(room)).all()
+        _, reward, terminated, _, _ = env.step(random.integers(0, ACTIONS, room.tasks))
+        received = np.where(terminated, 0, received + reward)
+
+
+def test_the_key_in_hand_changes_the_answer():
+    room = ROOMS["keydoor"]
+    model, context = network(room), random_transitions(room, 0)
+    seen, _ = random_queries(room, 1)
+    read = torch.full((BATCH, QUERIES), CONTEXT)
+    without, with_key = (
+        model(seen, torch.full_like(seen[..., 0], held), model.encode(context, QUERIES), read) for held in range(2)
+    )
+    assert (without - with_key).abs().amax(-1).min() > 1e-3

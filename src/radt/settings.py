@@ -61,6 +61,11 @@ class Experiment(Section):
         return position + 4 * (max(position),) if self.world == "mazerunner" else position
 
     @property
+    def phases(self) -> int:
+        """How many true states share a cell: key held or not, goals reached; told by what was received in the episode so far."""
+        return {"keydoor": 2, "mazerunner": 3}.get(self.world, 1)
+
+    @property
     def best_possible(self) -> int:
         """A return that no episode exceeds."""
         return 3 if self.world == "mazerunner" else self.horizon

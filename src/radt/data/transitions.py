@@ -29,6 +29,8 @@ class Transitions:
 
     observation: Tensor
     """[B, C, D] int64"""
+    received: Tensor
+    """[B, C] int64, what the episode had brought before, as far as the state depends on it: less than `Experiment.phases`"""
     action: Tensor
     """[B, C] int64"""
     reward: Tensor
@@ -52,15 +54,26 @@ def cells(experiment: Experiment) -> int:
     return experiment.width * experiment.height
 
 
-def kinds(
-    experiment: Experiment, observation: NDArray[np.uint8], action: NDArray[np.uint8], reward: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Number of each transition [...] among all that can be told apart: (cell x ACTIONS + action) x REWARDS + reward.
+def phase(experiment: Experiment, received: NDArray[np.floating]) -> NDArray[np.int64]:
+    """What of the `received` [...] the state depends on: 0 up to `Experiment.phases` - 1."""
+    return np.minimum(received.astype(np.int64), experiment.phases - 1)
 
-    The cell tells all that is seen in it, and with the action what is seen next.
+
+def kinds(
+    experiment: Experiment,
+    observation: NDArray[np.uint8],
+    received: NDArray[np.floating],
+    action: NDArray[np.uint8],
+    reward: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Number of each transition [...] among all that can be told apart: (state x ACTIONS + action) x REWARDS + reward.
+
+    The state is the cell, row by row, plus the number of cells for each phase: it tells all that is seen in it, and with the
+    action what is seen next. `received` is what the episode had brought before.
     """
     cell = observation[..., 0].astype(np.int64) * experiment.width + observation[..., 1]
-    return (cell * ACTIONS + action) * REWARDS + np.minimum(reward.astype(np.int64), REWARDS - 1)
+    state = cell + cells(experiment) * phase(experiment, received)
+    return (state * ACTIONS + action) * REWARDS + np.minimum(reward.astype(np.int64), REWARDS - 1)
 
 
 def draw(known: NDArray[np.bool_], count: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -86,17 +99,17 @@ class Experience:
         shards = trajectories.shards
         tasks = np.concatenate([np.unique(shard.episode_task) for shard in shards]).astype(np.int64)
         env = make(experiment, tasks)
-        tables, rows, size = env.tables, env.rows, cells(experiment)
+        tables, rows = env.tables, env.rows
         self.experiment, self.tasks = experiment, tasks
         self.codes = tables.codes[rows]
         """[K, S, D] what is seen in each true state."""
-        self.following = tables.following[rows, :size] % size
-        """[K, cells, A] cell after an action."""
-        self.ends: NDArray[np.bool_] = np.asarray(tables.ends[rows].reshape(len(tasks), -1, size, ACTIONS).any(axis=1))
-        """[K, cells, A] whether an action ends the episode when it pays."""
+        self.following = tables.following[rows]
+        """[K, S, A] state after an action."""
+        self.ends: NDArray[np.bool_] = np.asarray(tables.ends[rows])
+        """[K, S, A] whether an action ends the episode."""
         self.actions = optimal_actions(env)
         """[K, S]"""
-        self.first_seen = np.full((len(tasks), size * ACTIONS * REWARDS), NEVER, np.int32)
+        self.first_seen = np.full((len(tasks), env.states * ACTIONS * REWARDS), NEVER, np.int32)
         """[K, kinds] episode of the learning history in which a transition was first made."""
         visited = np.zeros((len(tasks), env.states), np.bool_)
         self.episodes = np.zeros(len(tasks), np.int64)
@@ -120,19 +133,20 @@ class Experience:
         first = np.exp(random.random(len(task)) * np.log(episodes + 1.0)).astype(np.int64).clip(1, episodes)
         kind, number = draw(self.first_seen[task] < first[:, None], count, random)
         rest, reward = np.divmod(kind, REWARDS)
-        cell, action = np.divmod(rest, ACTIONS)
+        state, action = np.divmod(rest, ACTIONS)
         row = task[:, None]
         context = Transitions(
-            observation=torch.from_numpy(self.codes[row, cell].astype(np.int64)),
+            observation=torch.from_numpy(self.codes[row, state].astype(np.int64)),
+            received=torch.from_numpy(state // cells(self.experiment)),
             action=torch.from_numpy(action),
             reward=torch.from_numpy(reward.astype(np.float32)),
-            following=torch.from_numpy(self.codes[row, self.following[row, cell, action]].astype(np.int64)),
-            ended=torch.from_numpy(self.ends[row, cell, action] & (reward > 0)),
+            following=torch.from_numpy(self.codes[row, self.following[row, state, action]].astype(np.int64)),
+            ended=torch.from_numpy(self.ends[row, state, action]),
         )
         return context, torch.from_numpy(number)
 
-    def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """What is seen [B, count, D] in true states that were visited, drawn uniformly, and the best actions [B, count] there.
+    def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """True states that were visited, drawn uniformly: what is seen [B, count, D], their phase and best action [B, count].
 
         Each state counts once (ours): most steps are of a learner on its goal, which would teach to stay wherever one is.
         """
@@ -140,7 +154,7 @@ class Experience:
         row = task[:, None]
         state = self.states[row, place]
         seen, action = self.codes[row, state].astype(np.int64), self.actions[row, state].astype(np.int64)
-        return torch.from_numpy(seen), torch.from_numpy(action)
+        return torch.from_numpy(seen), torch.from_numpy(state // cells(self.experiment)), torch.from_numpy(action)
 
 
 def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]) -> int:
@@ -157,10 +171,8 @@ def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray
     observation, reward = np.asarray(shard.observations[steps]), np.asarray(shard.rewards[steps])
     received = np.cumsum(reward, dtype=np.float64) - reward
     received -= received[bounds[:-1] - bounds[0]][episode]
-    size = cells(experiment)
-    cell = observation[:, 0].astype(np.int64) * experiment.width + observation[:, 1]
-    visited[cell + size * np.minimum(received.astype(np.int64), len(visited) // size - 1)] = True
-    kind = kinds(experiment, observation, np.asarray(shard.actions[steps]), reward)
+    kind = kinds(experiment, observation, received, np.asarray(shard.actions[steps]), reward)
+    visited[kind // (ACTIONS * REWARDS)] = True
     counts = np.append(episode[1:] == episode[:-1], False) | (reward > 0)
     first_seen[kind[counts][::-1]] = episode[counts][::-1]  # of equal indices the last assignment stays: the earliest episode
     return len(own)

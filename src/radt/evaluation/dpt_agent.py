@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from radt import seeding
-from radt.data.transitions import REWARDS, Transitions, cells, draw, kinds
+from radt.data.transitions import REWARDS, Transitions, cells, draw, kinds, phase
 from radt.evaluation.agents import groups
 from radt.evaluation.history import History
 from radt.models.blocks import KeyValues
@@ -26,7 +26,7 @@ class DptAgent:
 
     def __init__(self, model: DecisionPretrainedTransformer, context: int, experiment: Experiment, history: History, seed: int):
         self.model, self.context, self.experiment, self.history, self.seed = model, context, experiment, history, seed
-        self.row = np.full((history.tasks, cells(experiment) * ACTIONS * REWARDS), -1, np.int64)
+        self.row = np.full((history.tasks, experiment.phases * cells(experiment) * ACTIONS * REWARDS), -1, np.int64)
         """[B, kinds] row of the history where each transition was first made; -1: never."""
         self.memory: list[KeyValues] = []
         self.read = torch.zeros(history.tasks, 1, dtype=torch.long)
@@ -54,6 +54,7 @@ class DptAgent:
         last = row - episode * self.history.horizon == self.history.lengths.flatten()[episode] - 1
         transitions = Transitions(
             observation=columns.observation[row].long(),
+            received=torch.from_numpy(phase(self.experiment, columns.received[row].numpy())),
             action=columns.action[row].long(),
             reward=columns.reward[row],
             following=columns.observation[after].long(),
@@ -63,8 +64,10 @@ class DptAgent:
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
-        observation = self.history.window(time, 1).observation.to(self.model.device)
-        logits: Tensor = self.model(observation, self.memory, self.read)
+        step = self.history.window(time, 1)
+        received = torch.from_numpy(phase(self.experiment, step.received.numpy()))
+        query = step.observation.to(self.model.device), received.to(self.model.device)
+        logits: Tensor = self.model(*query, self.memory, self.read)
         return logits[:, -1].cpu()
 
     def finish(self) -> None:
@@ -72,8 +75,9 @@ class DptAgent:
         history, columns, episode = self.history, self.history.columns, self.history.episode - 1
         length = history.lengths[:, episode].numpy()[:, None]
         row = history.first(episode).numpy()[:, None] + np.arange(history.horizon)
-        observation, action, reward = (part.numpy()[row] for part in (columns.observation, columns.action, columns.reward))
-        kind = kinds(self.experiment, observation, action, reward)
+        parts = columns.observation, columns.received, columns.action, columns.reward
+        observation, received, action, reward = (part.numpy()[row] for part in parts)
+        kind = kinds(self.experiment, observation, received, action, reward)
         time = np.arange(history.horizon)
         counts = (time < length - 1) | ((time == length - 1) & (reward > 0))
         task = np.broadcast_to(np.arange(history.tasks)[:, None], kind.shape)

@@ -33,11 +33,11 @@ def loss_of(
     settings = training.optimization
     task = random.integers(0, len(experience.tasks), settings.batch_size)
     context, number = experience.contexts(task, training.context, random)
-    observation, action = (part.to(settings.device) for part in experience.queries(task, training.queries, random))
+    observation, received, action = (part.to(settings.device) for part in experience.queries(task, training.queries, random))
     read = (random.random(action.shape) * (number.numpy() + 1)[:, None]).astype(np.int64)
     with loop.autocast(settings):
         memory = model.encode(context.to(settings.device), training.queries)
-        logits = model(observation, memory, number.new_tensor(read).to(settings.device))
+        logits = model(observation, received, memory, number.new_tensor(read).to(settings.device))
     loss = F.cross_entropy(logits.float().flatten(0, 1), action.flatten())
     return loss, (logits.argmax(-1) == action).float().mean()
 
