@@ -1,5 +1,6 @@
-"""A tiny room for the tests of data, and its learning histories in the published form."""
+"""A tiny room for the tests of data, its learning histories in the published form, and a pipeline on one."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from helpers import GENERATE
 from radt.settings import Experiment, Generate
+from stages import Chain
 
 
 @pytest.fixture
@@ -44,3 +46,18 @@ def published_folder(tmp_path: Path, room: Experiment, generate: Generate) -> Pa
             dones=dones[:, None],
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory):
+    made = Chain(tmp_path_factory.mktemp("chain"))
+    for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):
+        assert stage() == 0
+    return made
+
+
+@pytest.fixture
+def copied(chain, tmp_path):
+    """A copy that a test may damage."""
+    shutil.copytree(chain.root, tmp_path / "copy")
+    return Chain(tmp_path / "copy")

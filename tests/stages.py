@@ -1,0 +1,108 @@
+"""A pipeline on a tiny room, stage by stage through their command lines, and how to damage what it made."""
+
+import copy
+import json
+from pathlib import Path
+
+import yaml
+
+from radt.configuration import load
+from radt.stages import embed, embed_language, evaluate, index, pretrain, train_ad, train_dpt, train_retrieval, trajectories
+
+ROOT = Path(__file__).parents[1]
+
+
+TINY = {"updates": 12, "batch_size": 4, "warmup": 2, "checkpoint_every": 5, "log_every": 4}
+
+
+def configuration(experiment=None):
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "tasks": 10, "held_out": 2, "validation": 1}
+    config |= {"experiments": {"tiny": {**room, **(experiment or {})}}, "overrides": {}, "ablations": {}}
+    config["trajectories"]["generate"] |= {"episodes": 30, "epsilon_episodes": 20}
+    for name in ("pretrain", "train_retrieval", "train_ad", "train_dpt"):
+        config[name] = copy.deepcopy(config[name])
+        config[name]["model"] |= {"width": 16, "layers": 2, "heads": 2, "window": 12}
+        config[name]["optimization"] |= TINY
+    config["embed"] |= {"chunk": 3, "every": 4}
+    config["train_ad"]["later"] = 5
+    config["train_dpt"] |= {"context": 24, "queries": 6}
+    config["evaluate"]["memory"]["every"] = 4
+    config["evaluate"] |= {"episodes": 3, "splits": ["held_out", "train", "validation"]}
+    return config
+
+
+def select(config, *sections):
+    return load(config).select("tiny", *sections)
+
+
+class Chain:
+    """Directories of one small pipeline, and the commands that fill them."""
+
+    def __init__(self, root, config=None, seed=1):
+        self.root, self.config, self.seed = root, config or configuration(), seed
+
+    def common(self, *sections):
+        return ["--settings", select(self.config, *sections)]
+
+    def training(self, output, state="state"):
+        places = ["--trajectories", str(self.root / "trajectories"), "--state", str(self.root / state / output)]
+        return ["--seed", str(self.seed), *places, "--output", str(self.root / output)]
+
+    def trajectories(self):
+        return trajectories.main(
+            ["--experiment", "tiny", *self.common("trajectories"), "--output", str(self.root / "trajectories")]
+        )
+
+    def pretrain(self, output="dt"):
+        return pretrain.main([*self.common("pretrain"), *self.training(output)])
+
+    def embed(self):
+        inputs = ["--trajectories", str(self.root / "trajectories"), "--encoder", str(self.root / "dt")]
+        return embed.main([*self.common("embed"), *inputs, "--output", str(self.root / "embed")])
+
+    def embed_language(self):
+        inputs = ["--trajectories", str(self.root / "trajectories"), "--output", str(self.root / "embed_lm")]
+        return embed_language.main([*self.common("embed", "embed_language"), *inputs])
+
+    def index(self, encoder="dt"):
+        suffix = "" if encoder == "dt" else "_lm"
+        inputs = ["--embeddings", str(self.root / f"embed{suffix}"), "--output", str(self.root / f"index{suffix}")]
+        return index.main(["--encoder", encoder, *self.common("index"), *inputs])
+
+    def radt(self, output="radt"):
+        places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
+        inputs = [word for name, folder in places for word in (f"--{name}", str(self.root / folder))]
+        return train_retrieval.main(
+            ["--model", "radt", *self.common("embed", "train_retrieval"), *self.training(output), *inputs]
+        )
+
+    def radt_lm(self, output="radt_lm"):
+        inputs = ["--embeddings", str(self.root / "embed_lm"), "--index", str(self.root / "index_lm")]
+        sections = self.common("embed", "embed_language", "train_retrieval")
+        return train_retrieval.main(["--model", "radt_lm", *sections, *self.training(output), *inputs])
+
+    def dpt(self, output="dpt"):
+        return train_dpt.main([*self.common("train_dpt"), *self.training(output)])
+
+    def ad(self, output="ad"):
+        return train_ad.main([*self.common("train_ad"), *self.training(output)])
+
+    def evaluate(self, method, model, output):
+        inputs = ["--experiment", "tiny", "--method", method, "--seed", str(self.seed), "--output", str(self.root / output)]
+        if model:
+            inputs += ["--model", str(self.root / model)]
+        if model == "radt":
+            inputs += ["--encoder", str(self.root / "dt")]
+        sections = {"radt": ("embed",), "radt_lm": ("embed", "embed_language")}.get(model, ())
+        return evaluate.main([*self.common(*sections, "evaluate"), *inputs])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def change(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
