@@ -276,6 +276,21 @@ def ragged():
     return encoder, episodes, index, embed, found["queries"].numpy()
 
 
+def test_episodes_of_all_lengths_have_the_keys_of_each_alone_in_order(ragged):
+    encoder, episodes, _, embed, stored = ragged
+    found = embed_all(encoder, episodes, embed.model_copy(update={"batch_size": 3}), 14)
+    place = 0
+    for number in range(len(episodes.first)):
+        keys, anchor = embed_episodes(encoder, embed.chunk, episodes.columns, episodes.first[[number]], episodes.length[[number]])
+        count = anchor.shape[1]
+        own = slice(place, place + count)
+        assert found["episode"][own].tolist() == [number] * count and found["anchor"][own].tolist() == anchor[0].tolist()
+        torch.testing.assert_close(found["keys"][own], keys[0], rtol=1e-4, atol=1e-5)
+        place += count
+    assert place == len(found["keys"])
+    np.testing.assert_allclose(found["queries"], stored, rtol=1e-4, atol=1e-5)
+
+
 def test_short_windows_pick_the_queries_of_their_steps(ragged):
     encoder, episodes, index, embed, stored = ragged
     contexts = TrainingContexts(asking(encoder), index, episodes, settings(pool="earlier"), embed, stored)

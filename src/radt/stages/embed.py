@@ -33,8 +33,8 @@ def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed,
     """
     stops = segment_stops(horizon, settings.every) if settings.every else torch.zeros(0, dtype=torch.long)
     found: dict[str, list[Tensor]] = {name: [] for name in ("keys", "episode", "anchor", "queries")}
-    for begin in range(0, len(episodes.first), settings.batch_size):
-        batch = torch.arange(begin, min(begin + settings.batch_size, len(episodes.first)))
+    order = episodes.length.argsort(stable=True)  # episodes of a batch are as long as its longest: mazes would be padded fourfold
+    for batch in order.split(settings.batch_size):
         first, length = episodes.first[batch], episodes.length[batch]
         anchor = anchors(length, settings.chunk)
         ends = torch.cat([anchor, stops.expand(len(batch), -1)], 1)
@@ -48,7 +48,9 @@ def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed,
             ("queries", vectors[:, count:].clone()),
         ):
             found[name].append(value)
-    return {name: torch.cat(parts) for name, parts in found.items() if name != "queries" or len(stops)}
+    joined = {name: torch.cat(found.pop(name)) for name in list(found)}
+    queries, by_episode = joined.pop("queries")[order.argsort()], joined["episode"].argsort(stable=True)
+    return {name: part[by_episode] for name, part in joined.items()} | ({"queries": queries} if len(stops) else {})
 
 
 def main(argv: list[str] | None = None) -> int:
