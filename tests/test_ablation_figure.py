@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from radt.errors import RadtError
-from radt.figures import ablation, inputs
+from radt.figures import ablation, draw, inputs
 from radt.stages.ablation import AblationSettings, main
 
 REPOSITORY = Path(__file__).parent.parent
@@ -58,9 +59,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, output: str = "out", reverse: bool = False) -> None:
+def run(folder: Path, output: str = "out", reverse: bool = False, learning: tuple[str, ...] = ()) -> None:
     files = sorted(map(str, folder.glob("*-*-*.csv")), reverse=reverse)
-    command = ["--ablation", "weights", "--settings", json.dumps(SETTINGS), "--evaluations", *files]
+    command = ["--ablation", "weights", "--settings", json.dumps(SETTINGS), "--evaluations", *files, "--learning", *learning]
     assert main([*command, "--paper", str(folder / "paper.csv"), "--output", str(folder / output)]) == 0
 
 
@@ -104,6 +105,30 @@ def test_same_bytes_from_files_in_another_order(folder: Path):
     assert sorted(path.name for path in (folder / "one").iterdir()) == names
     written = pd.read_csv(folder / "one" / "weights.csv", index_col=["variant", "method", "split"])
     pd.testing.assert_frame_equal(written, rows_of(folder), check_dtype=False, rtol=1e-5)
+
+
+def test_learning_curves_of_several_sources_get_a_panel_of_their_own(folder: Path):
+    for name, length in (("long", 100_000), ("short", 500)):
+        values = np.linspace(0, 8, 50)
+        columns = dict(zip(ablation.LEARNING, (length // 50 * np.arange(1, 51), values, values / 2, values + 1), strict=True))
+        pd.DataFrame(columns).to_csv(folder / f"{name}.csv", index=False)
+    run(folder, "without")
+    run(folder, "with", learning=(f"mine={folder / 'short.csv'}", f"return_5={folder / 'long.csv'}"))
+    heights = [int.from_bytes((folder / out / "weights.png").read_bytes()[20:24], "big") for out in ("without", "with")]
+    assert heights[1] - heights[0] == pytest.approx(300 * (draw.MAIN_HEIGHT + ablation.BETWEEN), abs=2)
+    assert (folder / "with/weights.csv").read_bytes() == (folder / "without/weights.csv").read_bytes()
+    axes = Figure().add_subplot()
+    histories = ablation.learning({"mine": folder / "short.csv", "return_5": folder / "long.csv"})
+    ablation._histories(axes, histories, ablation.looks(VARIANTS))
+    assert [line.get_xdata()[-1] for line in axes.lines] == [500, 100_000] and axes.get_xscale() == "log"
+    assert all(line.get_ydata()[-1] == 8 for line in axes.lines) and axes.get_ylim()[1] > 9
+
+
+@pytest.mark.parametrize(("variant", "words"), [("yours", "names the variant 'yours'"), ("mine", "cannot be read")])
+def test_learning_curves_are_refused_where_they_do_not_belong(folder: Path, variant: str, words: str):
+    with pytest.raises(RadtError, match=words):
+        run(folder, learning=(f"{variant}={folder / 'absent.csv'}",))
+    assert not (folder / "out").exists()
 
 
 def test_variants_may_differ_in_episodes_and_seeds(folder: Path):

@@ -46,6 +46,15 @@ def test_a_variant_shares_what_it_does_not_change(runs, variant, own):
     assert all(runs.home("keydoor", name) == "keydoor" for name in MADE_FROM)
 
 
+def test_learning_curves_are_named_where_variants_learn_from_several_sources(runs):
+    places = runs.sources("a")
+    assert list(places) == list(VARIANTS) and places["data"] == "results/ablations/a/data/trajectories/learning.csv"
+    assert {place for variant, place in places.items() if variant != "data"} == {"results/keydoor/trajectories/learning.csv"}
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    shipped = Runs(load(values))
+    assert [name for name in values["ablations"] if shipped.sources(name)] == ["source"]
+
+
 def test_places(runs):
     assert runs.path("keydoor", "index/dt") == runs.path("ablations/a/language", "index/dt") == "results/keydoor/index/dt"
     assert runs.path("ablations/a/index", "train/ad", "seed42/config.json") == "results/keydoor/train/ad/seed42/config.json"

@@ -98,3 +98,11 @@ class Runs:
         split = self.settings.experiment(run)
         tasks = split.tasks - split.held_out - split.validation
         return [f"results/{run}/ppo/task{task}.safetensors" for task in range(tasks)]
+
+    def sources(self, ablation: str) -> dict[str, str]:
+        """The learning curve of each variant's histories, by variant; none where all variants learn from the same source."""
+        runs = {variant: f"ablations/{ablation}/{variant}" for variant in self.settings.ablations[ablation].variants}
+        told = [self._sections[run]["trajectories"] for run in runs.values()]
+        if all(one == told[0] for one in told):
+            return {}
+        return {variant: self.path(run, "trajectories", "learning.csv") for variant, run in runs.items()}

@@ -69,6 +69,7 @@ rule ablation:
     """Curves and table of the variants of an experiment, beside what the paper found."""
     input:
         evaluations=variants,
+        learning=lambda wildcards: list(RUNS.sources(wildcards.ablation).values()),
         paper="config/paper_ablations.csv",
     output:
         pdf=report(update("results/ablations/{ablation}.pdf"), caption="../report/ablation.rst", category="Variants"),
@@ -86,7 +87,9 @@ rule ablation:
         runtime=20,
     params:
         settings=ablation_settings,
+        learning=lambda wildcards: [f"{variant}={file}" for variant, file in RUNS.sources(wildcards.ablation).items()],
         code=CODE["ablation"],
     shell:
         "python -m radt.stages.ablation --ablation {wildcards.ablation} --settings {params.settings:q}"
-        " --evaluations {input.evaluations} --paper {input.paper} --output $(dirname {output.pdf}) > {log} 2>&1"
+        " --evaluations {input.evaluations} --paper {input.paper} --learning {params.learning}"
+        " --output $(dirname {output.pdf}) > {log} 2>&1"

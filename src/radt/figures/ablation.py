@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import matplotlib.style
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from radt.figures import draw
 from radt.figures.curves import curves
-from radt.figures.inputs import SPLITS, method_order, scores, tested
+from radt.figures.inputs import AGAIN, SPLITS, method_order, read, scores, tested
 from radt.figures.style import GREY, PANELS, STYLE, Look, name_of, render
 from radt.figures.table import Row, estimates, verdict
 from radt.settings import Evaluate
@@ -38,6 +39,7 @@ COLUMNS = (
     "optimum",
     "seeds",
 )
+LEARNING = {"step": "int64", "return_mean": "float64", "return_low": "float64", "return_high": "float64"}
 COLOURS = ("#004488", "#CC6677", "#117733", "#997700", "#882255", "#44AA99", "#EE7733", "#555555")  # of Paul Tol's schemes
 DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.6), (1.2, 1.4), (5.0, 1.2, 1.2, 1.2), (3.2, 1.2))
 MARKERS = "os^DvXP"
@@ -87,29 +89,47 @@ def lines(evaluations: pd.DataFrame, ablation: str, protocols: dict[str, Evaluat
     return pd.concat(parts, ignore_index=True)
 
 
-def plot(curves: pd.DataFrame, rows: pd.DataFrame, sizes: dict[str, int], confidence: float) -> tuple[bytes, bytes]:
+def learning(files: dict[str, Path]) -> pd.DataFrame:
+    """The learning curves (`radt.data.curve`) of the histories behind each variant, columns `LEARNING` and `variant`."""
+    parts = [read(path, LEARNING, AGAIN).assign(variant=variant) for variant, path in files.items()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*LEARNING, "variant"])
+
+
+def plot(
+    curves: pd.DataFrame, rows: pd.DataFrame, histories: pd.DataFrame, sizes: dict[str, int], confidence: float
+) -> tuple[bytes, bytes]:
     """The figure as PDF and as PNG: for each method a panel of curves, then last return and average of every variant.
 
-    `curves` as from `lines`, `rows` as from `table`; `sizes` is the number of tasks of each split, `confidence` that of the
-    interval.
+    `curves` as from `lines`, `rows` as from `table`; `histories` as from `learning`, a panel of its own unless it is empty;
+    `sizes` is the number of tasks of each split, `confidence` that of the interval.
     """
     split = curves["split"].iloc[0]
     rows, styles = rows[rows["split"] == split], looks(list(dict.fromkeys(curves["variant"])))
     models = dict(zip(curves["method"], curves["model"], strict=True))
     with matplotlib.style.context(["default", STYLE]):
         dots = max(0.5, DOT_HEIGHT * len(rows))
-        height = draw.TOP + (draw.MAIN_HEIGHT + BETWEEN) * len(models) + dots + 2 * EDGE + 0.1
+        panels = len(models) + (not histories.empty)
+        height = draw.TOP + (draw.MAIN_HEIGHT + BETWEEN) * panels + dots + 2 * EDGE + 0.1
         figure = Figure(figsize=(draw.WIDTH, height))
         FigureCanvasAgg(figure)
         top = height - draw.TOP
+        wide = draw.right_edge([style.name for style in styles.values()]) - draw.LEFT
+
+        def next_axes() -> Axes:
+            nonlocal top
+            top -= draw.MAIN_HEIGHT
+            axes = figure.add_axes((draw.LEFT, top / height, wide, draw.MAIN_HEIGHT / height))
+            top -= BETWEEN
+            return axes
+
+        if not histories.empty:
+            _histories(next_axes(), histories, styles)
         for method, model in models.items():
-            box = draw.LEFT, (top - draw.MAIN_HEIGHT) / height, draw.right_edge([s.name for s in styles.values()]) - draw.LEFT
-            axes = figure.add_axes((*box, draw.MAIN_HEIGHT / height))
+            axes = next_axes()
             own = curves[curves["method"] == method]
             draw.place(axes, draw.panel(axes, own.assign(method=own["variant"]), styles))
             axes.set_title(f"{PANELS[split]} ({sizes[split]}), {name_of(method, model)}", loc="left", pad=5)
             axes.set(xlabel="In-context episode", ylabel="Mean return")
-            top -= draw.MAIN_HEIGHT + BETWEEN
         labels = _labels(rows, models, styles)
         start = 1 - draw.right_edge(labels) + 0.01  # names stand left of these panels
         width = (0.98 - start - 0.05) / 2
@@ -136,6 +156,21 @@ def looks(variants: list[str]) -> dict[str, Look]:
         )
         for place, (variant, name) in enumerate(zip(variants, names, strict=True))
     }
+
+
+def _histories(axes: Axes, histories: pd.DataFrame, styles: dict[str, Look]) -> None:
+    """Mean return of the histories' episodes against the step of a history, and the 10th to 90th percentile over histories."""
+    labels = []
+    for variant in dict.fromkeys(histories["variant"]):
+        own, style = histories[histories["variant"] == variant], styles[variant]
+        axes.fill_between(own["step"], own["return_low"], own["return_high"], color=style.colour, alpha=0.15, linewidth=0)
+        axes.plot(own["step"], own["return_mean"], color=style.colour, dashes=style.dashes, linewidth=1.5)
+        labels.append(draw.Label(style.name, float(own["return_mean"].iloc[-1]), style.colour, True))
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.04 * float(histories["return_high"].max()))
+    axes.set_title("Learning histories, mean and 10% to 90%", loc="left", pad=5)
+    axes.set(xlabel="Step of a history", ylabel="Mean return")
+    draw.place(axes, labels)
 
 
 def _labels(rows: pd.DataFrame, models: dict[str, str], styles: dict[str, Look]) -> list[str]:

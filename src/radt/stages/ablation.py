@@ -1,4 +1,5 @@
-"""Stage `ablation`: evaluation CSVs of all variants of an ablation -> `{ablation}.csv`, `.pdf` and `.png`.
+"""Stage `ablation`: evaluation CSVs of all variants of an ablation, and learning curves of their histories -> `{ablation}.csv`,
+`.pdf` and `.png`.
 
 Reads CSV files only; the same files give the same bytes.
 """
@@ -9,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from radt import artifacts
+from radt.errors import RadtError
 from radt.figures import ablation, inputs
 from radt.figures.table import csv
 from radt.settings import Evaluate, Experiment, Figure, Name, Section, parse
@@ -35,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="CSV files of stage evaluate, of all variants")
     parser.add_argument("--paper", required=True, type=Path, help="the paper's ablations")
+    parser.add_argument("--learning", nargs="*", default=[], help="VARIANT=FILE: the learning.csv of a variant's histories, drawn too")
     parser.add_argument("--output", required=True, type=Path, help="directory of the three files")
     arguments = parser.parse_args(argv)
     name, settings = arguments.ablation, parse(AblationSettings, arguments.settings)
@@ -42,9 +45,13 @@ def main(argv: list[str] | None = None) -> int:
 
     evaluations = inputs.evaluations(arguments.evaluations, settings.experiment, protocols)
     paper = inputs.paper_ablation(arguments.paper, name)
+    sources = dict(item.partition("=")[::2] for item in arguments.learning)
+    if unknown := sorted(sources.keys() - settings.variants.keys()):
+        raise RadtError(f"--learning names the variant {unknown[0]!r}, allowed are {sorted(settings.variants)}")
+    histories = ablation.learning({variant: Path(file) for variant, file in sources.items()})
     rows = ablation.table(evaluations, name, paper, protocols, settings.figure)
     lines = ablation.lines(evaluations, name, protocols, settings.figure)
-    pdf, png = ablation.plot(lines, rows, inputs.split_sizes(settings.experiment), settings.figure.confidence)
+    pdf, png = ablation.plot(lines, rows, histories, inputs.split_sizes(settings.experiment), settings.figure.confidence)
 
     artifacts.write_text(arguments.output / f"{name}.csv", csv(rows))
     artifacts.write_bytes(arguments.output / f"{name}.pdf", pdf)
