@@ -40,7 +40,7 @@ EVALUATE = {
 }
 FIGURE = {"bootstrap_samples": 200, "bootstrap_seed": 0, "confidence": 0.95}
 SETTINGS = json.dumps({"experiment": EXPERIMENT, "evaluate": EVALUATE, "figure": FIGURE})
-FILES = ["curves.csv", "figure.pdf", "figure.png", "table.csv"]
+FILES = ["curves.csv", "figure.pdf", "figure.png", "seeds.csv", "table.csv"]
 
 
 def evaluation(method: str, seed: int) -> pd.DataFrame:
@@ -101,6 +101,18 @@ def stage(command: list[str], **environment: str) -> subprocess.CompletedProcess
 
 def read_table(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "out" / "table.csv").set_index(["method", "split"])
+
+
+def test_every_seed_stands_by_itself(made: Path):
+    rows = pd.read_csv(made / "out" / "seeds.csv")
+    assert list(rows.columns) == ["experiment", "method", "split", "seed", "last", "average"] and set(rows["experiment"]) == {"rooms"}
+    expected = [(m, s, n) for m in ("radt", "radt_fixed", "dt", "retrieve") for s in ("held_out", "train") for n in (42, 43)]
+    assert list(rows[["method", "split", "seed"]].itertuples(index=False, name=None)) == expected
+    for row in rows.itertuples():
+        frame = evaluation(row.method, row.seed)
+        frame = frame[frame["split"] == row.split]
+        assert row.average == pytest.approx(frame["return"].mean(), rel=1e-5)
+        assert row.last == pytest.approx(frame.loc[frame["episode"] == EPISODES, "return"].mean(), rel=1e-5)
 
 
 def test_table_against_means_taken_by_hand(made: Path):

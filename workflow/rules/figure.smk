@@ -16,6 +16,7 @@ rule figure:
         png=report(update("results/{experiment}/figure.png"), caption="../report/figure.rst", **RESULTS),
         table=report(update("results/{experiment}/table.csv"), caption="../report/table.rst", **RESULTS),
         curves=update("results/{experiment}/curves.csv"),
+        seeds=update("results/{experiment}/seeds.csv"),
     log:
         "logs/{experiment}/figure/figure.log",
     benchmark:

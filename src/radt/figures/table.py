@@ -78,6 +78,17 @@ def table(
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"updates": "Int64", "parameters": "Int64"})
 
 
+def by_seed(evaluations: pd.DataFrame, evaluate: Evaluate) -> pd.DataFrame:
+    """One row per method, split and seed: mean return of the last episode and of all, over the tasks of the split."""
+    rows = []
+    for method in method_order(set(evaluations["method"]), evaluate):
+        seeds = sorted(set(evaluations.loc[evaluations["method"] == method, "seed"]))
+        for split in (split for split in SPLITS if split in set(evaluations["split"])):
+            for seed, returns in zip(seeds, scores(evaluations, method, split), strict=True):
+                rows.append((evaluations["experiment"].iloc[0], method, split, seed, returns[:, -1].mean(), returns.mean()))
+    return pd.DataFrame(rows, columns=["experiment", "method", "split", "seed", "last", "average"])
+
+
 def estimates(returns: statistics.Floats, figure: Figure) -> Row:
     """Last return and average over episodes with their intervals, from returns [seeds, tasks, episodes]."""
     row: Row = {}

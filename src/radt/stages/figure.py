@@ -1,4 +1,4 @@
-"""Stage `figure`: evaluation CSVs -> `curves.csv`, `table.csv`, `figure.pdf` and `figure.png`.
+"""Stage `figure`: evaluation CSVs -> `curves.csv`, `table.csv`, `seeds.csv`, `figure.pdf` and `figure.png`.
 
 Reads CSV files only, so the figure can be redrawn without weights, data, torch or faiss; the same files give the same bytes.
 """
@@ -12,7 +12,7 @@ from radt import artifacts
 from radt.figures import inputs
 from radt.figures.curves import curves
 from radt.figures.draw import draw
-from radt.figures.table import csv, table
+from radt.figures.table import by_seed, csv, table
 from radt.settings import Evaluate, Experiment, Figure, Section, parse
 from radt.stages import run
 
@@ -29,14 +29,14 @@ class FigureSettings(Section):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, check the files, and write curves, table and figure."""
+    """Parse the command line, check the files, and write curves, tables and figure."""
     parser = argparse.ArgumentParser(prog="python -m radt.stages.figure", description=__doc__)
     parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--settings", required=True, help="JSON of the sections experiment, evaluate and figure")
     parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="CSV files of stage evaluate")
     parser.add_argument("--metrics", required=True, nargs="*", type=Path, help="metrics.csv of the models' training runs")
     parser.add_argument("--paper", required=True, type=Path, help="the paper's curves")
-    parser.add_argument("--output", required=True, type=Path, help="directory of the four files")
+    parser.add_argument("--output", required=True, type=Path, help="directory of the five files")
     arguments = parser.parse_args(argv)
     settings = parse(FigureSettings, arguments.settings)
     evaluate = settings.evaluate
@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
     artifacts.write_text(arguments.output / "curves.csv", csv(lines))
     artifacts.write_text(arguments.output / "table.csv", csv(rows))
+    artifacts.write_text(arguments.output / "seeds.csv", csv(by_seed(evaluations, evaluate)))
     artifacts.write_bytes(arguments.output / "figure.pdf", pdf)
     artifacts.write_bytes(arguments.output / "figure.png", png)
     return 0
