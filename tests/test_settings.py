@@ -9,6 +9,7 @@ import yaml
 from radt import configuration
 from radt.errors import RadtError
 from radt.manual import MANUAL, manual
+from radt.runs import Runs
 
 CONFIG = Path(__file__).parents[1] / "config"
 
@@ -40,12 +41,12 @@ def changed(path, value):
     return values
 
 
-@pytest.mark.parametrize("names", [(), ("paper.yaml",), ("smoke.yaml",), ("validation.yaml",)])
+@pytest.mark.parametrize("names", [(), ("paper.yaml",), ("smoke.yaml",), ("validation.yaml",), ("gpu.yaml",)])
 def test_every_configuration_is_valid(names):
     configuration.load(merged(*names))
 
 
-@pytest.mark.parametrize("name", ["paper.yaml", "smoke.yaml", "validation.yaml"])
+@pytest.mark.parametrize("name", ["paper.yaml", "smoke.yaml", "validation.yaml", "gpu.yaml"])
 def test_other_configurations_name_only_keys_that_exist(name):
     def keys(values, prefix=""):
         for key, value in values.items():
@@ -53,6 +54,12 @@ def test_other_configurations_name_only_keys_that_exist(name):
 
     new = set(keys(yaml.safe_load((CONFIG / name).read_text()))) - set(keys(merged()))
     assert {key.split(".")[0] for key in new} <= {"experiments", "overrides"}
+
+
+def test_on_a_gpu_all_that_trains_or_embeds_asks_for_it_and_agents_do_not():
+    runs = Runs(configuration.load(merged("gpu.yaml")))
+    sections = ("pretrain", "embed", "train_retrieval", "train_ad", "train_dpt", "evaluate")
+    assert {name: runs.gpus("keydoor_40x20", name) for name in sections} == {**dict.fromkeys(sections, 1), "evaluate": 0}
 
 
 def leaves(values, prefix=()):
