@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="CSV files of stage evaluate, of all variants")
     parser.add_argument("--paper", required=True, type=Path, help="the paper's ablations")
-    parser.add_argument("--learning", nargs="*", default=[], help="VARIANT=FILE: the learning.csv of a variant's histories, drawn too")
+    parser.add_argument("--learning", nargs="*", default=[], help="VARIANT=FILE: learning.csv of its histories, drawn too")
     parser.add_argument("--output", required=True, type=Path, help="directory of the three files")
     arguments = parser.parse_args(argv)
     name, settings = arguments.ablation, parse(AblationSettings, arguments.settings)
