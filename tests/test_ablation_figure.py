@@ -110,7 +110,7 @@ def test_same_bytes_from_files_in_another_order(folder: Path):
 def test_learning_curves_of_several_sources_get_a_panel_of_their_own(folder: Path):
     for name, length in (("long", 100_000), ("short", 500)):
         values = np.linspace(0, 8, 50)
-        columns = dict(zip(ablation.LEARNING, (length // 50 * np.arange(1, 51), values, values / 2, values + 1), strict=True))
+        columns = dict(zip(inputs.LEARNING, (length // 50 * np.arange(1, 51), values, values / 2, values + 1), strict=True))
         pd.DataFrame(columns).to_csv(folder / f"{name}.csv", index=False)
     run(folder, "without")
     run(folder, "with", learning=(f"mine={folder / 'short.csv'}", f"return_5={folder / 'long.csv'}"))
@@ -118,7 +118,7 @@ def test_learning_curves_of_several_sources_get_a_panel_of_their_own(folder: Pat
     assert heights[1] - heights[0] == pytest.approx(300 * (draw.MAIN_HEIGHT + ablation.BETWEEN), abs=2)
     assert (folder / "with/weights.csv").read_bytes() == (folder / "without/weights.csv").read_bytes()
     axes = Figure().add_subplot()
-    histories = ablation.learning({"mine": folder / "short.csv", "return_5": folder / "long.csv"})
+    histories = inputs.learning({"mine": folder / "short.csv", "return_5": folder / "long.csv"})
     ablation._histories(axes, histories, ablation.looks(VARIANTS))
     assert [line.get_xdata()[-1] for line in axes.lines] == [500, 100_000] and axes.get_xscale() == "log"
     assert all(line.get_ydata()[-1] == 8 for line in axes.lines) and axes.get_ylim()[1] > 9

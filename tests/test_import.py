@@ -83,7 +83,7 @@ def test_pickled_content_is_never_loaded(published_folder, room, path, tmp_path)
     with pytest.raises(RadtError, match="holds pickled objects, which radt never loads"):
         list(published.convert(published_folder, room))
     with path.open("wb") as file:
-        np.save(file, np.array([Bomb()], dtype=object), allow_pickle=True)
+        np.save(file, np.array([Bomb()], dtype=object))
     with pytest.raises(RadtError, match="pickled"):
         list(published.convert(published_folder, room))
     assert not (tmp_path / "exploded").exists()

@@ -92,6 +92,13 @@ def test_the_validation_of_every_experiment_is_planned():
     assert sum(plan[rule] for rule in EVALUATE) == 7 * 8 * 3
 
 
+def test_the_ablation_of_sources_is_told_their_learning_curves():
+    status, text = snakemake("--dry-run", "--printshellcmds", "--forceall", "--", "results/ablations/source.pdf")
+    places = [("q_learning", "darkroom"), *((name, f"ablations/source/{name}") for name in ("one_history", "ppo"))]
+    told = [f"{variant}=results/{run}/trajectories/learning.csv" for variant, run in places]
+    assert status == 0 and f" --learning {' '.join(told)} --output " in text, text
+
+
 def test_ablations_are_planned_and_share_what_they_do_not_change():
     settings = load(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
     plan = planned("--forceall", "--", "ablations")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import matplotlib.style
 import numpy as np
@@ -15,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from radt.figures import draw
 from radt.figures.curves import curves
-from radt.figures.inputs import AGAIN, SPLITS, method_order, read, scores, tested
+from radt.figures.inputs import SPLITS, method_order, scores, tested
 from radt.figures.style import GREY, PANELS, STYLE, Look, name_of, render
 from radt.figures.table import Row, estimates, verdict
 from radt.settings import Evaluate
@@ -39,7 +38,6 @@ COLUMNS = (
     "optimum",
     "seeds",
 )
-LEARNING = {"step": "int64", "return_mean": "float64", "return_low": "float64", "return_high": "float64"}
 COLOURS = ("#004488", "#CC6677", "#117733", "#997700", "#882255", "#44AA99", "#EE7733", "#555555")  # of Paul Tol's schemes
 DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.6), (1.2, 1.4), (5.0, 1.2, 1.2, 1.2), (3.2, 1.2))
 MARKERS = "os^DvXP"
@@ -89,18 +87,12 @@ def lines(evaluations: pd.DataFrame, ablation: str, protocols: dict[str, Evaluat
     return pd.concat(parts, ignore_index=True)
 
 
-def learning(files: dict[str, Path]) -> pd.DataFrame:
-    """The learning curves (`radt.data.curve`) of the histories behind each variant, columns `LEARNING` and `variant`."""
-    parts = [read(path, LEARNING, AGAIN).assign(variant=variant) for variant, path in files.items()]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*LEARNING, "variant"])
-
-
 def plot(
     curves: pd.DataFrame, rows: pd.DataFrame, histories: pd.DataFrame, sizes: dict[str, int], confidence: float
 ) -> tuple[bytes, bytes]:
     """The figure as PDF and as PNG: for each method a panel of curves, then last return and average of every variant.
 
-    `curves` as from `lines`, `rows` as from `table`; `histories` as from `learning`, a panel of its own unless it is empty;
+    `curves` as from `lines`, `rows` as from `table`; `histories` as from `inputs.learning`, a panel of its own unless empty;
     `sizes` is the number of tasks of each split, `confidence` that of the interval.
     """
     split = curves["split"].iloc[0]
@@ -110,22 +102,14 @@ def plot(
         dots = max(0.5, DOT_HEIGHT * len(rows))
         panels = len(models) + (not histories.empty)
         height = draw.TOP + (draw.MAIN_HEIGHT + BETWEEN) * panels + dots + 2 * EDGE + 0.1
+        wide = draw.right_edge([style.name for style in styles.values()]) - draw.LEFT
         figure = Figure(figsize=(draw.WIDTH, height))
         FigureCanvasAgg(figure)
-        top = height - draw.TOP
-        wide = draw.right_edge([style.name for style in styles.values()]) - draw.LEFT
-
-        def next_axes() -> Axes:
-            nonlocal top
-            top -= draw.MAIN_HEIGHT
-            axes = figure.add_axes((draw.LEFT, top / height, wide, draw.MAIN_HEIGHT / height))
-            top -= BETWEEN
-            return axes
-
+        lows = [height - draw.TOP - draw.MAIN_HEIGHT - number * (draw.MAIN_HEIGHT + BETWEEN) for number in range(panels)]
+        upper = [figure.add_axes((draw.LEFT, low / height, wide, draw.MAIN_HEIGHT / height)) for low in lows]
         if not histories.empty:
-            _histories(next_axes(), histories, styles)
-        for method, model in models.items():
-            axes = next_axes()
+            _histories(upper[0], histories, styles)
+        for axes, (method, model) in zip(upper[-len(models) :], models.items(), strict=True):
             own = curves[curves["method"] == method]
             draw.place(axes, draw.panel(axes, own.assign(method=own["variant"]), styles))
             axes.set_title(f"{PANELS[split]} ({sizes[split]}), {name_of(method, model)}", loc="left", pad=5)

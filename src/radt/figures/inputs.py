@@ -27,6 +27,7 @@ EVALUATION = {
     "optimum": "float64",
 }
 METRICS = {"model": "str", "seed": "int64", "update": "int64", "parameters": "int64", "cpu_seconds": "float64"}
+LEARNING = {"step": "int64", "return_mean": "float64", "return_low": "float64", "return_high": "float64"}
 PAPER = {"experiment": "str", "split": "str", "method": "str", "episode": "int64", "return": "float64"}
 PAPER_ABLATIONS = {"ablation": "str", "variant": "str", "last": "float64", "average": "float64?"}
 KINDS = {"str": "a word", "int64": "a whole number", "float64": "a number"}  # with `?` behind it: or nothing
@@ -158,6 +159,12 @@ def training(paths: Iterable[Path]) -> pd.DataFrame:
             raise RadtError(f"{path} repeats model {run[0]!r}, seed {run[1]} of another file: name one file for each")
         last[run] = frame.sort_values("update", kind="stable").tail(1)
     return pd.concat(list(last.values()), ignore_index=True) if last else pd.DataFrame(columns=list(METRICS))
+
+
+def learning(files: dict[str, Path]) -> pd.DataFrame:
+    """The learning curves (`radt.data.curve`) of the histories behind each variant, columns `LEARNING` and `variant`."""
+    parts = [read(path, LEARNING, AGAIN).assign(variant=variant) for variant, path in files.items()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*LEARNING, "variant"])
 
 
 def paper(path: Path, name: str) -> pd.DataFrame:

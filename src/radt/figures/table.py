@@ -80,13 +80,10 @@ def table(
 
 def by_seed(evaluations: pd.DataFrame, evaluate: Evaluate) -> pd.DataFrame:
     """One row per method, split and seed: mean return of the last episode and of all, over the tasks of the split."""
-    rows = []
-    for method in method_order(set(evaluations["method"]), evaluate):
-        seeds = sorted(set(evaluations.loc[evaluations["method"] == method, "seed"]))
-        for split in (split for split in SPLITS if split in set(evaluations["split"])):
-            for seed, returns in zip(seeds, scores(evaluations, method, split), strict=True):
-                rows.append((evaluations["experiment"].iloc[0], method, split, seed, returns[:, -1].mean(), returns.mean()))
-    return pd.DataFrame(rows, columns=["experiment", "method", "split", "seed", "last", "average"])
+    keys = ["experiment", "method", "split", "seed"]
+    ends = evaluations[evaluations["episode"] == evaluations["episode"].max()]
+    means = {name: part.groupby(keys)["return"].mean() for name, part in (("last", ends), ("average", evaluations))}
+    return pd.DataFrame(means).reindex(method_order(set(evaluations["method"]), evaluate), level="method").reset_index()
 
 
 def estimates(returns: statistics.Floats, figure: Figure) -> Row:

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     sources = dict(item.partition("=")[::2] for item in arguments.learning)
     if unknown := sorted(sources.keys() - settings.variants.keys()):
         raise RadtError(f"--learning names the variant {unknown[0]!r}, allowed are {sorted(settings.variants)}")
-    histories = ablation.learning({variant: Path(file) for variant, file in sources.items()})
+    histories = inputs.learning({variant: Path(file) for variant, file in sources.items()})
     rows = ablation.table(evaluations, name, paper, protocols, settings.figure)
     lines = ablation.lines(evaluations, name, protocols, settings.figure)
     pdf, png = ablation.plot(lines, rows, histories, inputs.split_sizes(settings.experiment), settings.figure.confidence)
