@@ -114,6 +114,8 @@ def test_learning_curves_of_several_sources_get_a_panel_of_their_own(folder: Pat
         pd.DataFrame(columns).to_csv(folder / f"{name}.csv", index=False)
     run(folder, "without")
     run(folder, "with", learning=(f"mine={folder / 'short.csv'}", f"return_5={folder / 'long.csv'}"))
+    run(folder, "other", learning=(f"mine={folder / 'long.csv'}", f"return_5={folder / 'short.csv'}"))
+    assert (folder / "with/weights.png").read_bytes() != (folder / "other/weights.png").read_bytes()
     heights = [int.from_bytes((folder / out / "weights.png").read_bytes()[20:24], "big") for out in ("without", "with")]
     assert heights[1] - heights[0] == pytest.approx(300 * (draw.MAIN_HEIGHT + ablation.BETWEEN), abs=2)
     assert (folder / "with/weights.csv").read_bytes() == (folder / "without/weights.csv").read_bytes()
