@@ -152,6 +152,7 @@ def _histories(axes: Axes, histories: pd.DataFrame, styles: dict[str, Look]) -> 
         labels.append(draw.Label(style.name, float(own["return_mean"].iloc[-1]), style.colour, True))
     axes.set_xscale("log")
     axes.set_ylim(0, 1.04 * float(histories["return_high"].max()))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))  # as the panels of curves
     axes.set_title("Learning histories, mean and 10% to 90%", loc="left", pad=5)
     axes.set(xlabel="Step of a history", ylabel="Mean return")
     draw.place(axes, labels)
