@@ -12,6 +12,9 @@ from radt.figures.draw import draw
 from radt.figures.table import csv
 
 
+CURVES = {**overview.CURVES, "low": "float64", "high": "float64"}
+
+
 def redraw(folder: Path) -> list[Path]:
     """Draw `figure.pdf` and `.png` of every experiment in `folder` from its `curves.csv`, and the overview; returns the files.
 
@@ -23,7 +26,7 @@ def redraw(folder: Path) -> list[Path]:
         raise RadtError(f"{folder} holds no curves.csv of an experiment: restore it from the repository")
     drawn = []
     for name in names:
-        curves = inputs.read(folder / name / "curves.csv", overview.CURVES, inputs.RESTORE)
+        curves = inputs.read(folder / name / "curves.csv", CURVES, inputs.RESTORE)
         pdf, png = draw(curves, inputs.split_sizes(known.experiments[name]), known.figure.confidence)
         drawn += [folder / name / "figure.pdf", folder / name / "figure.png"]
         artifacts.write_bytes(drawn[-2], pdf)
