@@ -70,9 +70,6 @@ def made(tmp_path_factory):
 
     Tests must leave it as it is, and change a `copy` instead.
     """
-    import os  # DEVTMP
-    if "RADT_MADE" in os.environ and Path(os.environ["RADT_MADE"]).exists():  # DEVTMP
-        return Path(os.environ["RADT_MADE"])  # DEVTMP
     folder = project.copy_of_the_project(tmp_path_factory.mktemp("made") / "a project")
     status, text = project.run([*project.OFFLINE, "snakemake", "--cores", "2", "--", project.FIGURE], folder)
     assert status == 0, text
