@@ -78,6 +78,8 @@ rule ablation:
         pdf=report(update("results/ablations/{ablation}.pdf"), caption="../report/ablation.rst", category="Variants"),
         png=report(update("results/ablations/{ablation}.png"), caption="../report/ablation.rst", category="Variants"),
         table=report(update("results/ablations/{ablation}.csv"), caption="../report/ablation.rst", category="Variants"),
+        curves=update("results/ablations/{ablation}.curves.csv"),
+        learning=update("results/ablations/{ablation}.learning.csv"),
         record=update("results/ablations/{ablation}.provenance.json"),
     log:
         "logs/ablations/{ablation}.log",

@@ -1,7 +1,8 @@
 """What hashing and atomic writes cost: `python -m radt.bench.safety results/darkroom`.
 
-Does again, for every artifact, what its job did for safety: hash all files of the artifacts that it read (`provenance.check`), write
-its own into a folder beside, flushed, hash them and rename them; and compares the seconds with those that the record says the job took.
+Does again, for every artifact, what its job did for safety: hash all files of the artifacts that it read (`provenance.check`),
+write its own into a folder beside, flushed, hash them and rename them; and compares the seconds with those that the record says
+the job took.
 """
 
 from __future__ import annotations

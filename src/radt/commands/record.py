@@ -1,4 +1,4 @@
-"""Keep results: what is small in results/recorded/, for Git, all of them in DVC: `python -m radt record`."""
+"""Keep results: what is small in results/recorded/, for Git, all of the experiments in DVC: `python -m radt record`."""
 
 from __future__ import annotations
 
@@ -19,31 +19,35 @@ from radt.provenance import RECORDED
 
 SMALL = ("curves.csv", "table.csv", "seeds.csv", "figure.pdf", "figure.png", "provenance.json", "trajectories/learning.csv")
 """Files of an experiment that Git keeps, too."""
+SMALL_OF_ABLATION = ("csv", "curves.csv", "learning.csv", "pdf", "png", "provenance.json")
+"""Ends of the names of the files of an ablation, of which Git keeps all."""
 
 
 def record(results: Path) -> list[str]:
-    """Record every experiment that has a figure; returns their names.
+    """Record every experiment and every ablation that has a figure; returns their names.
 
     Raises `RadtError` when there is none, when Snakemake would make one of them anew, or when a file is damaged.
     """
-    names = [name for name in settings().experiments if (results / name / "figure.pdf").exists()]
+    known = settings()
+    names = [name for name in known.experiments if (results / name / "figure.pdf").exists()]
+    ablations = [name for name in known.ablations if (results / f"ablations/{name}.pdf").exists()]
     if not names:
         raise RadtError(f"{results} holds no figure of an experiment: make one first (make figure)")
-    _refuse_stale([str(results / name / "figure.pdf") for name in names])
+    figures = [results / name / "figure.pdf" for name in names] + [results / f"ablations/{name}.pdf" for name in ablations]
+    _refuse_stale(list(map(str, figures)))
     if wrong := verify(results):
         raise RadtError(wrong[0])
     for name in names:
-        for file in SMALL:
-            target = RECORDED / name / Path(file).name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(results / name / file, target)
+        _copy([results / name / file for file in SMALL], RECORDED / name)
         artifacts.write_json(RECORDED / name / "metrics.json", metrics(results / name / "table.csv"))
         artifacts.write_text(RECORDED / name / "returns.csv", returns(results / name / "curves.csv"))
         jobs = timeline.read(Path("benchmarks") / name)
         artifacts.write_text(RECORDED / name / "timeline.csv", timeline.table(jobs))
+    for name in ablations:
+        _copy([results / f"ablations/{name}.{end}" for end in SMALL_OF_ABLATION], RECORDED / "ablations")
     stages = ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")
     _run("dvc", "commit", "--quiet", "--force", *(f"{stage}@{name}" for name in names for stage in stages))
-    return names
+    return [*names, *ablations]
 
 
 def metrics(table: Path) -> dict[str, dict[str, float]]:
@@ -59,6 +63,13 @@ def returns(curves: Path) -> str:
     frame = frame[frame["split"] == "held_out"]
     wide = frame.pivot(index="episode", columns="method", values="mean")[list(dict.fromkeys(frame["method"]))]
     return str(wide.to_csv(lineterminator="\n", float_format="%g"))
+
+
+def _copy(files: list[Path], folder: Path) -> None:
+    """Copy files into a folder, under their own names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
 
 
 def _refuse_stale(targets: list[str]) -> None:
