@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from project import FIGURE, change, content, planned, run
 from radt import artifacts
@@ -12,9 +14,9 @@ from radt import artifacts
 GROUP = [f"{stage}@darkroom" for stage in ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")]
 
 
-def succeed(folder, *command):
+def succeed(folder, *command, **variables):
     """Run a command that must succeed; what it printed."""
-    status, text = run([*command], folder)
+    status, text = run([*command], folder, **variables)
     assert status == 0, text
     return text
 
@@ -78,7 +80,7 @@ def test_metrics_and_plots_are_compared_across_commits(clone):
     old = artifacts.read_json(path)
     artifacts.write_json(path, {**old, "ad": {**old["ad"], "last": old["ad"]["last"] + 1}})
     differences = told(succeed(clone, "dvc", "metrics", "diff", "--json"))
-    assert differences["diff"]["results/recorded/darkroom/metrics.json"]["ad.last"]["diff"] == pytest.approx(1)
+    assert differences["results/recorded/darkroom/metrics.json"]["ad.last"]["diff"] == pytest.approx(1)
     succeed(clone, "dvc", "plots", "diff", "HEAD", "--out", "plots")
     assert "darkroom" in (clone / "plots/index.html").read_text()
 
@@ -127,3 +129,24 @@ def test_a_released_model_is_got_by_name_and_version(recorded, tmp_path):
     succeed(tmp_path, "dvc", "artifacts", "get", str(origin), "darkroom-radt", "--rev", "v0.1.0", "--out", str(got))
     for file in ("seed42/model.safetensors", "seed43/model.safetensors"):
         assert (got / file).read_bytes() == (recorded / "results/darkroom/train/radt" / file).read_bytes()
+
+
+def test_results_go_to_s3_and_come_back(recorded, tmp_path):
+    """A real remote over HTTP, with keys from the environment; the same bytes in a clone that never saw the cache."""
+    origin = Path(shutil.copytree(recorded, tmp_path / "origin", symlinks=True))
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+        urllib.request.urlopen(urllib.request.Request(f"{address}/radt", method="PUT")).close()  # the bucket
+        succeed(origin, "dvc", "remote", "add", "--default", "--force", "store", "s3://radt/results")
+        succeed(origin, "dvc", "remote", "modify", "store", "endpointurl", address)
+        commit(origin, "results on S3")
+        succeed(origin, "dvc", "push", *GROUP, **keys)
+        succeed(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
+        succeed(tmp_path / "clone", "dvc", "pull", *GROUP, **keys)
+    finally:
+        server.stop()
+    assert content(tmp_path / "clone") == content(recorded)
+    assert planned("--", FIGURE, folder=tmp_path / "clone") == {}
