@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -27,6 +28,14 @@ def machine() -> str:
     if "model" in fields:
         processor += f" {fields['cpu family']}-{fields['model']}"
     return ", ".join([" ".join([processor, *wide]), f"{os.cpu_count()} cores", f"{threads()} thread" + "s" * (threads() > 1)])
+
+
+def version() -> str:
+    """Version of radt; "unknown" where it is on the path but not installed."""
+    try:
+        return metadata.version("radt")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 @cache

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from radt import artifacts
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
-from radt.machine import commit, machine
+from radt.machine import commit, machine, version
 from radt.settings import Section
 
 FORMAT = 1
@@ -65,6 +65,7 @@ class Record(Section):
     outputs: dict[str, str]
     packages: dict[str, str]
     python: str
+    radt: str
     machine: str
     commit: str
     finished: str
@@ -88,9 +89,8 @@ def read(path: Path) -> Record:
     """A record; raises `RadtError` when it is missing, damaged, of a newer radt (`NewerError`) or of another place."""
     value = artifacts.read_json(path)
     if isinstance(value, dict) and isinstance(made := value.get("format"), int) and made > FORMAT:
-        raise NewerError(
-            f"{path} has format {made}, this radt reads up to {FORMAT}: use the version that wrote it, or a newer one"
-        )
+        wrote = value.get("radt", "version that wrote it")
+        raise NewerError(f"{path} has format {made}, radt {version()} reads up to {FORMAT}: use radt {wrote} or a newer one")
     try:
         record = Record.model_validate(value)
     except ValidationError:
@@ -234,6 +234,7 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
             outputs={path.name: artifacts.sha256(path) for path in sorted(waiting.iterdir())},
             packages={name: sys.modules[name].__version__ for name in PACKAGES if name in sys.modules},
             python=python_version(),
+            radt=version(),
             machine=machine(),
             commit=commit(40),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
