@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
 PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup setup-ppo figure all ablations report test smoke validation lint format type bench
+.PHONY: help setup setup-ppo figure all ablations report test torture smoke validation lint format type bench verify record pull
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
@@ -19,6 +19,10 @@ help:
 	@echo "make smoke       every stage on a tiny room, in about a minute"
 	@echo "make validation  the figure on goals kept from training, to choose settings on"
 	@echo "make test        all tests"
+	@echo "make torture     the tests of the guarantees in full: stages are killed at every touch of the disk"
+	@echo "make verify      hash all results again, and follow what they were made from"
+	@echo "make record      copy what is small to results/recorded/ and tell DVC of all results; refused when out of date"
+	@echo "make pull        the results that this commit records, from DVC"
 	@echo "make bench       speed against what people use, results/bench.json; has its own environment, .venv-bench"
 	@echo "make lint        ruff, mypy, snakefmt and snakemake --lint; make type is mypy alone"
 	@echo "make format      repair what lint finds, and write config/schema.json and config/README.md anew"
@@ -49,6 +53,18 @@ validation: $(VENV)/.core
 
 test: $(VENV)/.dev
 	$(IN_VENV) python -m pytest
+
+torture: $(VENV)/.dev
+	$(IN_VENV) RADT_TORTURE=1 python -m pytest -m guarantee --durations=20
+
+verify: $(VENV)/.core
+	$(IN_VENV) python -m radt verify
+
+record: $(VENV)/.core
+	$(IN_VENV) python -m radt record
+
+pull: $(VENV)/.core
+	$(IN_VENV) dvc pull
 
 lint: $(VENV)/.dev type
 	$(IN_VENV) ruff check .

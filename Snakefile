@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/common.smk"
+include: "workflow/staleness.smk"
 include: "workflow/inputs.smk"
 include: "workflow/rules/trajectories.smk"
 include: "workflow/rules/pretrain.smk"

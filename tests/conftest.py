@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import project
 from helpers import GENERATE
 from radt.settings import Experiment, Generate
 from stages import Chain
@@ -61,3 +62,21 @@ def copied(chain, tmp_path):
     """A copy that a test may damage."""
     shutil.copytree(chain.root, tmp_path / "copy")
     return Chain(tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A project with all results of its tiny Dark-Room, made by Snakemake on two cores, without a network where that is allowed.
+
+    Tests must leave it as it is, and change a `copy` instead.
+    """
+    folder = project.copy_of_the_project(tmp_path_factory.mktemp("made") / "a project")
+    status, text = project.run([*project.OFFLINE, "snakemake", "--cores", "2", "--", project.FIGURE], folder)
+    assert status == 0, text
+    return folder
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """A copy of `made` that a test may change; its path and its times are new."""
+    return Path(shutil.copytree(made, tmp_path / "copy"))

@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import MODEL, ROOM, random_steps
+from radt import machine
 from radt.bench import __main__ as bench
 from radt.bench import embedding, evaluation, harness, reading, search, startup, training
 from radt.errors import RadtError
@@ -58,12 +59,12 @@ def test_machine_tells_processor_instructions_cores_and_threads(tmp_path, monkey
     info = tmp_path / "cpuinfo"
     core = "cpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Some Processor\nflags\t\t: fpu avx512f amx_bf16\n\n"
     info.write_text(core * 2)
-    monkeypatch.setattr(harness, "CPU_INFO", info)
-    monkeypatch.setattr(harness.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(machine, "CPU_INFO", info)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    harness.machine.cache_clear()
-    assert harness.machine() == "Some Processor 6-143 AVX512 AMX, 2 cores, 1 thread"
-    harness.machine.cache_clear()
+    machine.machine.cache_clear()
+    assert machine.machine() == "Some Processor 6-143 AVX512 AMX, 2 cores, 1 thread"
+    machine.machine.cache_clear()
     assert bench.recorded_path("Some Processor 6-143 AVX512, 2 cores").name == "some-processor-6-143-avx512-2-cores.json"
 
 

@@ -113,7 +113,8 @@ def test_ranking_agrees_with_a_brute_force_twin(world, pool, engine):
         assert [score[i] for i in got] == pytest.approx([score[i] for i in picks], abs=1e-4)
 
 
-def test_memories_are_of_any_age_but_never_empty_or_of_the_future(world):
+@pytest.mark.guarantee
+def test_g9_memories_are_of_any_age_but_never_empty_or_of_the_future(world):
     encoder, episodes, index = world
     contexts = TrainingContexts(asking(encoder), index, episodes, settings(pool="earlier"), EMBED, embedded(encoder, episodes))
     last = torch.full((500,), 2 * EACH - 1)
@@ -141,7 +142,8 @@ def test_stored_queries_are_those_of_the_windows(world):
         torch.testing.assert_close(queries[chosen, segment], torch.nn.functional.normalize(direct, dim=-1))
 
 
-def test_a_context_is_found_from_what_came_before_it(world):
+@pytest.mark.guarantee
+def test_g9_a_context_is_found_from_what_came_before_it(world):
     """What an episode does after a query changes neither the query nor what is found; what it did before changes the query."""
     encoder, episodes, index = world
     owner = 7

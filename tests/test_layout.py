@@ -22,6 +22,8 @@ RANK = {
     "figures": 6,
     "stages": 7,
     "bench": 8,
+    "commands": 9,
+    "__main__": 10,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*/README.md")), ROOT / "CONTRIBUTING.md"]
@@ -29,7 +31,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROO
 
 def folder(path):
     """The folder of the package that a file is in; empty for the files at its top."""
-    return path.relative_to(PACKAGE).parent.as_posix().removeprefix(".")
+    inside = path.relative_to(PACKAGE)
+    return "__main__" if inside.name == str(inside) == "__main__.py" else inside.parent.as_posix().removeprefix(".")
 
 
 def imported(path):
@@ -69,7 +72,8 @@ def test_settings_are_checked_without_torch():
 
 
 @pytest.mark.parametrize("path", SOURCES + sorted((ROOT / "workflow").rglob("*.smk")) + [ROOT / "Snakefile"], ids=str)
-def test_nothing_is_pickled(path):
+@pytest.mark.guarantee
+def test_g6_nothing_is_pickled(path):
     forbidden = r"import (pickle|dill|joblib|shelve|cloudpickle)|torch\.(save|load)\(|allow_pickle=(?!False)|(read|to)_pickle"
     assert not re.search(forbidden, path.read_text())
 

@@ -117,7 +117,8 @@ def models(tokens, shared=False):
 
 
 @pytest.mark.parametrize("tokens", ["step", "interleaved"])
-def test_prediction_never_sees_its_action_or_the_future(tokens):
+@pytest.mark.guarantee
+def test_g9_prediction_never_sees_its_action_or_the_future(tokens):
     dt, radt = models(tokens)
     steps, other = random_steps(2, 8, seed=1), random_steps(2, 8, seed=2)
     context = random_steps(2, 6, seed=3).map(lambda x: x[:, None])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from radt.errors import RadtError
-from radt.figures import overview, page
+from radt.figures import curves, overview, page
 from radt.figures.table import COLUMNS
 from radt.settings import Experiment
 from radt.stages.overview import main
@@ -48,12 +48,12 @@ def table_of(name: str) -> pd.DataFrame:
 
 def curves_of(name: str) -> pd.DataFrame:
     rows = [
-        (name, method, model, split, episode, float(episode), 100.0, 0.9 * episode if method == "radt" else np.nan)
+        (name, method, model, split, episode, *3 * [float(episode)], 100.0, 0.9 * episode if method == "radt" else np.nan)
         for method, model in MODELS.items()
         for split in ("held_out", "train")
         for episode in range(1, 6)
     ]
-    return pd.DataFrame(rows, columns=list(overview.CURVES))
+    return pd.DataFrame(rows, columns=list(curves.COLUMNS))
 
 
 @pytest.fixture

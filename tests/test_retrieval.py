@@ -23,7 +23,8 @@ def unit(count, width, seed):
 
 
 @pytest.mark.parametrize("engine", ["faiss", "torch"])
-def test_search_equals_brute_force_with_ties(engine):
+@pytest.mark.guarantee
+def test_g5_search_equals_brute_force_with_ties(engine):
     keys = unit(300, 8, 0)
     keys[100:140] = keys[7]  # forty identical keys: the order among them is that of their ids
     queries = np.concatenate([unit(20, 8, 1), keys[7:8]])
@@ -52,7 +53,8 @@ def brute_force(keys, queries, count):
 
 
 @pytest.mark.parametrize("engine", ["faiss", "torch"])
-def test_many_keys_with_duplicates_on_both_sides_of_every_block(engine, monkeypatch):
+@pytest.mark.guarantee
+def test_g5_many_keys_with_duplicates_on_both_sides_of_every_block(engine, monkeypatch):
     """Several stripes of several blocks, a last block that is not full, near-duplicates around a few centres, and exact ties."""
     monkeypatch.setattr(TorchEngine, "BLOCK", 512)
     monkeypatch.setattr(TorchEngine, "QUERIES", 32)
@@ -135,7 +137,8 @@ def test_ranges_of_their_own_equal_one_search_each(engine, small, monkeypatch):
         assert (scores[row][len(expected) :] == -np.inf).all() and (ids[row][len(expected) :] == 0).all()
 
 
-def test_inverted_lists_take_over_and_tell_their_recall():
+@pytest.mark.guarantee
+def test_g5_inverted_lists_take_over_and_tell_their_recall():
     keys, queries = unit(3000, 8, 0), unit(50, 8, 1)
     exact = Search(keys, "torch", exact_keys=3000)
     assert exact.exact and exact.recall(queries, 10) == 1.0

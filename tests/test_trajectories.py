@@ -154,14 +154,16 @@ def test_other_formats(written, room):
 @pytest.mark.parametrize(
     ("task", "message"), [(8, "the validation task 8"), (11, "the held_out task 11"), (12, "task 12, but"), (-1, "task -1")]
 )
-def test_only_training_tasks_are_written(tmp_path, room, histories, task, message):
+@pytest.mark.guarantee
+def test_g9_only_training_tasks_are_written(tmp_path, room, histories, task, message):
     foreign = dataclasses.replace(histories, episode_task=np.where(histories.episode_task == 7, task, histories.episode_task))
     with pytest.raises(RadtError, match=message):
         trajectories.write(tmp_path / "data", "tiny", room, SOURCE, [foreign])
     assert not (tmp_path / "data").exists()
 
 
-def test_only_training_tasks_are_read(tmp_path, room, histories):
+@pytest.mark.guarantee
+def test_g9_only_training_tasks_are_read(tmp_path, room, histories):
     """A directory made when task 7 was a training task, with a manifest that hides it."""
     wider = room.model_copy(update={"validation": 0, "held_out": 4})
     trajectories.write(tmp_path, "tiny", wider, SOURCE, [histories])
@@ -256,7 +258,7 @@ def test_damaged_shard_is_written_again(written, room, generate, histories):
     ],
 )
 def test_run_turns_failures_into_a_sentence(capsys, error, status, message):
-    def main() -> int:
+    def main(arguments: list[str]) -> int:
         raise error
 
     with pytest.raises(SystemExit) as caught:
@@ -266,15 +268,15 @@ def test_run_turns_failures_into_a_sentence(capsys, error, status, message):
 
 def test_run_keeps_status_and_other_tracebacks():
     with pytest.raises(SystemExit) as caught:
-        run(lambda: 0)
+        run(lambda arguments: 0)
     assert caught.value.code == 0
     with pytest.raises(ZeroDivisionError):
-        run(lambda: 1 // 0)
+        run(lambda arguments: 1 // 0)
 
 
 def test_sigterm_is_an_interrupt(capsys):
     with pytest.raises(SystemExit) as caught:
-        run(lambda: os.kill(os.getpid(), signal.SIGTERM) or 0)
+        run(lambda arguments: os.kill(os.getpid(), signal.SIGTERM) or 0)
     assert caught.value.code == 130
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

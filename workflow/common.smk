@@ -61,10 +61,3 @@ def methods(*models):
 def gpu(section):
     """Resource: how many GPUs a job of a stage takes in its run."""
     return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
-
-
-onerror:
-    # Every output is marked `update`, so a job that fails leaves the old files; but Snakemake records it as done with the new
-    # settings. Marked as started, it counts as incomplete and runs again (docs/decisions/0005-shape-of-rules.md).
-    for job in workflow.scheduler.failed:
-        workflow.persistence.started(job)

@@ -39,7 +39,7 @@ def write_bytes(path: Path, *content: bytes | memoryview) -> None:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             error.filename = str(path)
         raise
-    _flush_directory(path.parent)
+    flush_directory(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -150,7 +150,7 @@ def verify(path: Path, config: Path) -> None:
         raise RadtError(f"{path} is missing or damaged: delete {config.parent} and run the stage that writes it again")
 
 
-def _flush_directory(directory: Path) -> None:
+def flush_directory(directory: Path) -> None:
     """Make a rename inside `directory` survive a power cut."""
     handle = os.open(directory, os.O_RDONLY)
     try:

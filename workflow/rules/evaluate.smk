@@ -8,7 +8,8 @@ rule evaluate_retrieval:
         model=weights,
         encoder=lambda wildcards: made("pretrain", ENCODER)(wildcards) if encoder_of(wildcards) == "dt" else [],
     output:
-        update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
+        returns=update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
+        record=update("results/{experiment}/evaluate/{method}/seed{seed}.provenance.json"),
     log:
         "logs/{experiment}/evaluate_retrieval/{method}_seed{seed}.log",
     benchmark:
@@ -29,7 +30,7 @@ rule evaluate_retrieval:
     shell:
         "python -m radt.stages.evaluate --experiment {wildcards.experiment} --method {wildcards.method} --seed {wildcards.seed}"
         " --settings {params.settings:q} --model $(dirname {input.model}) {params.encoder}"
-        " --output {output} > {log} 2>&1"
+        " --inputs {input} --output {output.returns} --record {output.record} > {log} 2>&1"
 
 
 rule evaluate_plain:
@@ -37,7 +38,8 @@ rule evaluate_plain:
     input:
         model=weights,
     output:
-        update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
+        returns=update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
+        record=update("results/{experiment}/evaluate/{method}/seed{seed}.provenance.json"),
     log:
         "logs/{experiment}/evaluate_plain/{method}_seed{seed}.log",
     benchmark:
@@ -57,13 +59,14 @@ rule evaluate_plain:
     shell:
         "python -m radt.stages.evaluate --experiment {wildcards.experiment} --method {wildcards.method} --seed {wildcards.seed}"
         " --settings {params.settings:q} --model $(dirname {input.model})"
-        " --output {output} > {log} 2>&1"
+        " --inputs {input} --output {output.returns} --record {output.record} > {log} 2>&1"
 
 
 rule evaluate_reference:
     """Play all tasks of the splits without a network: at random, or by replaying the best episode so far."""
     output:
-        update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
+        returns=update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
+        record=update("results/{experiment}/evaluate/{method}/seed{seed}.provenance.json"),
     log:
         "logs/{experiment}/evaluate_reference/{method}_seed{seed}.log",
     benchmark:
@@ -81,4 +84,4 @@ rule evaluate_reference:
         code=CODE["evaluate"],
     shell:
         "python -m radt.stages.evaluate --experiment {wildcards.experiment} --method {wildcards.method} --seed {wildcards.seed}"
-        " --settings {params.settings:q} --output {output} > {log} 2>&1"
+        " --settings {params.settings:q} --output {output.returns} --record {output.record} > {log} 2>&1"

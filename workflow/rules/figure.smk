@@ -17,6 +17,7 @@ rule figure:
         table=report(update("results/{experiment}/table.csv"), caption="../report/table.rst", **RESULTS),
         curves=update("results/{experiment}/curves.csv"),
         seeds=update("results/{experiment}/seeds.csv"),
+        record=update("results/{experiment}/provenance.json"),
     log:
         "logs/{experiment}/figure/figure.log",
     benchmark:
@@ -35,7 +36,7 @@ rule figure:
     shell:
         "python -m radt.stages.figure --experiment {wildcards.experiment} --settings {params.settings:q}"
         " --evaluations {input.evaluations} --metrics {input.metrics} --paper {input.paper}"
-        " --output $(dirname {output.pdf}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.pdf}) --record {output.record} > {log} 2>&1"
 
 
 rule overview:
@@ -48,6 +49,7 @@ rule overview:
         pdf=report(update("results/overview.pdf"), caption="../report/overview.rst", category="Overview"),
         png=report(update("results/overview.png"), caption="../report/overview.rst", category="Overview"),
         table=report(update("results/overview.csv"), caption="../report/table.rst", category="Overview"),
+        record=update("results/overview.provenance.json"),
     log:
         "logs/overview.log",
     benchmark:
@@ -63,7 +65,7 @@ rule overview:
         code=CODE["overview"],
     shell:
         "python -m radt.stages.overview --settings {params.settings:q} --curves {input.curves} --tables {input.tables}"
-        " --output $(dirname {output.pdf}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.pdf}) --record {output.record} > {log} 2>&1"
 
 
 rule ablation:
@@ -76,6 +78,9 @@ rule ablation:
         pdf=report(update("results/ablations/{ablation}.pdf"), caption="../report/ablation.rst", category="Variants"),
         png=report(update("results/ablations/{ablation}.png"), caption="../report/ablation.rst", category="Variants"),
         table=report(update("results/ablations/{ablation}.csv"), caption="../report/ablation.rst", category="Variants"),
+        curves=update("results/ablations/{ablation}.curves.csv"),
+        learning=update("results/ablations/{ablation}.learning.csv"),
+        record=update("results/ablations/{ablation}.provenance.json"),
     log:
         "logs/ablations/{ablation}.log",
     benchmark:
@@ -93,4 +98,4 @@ rule ablation:
     shell:
         "python -m radt.stages.ablation --ablation {wildcards.ablation} --settings {params.settings:q}"
         " --evaluations {input.evaluations} --paper {input.paper} --learning {params.learning}"
-        " --output $(dirname {output.pdf}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.pdf}) --record {output.record} > {log} 2>&1"

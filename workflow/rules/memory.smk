@@ -11,6 +11,7 @@ rule embed:
     output:
         embeddings=update("results/{experiment}/embed/dt/embeddings.safetensors"),
         config=update("results/{experiment}/embed/dt/config.json"),
+        record=update("results/{experiment}/embed/dt/provenance.json"),
     log:
         "logs/{experiment}/embed/dt.log",
     benchmark:
@@ -29,7 +30,7 @@ rule embed:
     shell:
         "python -m radt.stages.embed --settings {params.settings:q}"
         " --trajectories $(dirname {input.trajectories}) --encoder $(dirname {input.encoder})"
-        " --output $(dirname {output.embeddings}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.embeddings}) --record {output.record} > {log} 2>&1"
 
 
 rule embed_language:
@@ -39,6 +40,7 @@ rule embed_language:
     output:
         embeddings=update("results/{experiment}/embed/lm/embeddings.safetensors"),
         config=update("results/{experiment}/embed/lm/config.json"),
+        record=update("results/{experiment}/embed/lm/provenance.json"),
     log:
         "logs/{experiment}/embed/lm.log",
     benchmark:
@@ -56,7 +58,7 @@ rule embed_language:
         code=CODE["embed_language"],
     shell:
         "python -m radt.stages.embed_language --settings {params.settings:q} --trajectories $(dirname {input})"
-        " --output $(dirname {output.embeddings}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.embeddings}) --record {output.record} > {log} 2>&1"
 
 
 rule index:
@@ -66,6 +68,7 @@ rule index:
     output:
         index=update("results/{experiment}/index/{encoder}/index.safetensors"),
         config=update("results/{experiment}/index/{encoder}/config.json"),
+        record=update("results/{experiment}/index/{encoder}/provenance.json"),
     log:
         "logs/{experiment}/index/{encoder}.log",
     benchmark:
@@ -82,4 +85,4 @@ rule index:
         code=CODE["index"],
     shell:
         "python -m radt.stages.index --encoder {wildcards.encoder} --settings {params.settings:q} --embeddings $(dirname {input})"
-        " --output $(dirname {output.index}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.index}) --record {output.record} > {log} 2>&1"

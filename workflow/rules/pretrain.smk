@@ -9,6 +9,7 @@ rule pretrain:
         model=update("results/{experiment}/pretrain/seed{seed}/model.safetensors"),
         config=update("results/{experiment}/pretrain/seed{seed}/config.json"),
         metrics=update("results/{experiment}/pretrain/seed{seed}/metrics.csv"),
+        record=update("results/{experiment}/pretrain/seed{seed}/provenance.json"),
     log:
         "logs/{experiment}/pretrain/seed{seed}.log",
     benchmark:
@@ -27,4 +28,4 @@ rule pretrain:
     shell:
         "python -m radt.stages.pretrain --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/pretrain/seed{wildcards.seed}"
-        " --output $(dirname {output.model}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"

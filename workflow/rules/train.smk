@@ -13,6 +13,7 @@ rule train_retrieval:
         model=update("results/{experiment}/train/{model}/seed{seed}/model.safetensors"),
         config=update("results/{experiment}/train/{model}/seed{seed}/config.json"),
         metrics=update("results/{experiment}/train/{model}/seed{seed}/metrics.csv"),
+        record=update("results/{experiment}/train/{model}/seed{seed}/provenance.json"),
     log:
         "logs/{experiment}/train_retrieval/{model}_seed{seed}.log",
     benchmark:
@@ -35,7 +36,8 @@ rule train_retrieval:
         "python -m radt.stages.train_retrieval --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input.trajectories}) {params.encoder}"
         " --embeddings $(dirname {input.embeddings}) --index $(dirname {input.index})"
-        " --state state/{wildcards.experiment}/{wildcards.model}/seed{wildcards.seed} --output $(dirname {output.model}) > {log} 2>&1"
+        " --state state/{wildcards.experiment}/{wildcards.model}/seed{wildcards.seed}"
+        " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"
 
 
 rule train_ad:
@@ -46,6 +48,7 @@ rule train_ad:
         model=update("results/{experiment}/train/ad/seed{seed}/model.safetensors"),
         config=update("results/{experiment}/train/ad/seed{seed}/config.json"),
         metrics=update("results/{experiment}/train/ad/seed{seed}/metrics.csv"),
+        record=update("results/{experiment}/train/ad/seed{seed}/provenance.json"),
     log:
         "logs/{experiment}/train_ad/seed{seed}.log",
     benchmark:
@@ -64,7 +67,7 @@ rule train_ad:
     shell:
         "python -m radt.stages.train_ad --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/ad/seed{wildcards.seed}"
-        " --output $(dirname {output.model}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"
 
 
 rule train_dpt:
@@ -75,6 +78,7 @@ rule train_dpt:
         model=update("results/{experiment}/train/dpt/seed{seed}/model.safetensors"),
         config=update("results/{experiment}/train/dpt/seed{seed}/config.json"),
         metrics=update("results/{experiment}/train/dpt/seed{seed}/metrics.csv"),
+        record=update("results/{experiment}/train/dpt/seed{seed}/provenance.json"),
     log:
         "logs/{experiment}/train_dpt/seed{seed}.log",
     benchmark:
@@ -93,4 +97,4 @@ rule train_dpt:
     shell:
         "python -m radt.stages.train_dpt --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/dpt/seed{wildcards.seed}"
-        " --output $(dirname {output.model}) > {log} 2>&1"
+        " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"

@@ -7,6 +7,7 @@ rule ppo:
     output:
         history=update("results/{experiment}/ppo/task{task}.safetensors"),
         manifest=update("results/{experiment}/ppo/task{task}.json"),
+        record=update("results/{experiment}/ppo/task{task}.provenance.json"),
     log:
         "logs/{experiment}/ppo/task{task}.log",
     benchmark:
@@ -22,7 +23,7 @@ rule ppo:
         code=CODE["ppo"],
     shell:
         "python -m radt.stages.ppo --experiment {wildcards.experiment} --task {wildcards.task} --settings {params.settings:q}"
-        " --output {output.history} > {log} 2>&1"
+        " --output {output.history} --record {output.record} > {log} 2>&1"
 
 
 rule trajectories:
@@ -32,6 +33,7 @@ rule trajectories:
     output:
         manifest=update("results/{experiment}/trajectories/manifest.json"),
         curve=update("results/{experiment}/trajectories/learning.csv"),
+        record=update("results/{experiment}/trajectories/provenance.json"),
     log:
         "logs/{experiment}/trajectories/trajectories.log",
     benchmark:
@@ -48,4 +50,4 @@ rule trajectories:
         code=CODE["trajectories"],
     shell:
         "python -m radt.stages.trajectories --experiment {wildcards.experiment} --settings {params.settings:q}"
-        " {params.histories} --output $(dirname {output.manifest}) > {log} 2>&1"
+        " {params.histories} --inputs {input} --output $(dirname {output.manifest}) --record {output.record} > {log} 2>&1"

@@ -10,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from radt import artifacts
-from radt.bench.harness import Measurement, machine
+from radt.bench.harness import Measurement
 from radt.errors import RadtError
+from radt.machine import machine
 from radt.stages import run
 from radt.training import loop
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import re
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +15,10 @@ import yaml
 
 from radt.configuration import Settings, load
 from radt.errors import RadtError
+from radt.machine import commit, machine
 from radt.settings import Experiment
 
 ROOT = Path(__file__).parents[3]
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -96,29 +93,3 @@ def defaults() -> Settings:
 def darkroom() -> Experiment:
     """The room of config/config.yaml."""
     return defaults().experiments["darkroom"]
-
-
-def threads() -> int:
-    """Threads of every measurement, as in the stages: `OMP_NUM_THREADS`, else 1."""
-    return int(os.environ.get("OMP_NUM_THREADS") or 1)
-
-
-@cache
-def machine() -> str:
-    """Kind of machine: processor, its wide instructions, cores, and threads in use."""
-    text = CPU_INFO.read_text() if CPU_INFO.exists() else ""
-    fields = dict(re.findall(r"^(model name|cpu family|model|flags)\s*: (.*)$", text, re.MULTILINE))
-    flags = fields.get("flags", "").split()
-    wide = [label for label, flag in {"AVX512": "avx512f", "BF16": "avx512_bf16", "AMX": "amx_bf16"}.items() if flag in flags]
-    processor = fields.get("model name", os.uname().machine)
-    if "model" in fields:
-        processor += f" {fields['cpu family']}-{fields['model']}"
-    return ", ".join([" ".join([processor, *wide]), f"{os.cpu_count()} cores", f"{threads()} thread" + "s" * (threads() > 1)])
-
-
-@cache
-def commit() -> str:
-    """Commit of the source, with "-dirty" when files that git follows differ from it; "unknown" outside a clone."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from radt import artifacts
-from radt.bench.harness import commit, darkroom, defaults, machine, threads, timed
+from radt.bench.harness import darkroom, defaults, timed
 from radt.data import trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
@@ -28,6 +28,7 @@ from radt.data.windows import Episodes
 from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
+from radt.machine import commit, machine, threads
 from radt.models import store
 from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.engines import Inverted

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from radt import artifacts, seeding
-from radt.bench.harness import ROOT, Measurement, compare, darkroom, defaults, rotate, threads, timed
+from radt.bench.harness import ROOT, Measurement, compare, darkroom, defaults, rotate, timed
 from radt.bench.reading import histories
+from radt.machine import threads
 from radt.models import store
 from radt.retrieval.index import distinct
 from radt.retrieval.search import Search

@@ -105,21 +105,26 @@ def draw(jobs: list[Job]) -> Figure:
     return figure
 
 
+def table(jobs: list[Job]) -> str:
+    """CSV text of the jobs, columns `COLUMNS`."""
+    rows = [
+        (job.rule, job.name, lane, *(f"{value:.1f}" for value in (job.start, job.stop, job.cpu, job.memory)))
+        for job, lane in zip(jobs, lanes(jobs), strict=True)
+    ]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    return text.getvalue()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the summary and write `<output>.csv` and `<output>.png`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benchmarks", type=Path, help="directory of benchmark files of one run")
     parser.add_argument("--output", required=True, type=Path, help="path of the two files, without suffix")
     given = parser.parse_args(argv)
-    jobs = read(given.benchmarks)
-    rows = [
-        (job.rule, job.name, lane, *(f"{value:.1f}" for value in (job.start, job.stop, job.cpu, job.memory)))
-        for job, lane in zip(jobs, lanes(jobs), strict=True)
-    ]
-    text, image = io.StringIO(), io.BytesIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    jobs, image = read(given.benchmarks), io.BytesIO()
     draw(jobs).savefig(image, format="png", dpi=120, metadata={"Software": None})
-    artifacts.write_text(given.output.with_suffix(".csv"), text.getvalue())
+    artifacts.write_text(given.output.with_suffix(".csv"), table(jobs))
     artifacts.write_bytes(given.output.with_suffix(".png"), image.getvalue())
     print(summary(jobs))
     return 0

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from radt.figures import draw
+from radt.figures.curves import COLUMNS as CURVE_COLUMNS
 from radt.figures.curves import curves
 from radt.figures.inputs import SPLITS, method_order, scores, tested
 from radt.figures.style import GREY, PANELS, STYLE, Look, name_of, render
@@ -20,24 +21,25 @@ from radt.figures.table import Row, estimates, verdict
 from radt.settings import Evaluate
 from radt.settings import Figure as Interval
 
-COLUMNS = (
-    "ablation",
-    "variant",
-    "method",
-    "split",
-    "last",
-    "last_ci_low",
-    "last_ci_high",
-    "paper_last",
-    "last_verdict",
-    "average",
-    "average_ci_low",
-    "average_ci_high",
-    "paper_average",
-    "average_verdict",
-    "optimum",
-    "seeds",
-)
+COLUMNS = {
+    "ablation": "str",
+    "variant": "str",
+    "method": "str",
+    "split": "str",
+    "last": "float64",
+    "last_ci_low": "float64",
+    "last_ci_high": "float64",
+    "paper_last": "float64?",
+    "last_verdict": "str?",
+    "average": "float64",
+    "average_ci_low": "float64",
+    "average_ci_high": "float64",
+    "paper_average": "float64?",
+    "average_verdict": "str?",
+    "optimum": "float64",
+    "seeds": "int64",
+}
+CURVES = {**CURVE_COLUMNS, "variant": "str"}
 COLOURS = ("#004488", "#CC6677", "#117733", "#997700", "#882255", "#44AA99", "#EE7733", "#555555")  # of Paul Tol's schemes
 DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.6), (1.2, 1.4), (5.0, 1.2, 1.2, 1.2), (3.2, 1.2))
 MARKERS = "os^DvXP"

@@ -9,7 +9,18 @@ from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
 from radt.seeding import generator
 from radt.settings import Evaluate, Figure
 
-COLUMNS = ("experiment", "method", "model", "split", "episode", "mean", "low", "high", "optimum", "paper")
+COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
+    "experiment": "str",
+    "method": "str",
+    "model": "str",
+    "split": "str",
+    "episode": "int64",
+    "mean": "float64",
+    "low": "float64",
+    "high": "float64",
+    "optimum": "float64",
+    "paper": "float64?",
+}
 
 
 def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, figure: Figure) -> pd.DataFrame:

@@ -21,16 +21,6 @@ from radt.figures.style import GREY, STYLE, Look, looks, render
 from radt.figures.table import COLUMNS
 from radt.settings import WORLDS, Experiment
 
-CURVES = {
-    "experiment": "str",
-    "method": "str",
-    "model": "str",
-    "split": "str",
-    "episode": "int64",
-    "mean": "float64",
-    "optimum": "float64",
-    "paper": "float64?",
-}
 WORLD_NAMES = {"darkroom": "Dark-Room", "keydoor": "Dark Key-Door", "mazerunner": "MazeRunner"}
 WIDTH, ACROSS = 7.16, 4  # inches: two columns; panels in a row
 PANEL_HEIGHT, SHARES_HEIGHT, KEY_HEIGHT = 1.55, 2.2, 0.34  # inches
@@ -73,7 +63,7 @@ def tables(paths: Iterable[Path], experiments: dict[str, Experiment]) -> pd.Data
 
 
 def draw(curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float) -> tuple[bytes, bytes]:
-    """The overview as PDF and as PNG, from curves (columns `CURVES`) and table rows of unseen tasks.
+    """The overview as PDF and as PNG, from curves (as in `radt.figures.curves`) and table rows of unseen tasks.
 
     Above, one panel per experiment: a line per method, the best possible return, and the paper's RA-DT. Below, for every
     experiment and method, the average over all episodes divided by the best possible return, with its interval, and the paper's.

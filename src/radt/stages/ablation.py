@@ -1,5 +1,5 @@
 """Stage `ablation`: evaluation CSVs of all variants of an ablation, and learning curves of their histories -> `{ablation}.csv`,
-`.pdf` and `.png`.
+`.pdf` and `.png`, and the lines of the figure, `.curves.csv` and `.learning.csv`.
 
 Reads CSV files only; the same files give the same bytes.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from radt import artifacts
 from radt.errors import RadtError
 from radt.figures import ablation, inputs
-from radt.figures.table import csv
+from radt.figures.table import csv, rounded
 from radt.settings import Evaluate, Experiment, Figure, Name, Section, parse
 from radt.stages import run
 
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="CSV files of stage evaluate, of all variants")
     parser.add_argument("--paper", required=True, type=Path, help="the paper's ablations")
     parser.add_argument("--learning", nargs="*", default=[], help="VARIANT=FILE: learning.csv of its histories, drawn too")
-    parser.add_argument("--output", required=True, type=Path, help="directory of the three files")
+    parser.add_argument("--output", required=True, type=Path, help="directory of the five files")
     arguments = parser.parse_args(argv)
     name, settings = arguments.ablation, parse(AblationSettings, arguments.settings)
     protocols = {ablation.prefix(name) + variant: evaluate for variant, evaluate in settings.variants.items()}
@@ -48,12 +48,13 @@ def main(argv: list[str] | None = None) -> int:
     sources = dict(item.partition("=")[::2] for item in arguments.learning)
     if unknown := sorted(sources.keys() - settings.variants.keys()):
         raise RadtError(f"--learning names the variant {unknown[0]!r}, allowed are {sorted(settings.variants)}")
-    histories = inputs.learning({variant: Path(file) for variant, file in sources.items()})
-    rows = ablation.table(evaluations, name, paper, protocols, settings.figure)
-    lines = ablation.lines(evaluations, name, protocols, settings.figure)
+    histories = rounded(inputs.learning({variant: Path(file) for variant, file in sources.items()}))
+    rows = rounded(ablation.table(evaluations, name, paper, protocols, settings.figure))
+    lines = rounded(ablation.lines(evaluations, name, protocols, settings.figure))
     pdf, png = ablation.plot(lines, rows, histories, inputs.split_sizes(settings.experiment), settings.figure.confidence)
 
-    artifacts.write_text(arguments.output / f"{name}.csv", csv(rows))
+    for kind, frame in (("csv", rows), ("curves.csv", lines), ("learning.csv", histories)):
+        artifacts.write_text(arguments.output / f"{name}.{kind}", csv(frame))
     artifacts.write_bytes(arguments.output / f"{name}.pdf", pdf)
     artifacts.write_bytes(arguments.output / f"{name}.png", png)
     return 0

@@ -12,7 +12,7 @@ from radt import artifacts
 from radt.figures import inputs
 from radt.figures.curves import curves
 from radt.figures.draw import draw
-from radt.figures.table import by_seed, csv, table
+from radt.figures.table import by_seed, csv, rounded, table
 from radt.settings import Evaluate, Experiment, Figure, Section, parse
 from radt.stages import run
 
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     evaluations = inputs.evaluations(arguments.evaluations, settings.experiment, {arguments.experiment: evaluate})
     training = inputs.training(arguments.metrics)
     paper = inputs.paper(arguments.paper, arguments.experiment)
-    lines = curves(evaluations, paper, evaluate, settings.figure)
+    lines = rounded(curves(evaluations, paper, evaluate, settings.figure))
     rows = table(evaluations, training, paper, evaluate, settings.figure)
     pdf, png = draw(lines, inputs.split_sizes(settings.experiment), settings.figure.confidence)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from radt import artifacts
 from radt.figures import overview
+from radt.figures.curves import COLUMNS
 from radt.figures.page import page
 from radt.figures.table import csv
 from radt.settings import Experiment, Figure, Name, Section, parse
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     experiments, confidence = settings.experiments, settings.figure.confidence
 
     rows = overview.tables(arguments.tables, experiments)
-    curves = overview.collect(arguments.curves, overview.CURVES, experiments)
+    curves = overview.collect(arguments.curves, COLUMNS, experiments)
     pdf, png = overview.draw(curves, rows, experiments, confidence)
 
     artifacts.write_text(arguments.output / "overview.csv", csv(rows))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from radt import seeding
 from radt.data.steps import Steps
 from radt.errors import RadtError
+from radt.machine import threads
 from radt.settings import Optimization
 from radt.training import checkpoints
 
@@ -110,7 +110,7 @@ def train(
 
 def prepare(device: str) -> None:
     """Take the threads that the rule gave (`OMP_NUM_THREADS`, else 1); raise `RadtError` when `device` is not there."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+    torch.set_num_threads(threads())
     if device == "cuda" and not torch.cuda.is_available():
         raise RadtError("a device is set to 'cuda', but torch finds no GPU: set every `device` to cpu, or run where there is one")
 

@@ -1,0 +1,114 @@
+"""A whole project with a tiny Dark-Room, made once for all tests that run the workflow itself, and what they do with it."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from radt import artifacts
+from radt.configuration import merge
+
+ROOT = Path(__file__).parents[1]
+FIGURE = "results/darkroom/figure.pdf"
+FILES = (".dvcignore", ".gitignore", "Snakefile", "environment.yaml", "dvc.yaml")
+FOLDERS = (".dvc", "config", "profiles", "src", "workflow")
+TIMED = ("provenance.json", "metrics.csv", "table.csv")
+"""Names of files that hold times."""
+UNSHARE = ("unshare", "--user", "--map-root-user", "--net")
+OFFLINE = UNSHARE if shutil.which("unshare") and not subprocess.run([*UNSHARE, "true"], capture_output=True).returncode else ()
+"""What takes the network away from a command; nothing where that is not allowed."""
+
+
+def copy_of_the_project(folder):
+    """The project in `folder`, whose two experiments, `darkroom` and `keydoor`, are of the size of the smoke configuration."""
+    folder.mkdir(parents=True)
+    for name in FILES:
+        shutil.copy(ROOT / name, folder)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp"))
+    config, smoke = (yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "smoke"))
+    room = smoke.pop("experiments")["smoke"]
+    rooms = {"darkroom": room, "keydoor": {**room, "world": "keydoor"}}
+    config = {**merge(config, smoke), "experiments": rooms, "overrides": {}, "ablations": {}}
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return folder
+
+
+def run(command, folder, **variables):
+    """Run a command on the code of `folder`: exit status and everything that it printed."""
+    place = [str(Path(sys.executable).parent), *os.get_exec_path()]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PATH": os.pathsep.join(place), **variables}
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def snakemake(*options, folder=ROOT):
+    """Run Snakemake on the code and the workflow of `folder`: exit status and everything that it printed."""
+    return run([sys.executable, "-m", "snakemake", *options], folder)
+
+
+def planned(*options, folder=ROOT):
+    """How many jobs of each rule a dry run plans."""
+    status, text = snakemake("--dry-run", *options, folder=folder)
+    assert status == 0, text
+    table = text.rpartition("Job stats:")[2].partition("total")[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
+
+
+def edit(path, old, new):
+    """Replace a text in a file, once."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def change(folder, path, value):
+    """Change one key of the configuration of a project, `path` with dots."""
+    *parents, last = path.split(".")
+    config = yaml.safe_load((folder / "config/config.yaml").read_text())
+    section = config
+    for name in parents:
+        section = section[name]
+    section[last] = value
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def commands(folder):
+    """By record: stage and arguments of every job of the figure, as its rule calls it."""
+    status, text = snakemake("--dry-run", "--forceall", "--printshellcmds", "--", FIGURE, folder=folder)
+    assert status == 0, text
+    found = {}
+    for line in re.findall(r"^ *Shell command: (python -m radt\.stages\..+)$", text, flags=re.MULTILINE):
+        line = re.sub(r"\$\(dirname (\S+)\)", lambda match: str(Path(match[1]).parent), line.partition(" > logs/")[0])
+        _, _, stage, *arguments = shlex.split(line)
+        found[arguments[arguments.index("--record") + 1]] = (stage, arguments)
+    assert len(found) == 32
+    return found
+
+
+def content(folder):
+    """Hash of every result by its path, with what holds times reduced to what does not."""
+    found = {}
+    for path in sorted((folder / "results").rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            found[path.relative_to(folder).as_posix()] = timeless(path)
+    return found
+
+
+def timeless(path):
+    """A hash of a file that does not depend on how long anything took, or on when and where."""
+    if path.name.endswith("provenance.json"):
+        made = json.loads(path.read_text())
+        outputs = {name: timeless(path.with_name(name)) for name in made["outputs"]}
+        return json.dumps([outputs, *(made[key] for key in ("place", "stage", "code", "settings", "arguments"))])
+    if path.name in ("metrics.csv", "table.csv"):
+        lines = [line.split(",") for line in path.read_text().splitlines()]
+        timed = lines[0].index("cpu_seconds")
+        return [cell for line in lines for number, cell in enumerate(line) if number != timed]
+    return artifacts.sha256(path)

@@ -1,0 +1,152 @@
+"""DVC tells the truth: what it records made the results, in this clone and in a fresh one."""
+
+import json
+import shutil
+import urllib.request
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from project import FIGURE, change, content, planned, run
+from radt import artifacts
+
+GROUP = [f"{stage}@darkroom" for stage in ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")]
+
+
+def succeed(folder, *command, **variables):
+    """Run a command that must succeed; what it printed."""
+    status, text = run([*command], folder, **variables)
+    assert status == 0, text
+    return text
+
+
+def told(text):
+    """The JSON in what a command printed, warnings or not."""
+    return json.loads(text[text.index("{") : text.rindex("}") + 1])
+
+
+def commit(folder, message):
+    succeed(folder, "git", "add", "--all")
+    succeed(folder, "git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "--message", message)
+
+
+@pytest.fixture(scope="module")
+def recorded(made, tmp_path_factory):
+    """A repository whose results are recorded by the command for that, and pushed to a remote, a folder."""
+    place = tmp_path_factory.mktemp("dvc")
+    folder = Path(shutil.copytree(made, place / "origin"))
+    succeed(folder, "git", "init", "--quiet", "--initial-branch", "main")
+    commit(folder, "code")
+    succeed(folder, "python", "-m", "radt", "record")
+    succeed(folder, "dvc", "remote", "add", "--default", "store", str(place / "store"))
+    commit(folder, "results")
+    succeed(folder, "dvc", "push", *GROUP)
+    return folder
+
+
+@pytest.fixture
+def clone(recorded, tmp_path):
+    """A fresh clone with its results pulled."""
+    succeed(tmp_path, "git", "clone", "--quiet", str(recorded), "clone")
+    succeed(tmp_path / "clone", "dvc", "pull", *GROUP)
+    return tmp_path / "clone"
+
+
+@pytest.mark.guarantee
+def test_g10_a_setting_changed_after_a_pull_reruns_what_depends_on_it_and_the_lock_has_the_new_outputs(clone, recorded):
+    """The case in which a clone without Snakemake's notes used to record old results under new settings."""
+    assert content(clone) == {name: value for name, value in content(recorded).items()}
+    assert planned("--", FIGURE, folder=clone) == {}
+    succeed(clone, "dvc", "status", "--quiet", *GROUP)
+    before = (clone / "dvc.lock").read_text()
+    change(clone, "evaluate.methods.ad.temperature", 0.1)
+    assert planned("--", FIGURE, folder=clone) == {"evaluate_plain": 2, "figure": 1}
+    text = succeed(clone, "dvc", "repro", "figure@darkroom")
+    assert "evaluate_plain" in text and "train_ad" not in text
+    assert planned("--", FIGURE, folder=clone) == {}
+    succeed(clone, "dvc", "status", "--quiet", *GROUP)
+    assert (clone / "dvc.lock").read_text() != before
+    new, old = content(clone), content(recorded)
+    changed = {name for name in new if new[name] != old[name] and "/recorded/" not in name}
+    evaluations = {f"results/darkroom/evaluate/ad/seed{seed}{end}" for seed in (42, 43) for end in (".csv", ".provenance.json")}
+    assert evaluations <= changed <= evaluations | {name for name in new if name.count("/") == 2}
+    differences = told(succeed(clone, "dvc", "params", "diff", "--json"))
+    assert "evaluate.methods.ad.temperature" in json.dumps(differences)
+
+
+def test_metrics_and_plots_are_compared_across_commits(clone):
+    path = clone / "results/recorded/darkroom/metrics.json"
+    old = artifacts.read_json(path)
+    artifacts.write_json(path, {**old, "ad": {**old["ad"], "last": old["ad"]["last"] + 1}})
+    differences = told(succeed(clone, "dvc", "metrics", "diff", "--json"))
+    assert differences["results/recorded/darkroom/metrics.json"]["ad.last"]["diff"] == pytest.approx(1)
+    succeed(clone, "dvc", "plots", "diff", "HEAD", "--out", "plots")
+    assert "darkroom" in (clone / "plots/index.html").read_text()
+
+
+def test_what_is_out_of_date_or_damaged_is_not_recorded(clone):
+    before = content(clone)
+    kept = (clone / "config/config.yaml").read_text()
+    change(clone, "index.duplicate_similarity", 0.9)
+    status, text = run(["python", "-m", "radt", "record"], clone)
+    assert status == 1 and "error: results are out of date" in text
+    (clone / "config/config.yaml").write_text(kept)
+    damaged = clone / "results/darkroom/evaluate/ad/seed42.csv"
+    damaged.unlink()  # may be a link into DVC's cache
+    damaged.write_text("nothing")
+    status, text = run(["python", "-m", "radt", "record"], clone)
+    assert status == 1 and "seed42.csv is damaged: delete" in text
+    after = content(clone)
+    assert {name for name in before if after[name] != before[name]} == {
+        f"results/darkroom/evaluate/ad/seed42{end}" for end in (".csv", ".provenance.json")
+    }
+
+
+def test_figures_are_drawn_again_from_git_alone(recorded, tmp_path):
+    """A clone without `dvc pull`: the same bytes."""
+    succeed(tmp_path, "git", "clone", "--quiet", str(recorded), "clone")
+    folder = tmp_path / "clone"
+    assert not (folder / "results/darkroom").exists()
+    figures = [folder / f"results/recorded/darkroom/figure.{kind}" for kind in ("pdf", "png")]
+    before = [path.read_bytes() for path in figures]
+    for path in figures:
+        path.unlink()
+    succeed(folder, "python", "-m", "radt", "redraw")
+    assert [path.read_bytes() for path in figures] == before
+
+
+def test_an_experiment_of_dvc_changes_a_setting(clone):
+    succeed(clone, "dvc", "exp", "run", "--set-param", "config/config.yaml:figure.bootstrap_samples=50", "figure@darkroom")
+    assert planned("--", FIGURE, folder=clone) == {}
+    assert "bootstrap_samples: 50" in (clone / "config/config.yaml").read_text()
+
+
+def test_a_released_model_is_got_by_name_and_version(recorded, tmp_path):
+    origin = Path(shutil.copytree(recorded, tmp_path / "origin"))
+    succeed(origin, "gto", "register", "darkroom-radt", "--version", "v0.1.0")
+    got = tmp_path / "got"
+    succeed(tmp_path, "dvc", "artifacts", "get", str(origin), "darkroom-radt", "--rev", "v0.1.0", "--out", str(got))
+    for file in ("seed42/model.safetensors", "seed43/model.safetensors"):
+        assert (got / file).read_bytes() == (recorded / "results/darkroom/train/radt" / file).read_bytes()
+
+
+def test_results_go_to_s3_and_come_back(recorded, tmp_path):
+    """A real remote over HTTP, with keys from the environment; the same bytes in a clone that never saw the cache."""
+    origin = Path(shutil.copytree(recorded, tmp_path / "origin", symlinks=True))
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+        urllib.request.urlopen(urllib.request.Request(f"{address}/radt", method="PUT")).close()  # the bucket
+        succeed(origin, "dvc", "remote", "add", "--default", "--force", "store", "s3://radt/results")
+        succeed(origin, "dvc", "remote", "modify", "store", "endpointurl", address)
+        commit(origin, "results on S3")
+        succeed(origin, "dvc", "push", *GROUP, **keys)
+        succeed(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
+        succeed(tmp_path / "clone", "dvc", "pull", *GROUP, **keys)
+    finally:
+        server.stop()
+    assert content(tmp_path / "clone") == content(recorded)
+    assert planned("--", FIGURE, folder=tmp_path / "clone") == {}

@@ -1,0 +1,34 @@
+"""What is out of date: records of results decide, by content, instead of Snakemake, by its own notes and the clock.
+
+Snakemake's notes are lost in a fresh clone, where it then overlooks a changed setting, and times change with every copy. So two of its
+methods are replaced here; docs/decisions/0010-records-decide.md says why, tests/test_staleness.py fails when they are no longer asked.
+"""
+
+from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
+from snakemake.persistence import PersistenceBase
+
+from radt.provenance import NewerError, stale
+
+
+async def incomplete(persistence, job, of_snakemake=PersistenceBase.incomplete):
+    """Files of a job that must be made again: left by a crash, or with a record that says that they would be made otherwise now."""
+    found, record = await of_snakemake(persistence, job), job.output.get("record")
+    if found or record is None or not any(Path(file).exists() for file in job.output):
+        return found
+    try:
+        reason = stale(Path(record), job.params.settings, job.params.code, job.input)
+    except NewerError as error:
+        raise WorkflowError(f"error: {error}") from None
+    if reason:
+        print(f"out of date: {record}: {reason}", file=sys.stderr)
+    return list(job.output) if reason else []
+
+
+async def never(file, time):
+    """Whether a file is newer than an output: it does not matter."""
+    return False
+
+
+PersistenceBase.incomplete = incomplete
+_IOFile.is_newer = never
