@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import runpy
 import signal
 import sys
@@ -27,7 +28,7 @@ class Touches:
     """Touches of results/ and state/ so far; the one of number `limit` kills."""
 
     def __init__(self):
-        self.count, self.limit = 0, sys.maxsize
+        self.count, self.limit, self.recorded = 0, sys.maxsize, 0
 
     def touch(self):
         self.count += 1
@@ -35,12 +36,13 @@ class Touches:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def audit(self, event, arguments):
-        if event not in EVENTS or not (path := str(arguments[0])).startswith(("results/", "state/")):
+        if event not in EVENTS or not str(arguments[0]).startswith(("results/", "state/")):
             return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
             return
-        assert path
         self.touch()
+        if event == "os.rename" and str(arguments[1]).endswith("provenance.json"):
+            self.recorded = self.count
 
 
 touches = Touches()
@@ -55,7 +57,8 @@ def _open(path, mode="r", *arguments, **keywords):
 
 
 def run(folder, stage, arguments, limit=sys.maxsize):
-    """Exit status of `python -m STAGE` in `folder`, -9 when it was killed, what it printed, and how often it touched the disk.
+    """Exit status of `python -m STAGE` in `folder`, -9 when it was killed, what it printed, how often it touched the disk, and
+    which touch put the record in place.
 
     The child is forked, so that a stage costs no import; the parent must have one thread.
     """
@@ -81,11 +84,12 @@ def run(folder, stage, arguments, limit=sys.maxsize):
         except BaseException:
             traceback.print_exc()
         finally:
-            os.write(writing, f"\n{touches.count}".encode())
+            os.write(writing, f"\n{touches.count} {touches.recorded}".encode())
             os._exit(status)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         printed = pipe.read().decode()
     _, result = os.waitpid(child, 0)
-    text, _, count = printed.rpartition("\n")
-    return os.waitstatus_to_exitcode(result), text.strip(), int(count) if count.isdigit() else limit
+    text, _, counts = printed.rpartition("\n")
+    count, recorded = map(int, counts.split()) if re.fullmatch(r"\d+ \d+", counts) else (limit, 0)
+    return os.waitstatus_to_exitcode(result), text.strip(), count, recorded

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
-from radt.commands import accept, explain, record, redraw, verify
+from radt.commands import accept, explain, pull, record, redraw, verify
 from radt.provenance import RECORDED
 from radt.stages import run
 
@@ -24,6 +25,11 @@ def main(argv: list[str] | None = None) -> int:
     accepting = commands.add_parser("accept", help="keep results after an edit of the code that cannot change them")
     accepting.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
     commands.add_parser("record", help="copy what is small to results/recorded/, and tell DVC of all; refused when out of date")
+    summarizing = commands.add_parser(
+        "summarize", help="copy what is small of an experiment to results/recorded/, as DVC's stage does"
+    )
+    summarizing.add_argument("experiment", help="its name")
+    commands.add_parser("pull", help="get the results that this commit records, from DVC")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
     given = parser.parse_args(argv)
     match given.command:
@@ -38,10 +44,15 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{len(accept.accept(given.root))} records accept the present code")
         case "record":
             print("recorded: " + ", ".join(record.record(RESULTS)))
+        case "summarize":
+            record.summarize(RESULTS, given.experiment)
+        case "pull":
+            print(f"got {len(pull.pull())} folders of results")
         case "redraw":
             print("\n".join(map(str, redraw.redraw(RECORDED))))
     return 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when nobody reads on: explain FILE | head
     run(main)
