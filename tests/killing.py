@@ -1,4 +1,4 @@
-"""Run a stage in a child process that kills itself, with SIGKILL, at its n-th touch of the disk."""
+"""Run a stage in a child process that kills itself, with SIGKILL, or has no disk left, at its n-th touch of the disk."""
 
 import io
 import os
@@ -28,10 +28,12 @@ class Touches:
     """Touches of results/ and state/ so far; the one of number `limit` kills."""
 
     def __init__(self):
-        self.count, self.limit, self.recorded = 0, sys.maxsize, 0
+        self.count, self.limit, self.recorded, self.error = 0, sys.maxsize, 0, 0
 
     def touch(self):
         self.count += 1
+        if self.count == self.limit and self.error:
+            raise OSError(self.error, os.strerror(self.error))
         if self.count == self.limit:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -56,9 +58,9 @@ def _open(path, mode="r", *arguments, **keywords):
     return Halting(path, mode) if mode == "wb" else opened(path, mode, *arguments, **keywords)
 
 
-def run(folder, stage, arguments, limit=sys.maxsize):
+def run(folder, stage, arguments, limit=sys.maxsize, error=0):
     """Exit status of `python -m STAGE` in `folder`, -9 when it was killed, what it printed, how often it touched the disk, and
-    which touch put the record in place.
+    which touch put the record in place. With an `error` that touch fails instead of killing.
 
     The child is forked, so that a stage costs no import; the parent must have one thread.
     """
@@ -72,7 +74,7 @@ def run(folder, stage, arguments, limit=sys.maxsize):
             os.dup2(writing, 1)
             os.dup2(writing, 2)
             sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(number, "w"), write_through=True) for number in (1, 2))
-            touches.limit = limit
+            touches.limit, touches.error = limit, error
             sys.addaudithook(touches.audit)
             Path.open = _open
             fsync = os.fsync

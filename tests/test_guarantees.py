@@ -125,6 +125,22 @@ def test_g1_a_full_disk_keeps_the_old_artifact_and_says_so(copy, jobs):
     assert sorted(text.strip().splitlines()[-len(before) :]) == sorted(before)
 
 
+@pytest.mark.guarantee
+def test_g1_a_disk_that_is_full_at_the_very_end_costs_no_training(copy, jobs):
+    """Room for the model, but not for its record: the next run goes on from the checkpoint."""
+    module, arguments = jobs[STAGES["pretrain"]]
+    arguments = other_settings("pretrain", arguments)
+    reference = Path(shutil.copytree(copy, copy.parent / "reference"))
+    status, text, _, recorded = killing.run(reference, module, arguments)
+    assert status == 0, text
+    status, text, *_ = killing.run(copy, module, arguments, recorded - 2, errno.ENOSPC)
+    assert status == 1 and "error: no space left to write" in text
+    status, text, *_ = killing.run(copy, module, arguments)
+    assert status == 0 and "going on from update" in text
+    assert outputs(copy, STAGES["pretrain"]) == outputs(reference, STAGES["pretrain"])
+    assert not (copy / "state/darkroom/pretrain/seed42").exists()
+
+
 def test_read_only_results_are_named(copy, jobs):
     module, arguments = jobs[STAGES["figure"]]
     script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
