@@ -18,7 +18,7 @@ import pytest
 
 import killing
 import project
-from project import FIGURE, commands, content, run, snakemake, timeless
+from project import FIGURE, OFFLINE, commands, content, run, snakemake, timeless
 from radt import artifacts, provenance
 from radt.commands import verify
 from radt.errors import RadtError
@@ -312,8 +312,6 @@ def test_g8_an_artifact_made_from_another_version_of_its_input_is_found(copy, mo
 @pytest.mark.guarantee
 def test_g6_no_network_is_needed(made):
     """`made` was made where there is none, unless this machine does not allow to take it away."""
-    from project import OFFLINE
-
     if not OFFLINE:
         pytest.skip("network namespaces are not allowed here")
     status, text = run([*OFFLINE, "python", "-c", "import socket; socket.create_connection(('192.0.2.1', 80), 2)"], made)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from radt import provenance
+from radt import making, provenance
 from radt.errors import RadtError
 
 STAGE = "radt.stages.figure"
@@ -22,7 +22,7 @@ def make(content, names=("a.csv", "b.csv", "c.csv"), record=RECORD):
             (folder / name).write_text(content)
         return 0
 
-    return provenance.make(stage, STAGE, record, [], ["--settings", "{}", "--output", str(record.parent)])
+    return making.make(stage, STAGE, record, [], ["--settings", "{}", "--output", str(record.parent)])
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_second_job_of_the_same_artifact_is_refused_and_changes_nothing(folder
         return 1
 
     with pytest.raises(RadtError, match="ended with status 1"):
-        provenance.make(stage, STAGE, RECORD, [], ["--settings", "{}", "--output", "results/x"])
+        making.make(stage, STAGE, RECORD, [], ["--settings", "{}", "--output", "results/x"])
     assert provenance.problems(RECORD) == [] and (folder / "a.csv").read_text() == "old"
     assert not list(folder.glob(".*"))
 

@@ -12,7 +12,7 @@ from snakemake.io import _IOFile
 from snakemake.persistence import PersistenceBase
 from snakemake.utils import format as fill
 
-from radt import provenance
+from radt import making, provenance
 
 
 async def incomplete(persistence, job, of_snakemake=PersistenceBase.incomplete):
@@ -34,7 +34,7 @@ def arguments(job):
     known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
     command, _, _ = fill(job.rule.shellcmd, **known).rpartition(" > ")
     words = shlex.split(re.sub(r"\$\(dirname (\S+)\)", lambda match: str(Path(match[1]).parent), command))
-    return provenance.job(words[words.index("-m") + 2 :])[2]
+    return making.parse(words[words.index("-m") + 2 :])[2]
 
 
 async def never(file, time):

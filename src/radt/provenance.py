@@ -1,54 +1,33 @@
-"""What made an artifact: a record beside its files, written last, that says whether they are whole, and whether they are stale.
+"""What made an artifact: a record beside its files that says whether they are whole, and whether they are stale.
 
-`make` is how a job of the workflow runs a stage. The stage writes into a folder beside the artifact's place; when it is done, the
-record is renamed into place, then the files. So a job that is killed at any moment leaves the old artifact or the new one: files
-that a record names and that still wait in the folder are put in place by the next reader (`check`). Files of the old artifact
-that the new one lacks are removed by the jobs that read the new one, since Snakemake brings old files back when a job is killed.
+`radt.making` writes it. Of an artifact whose job was killed in the last moment, files that the record names may still wait in a
+hidden folder: the next reader puts them in place (`problems`). Files of the former artifact that this one lacks are removed
+by the jobs that read the present one (`check`), since Snakemake brings old files back when a job is killed.
 
-Staleness is a question of content, never of the clock: `stale` compares the settings, the fingerprint of the code and the hashes
-of the inputs that a record holds with the present ones. Records travel with the results, so the answer is the same in any clone.
+Staleness is a question of content, never of the clock: `stale` compares the settings, the command line, the fingerprint of the
+code and the hashes of the inputs that a record holds with the present ones. Records travel with the results, so the answer is the
+same in any clone.
 """
 
 from __future__ import annotations
 
-import argparse
-import fcntl
 import json
 import os
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 from pydantic import ValidationError
 
 from radt import artifacts
 from radt.errors import RadtError
-from radt.fingerprint import fingerprint
-from radt.machine import commit, machine, version
+from radt.machine import version
 from radt.settings import Section
 
 FORMAT = 1
 FILE = "provenance.json"
 RECORDED = Path("results/recorded")
 """Copies for readers (`radt.commands.record`): no rule reads or writes there."""
-PACKAGES = (
-    "numpy",
-    "torch",
-    "faiss",
-    "transformers",
-    "safetensors",
-    "gymnasium",
-    "stable_baselines3",
-    "pandas",
-    "scipy",
-    "matplotlib",
-)
-"""Packages whose version a record holds, if the stage has imported them."""
 
 
 class NewerError(RadtError):
@@ -161,15 +140,6 @@ def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) ->
     return None
 
 
-def job(arguments: list[str]) -> tuple[Path | None, list[Path], list[str]]:
-    """Record and inputs in the command line of a job, which the rules add to that of its stage, and the rest of it."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--record", type=Path)
-    parser.add_argument("--inputs", type=Path, nargs="*", default=[])
-    given, rest = parser.parse_known_args(arguments)
-    return given.record, given.inputs, rest
-
-
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The settings in the command line of a stage, and the rest of it."""
     place = arguments.index("--settings")
@@ -181,7 +151,7 @@ def problems(path: Path) -> list[str]:
 
     Other readers, and the job that makes the artifact, may be at work: what is wrong is so only if the record is still the same.
     """
-    record, waiting, found = read(path), _waiting(path), []
+    record, waiting, found = read(path), waiting_folder(path), []
     for name, expected in record.outputs.items():
         file = path.with_name(name)
         if not _settle(file, waiting / name, expected):
@@ -240,100 +210,7 @@ def check(inputs: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: list[Path], arguments: list[str]) -> int:
-    """Run a stage so that its artifact is there as a whole or not at all, and write its record; returns the stage's status.
-
-    Args:
-        main: the stage; it writes to `--output`, a folder or a file in it, which is the folder of the record.
-        stage: its module.
-        record: where the record is written.
-        inputs: files that are checked first.
-        arguments: the command line of the stage.
-
-    Raises `RadtError` when an input is damaged, or another job makes the same artifact; then, and when the stage fails,
-    everything stays as it was.
-    """
-    begun, spent = time.monotonic(), time.process_time()
-    hashes, code = check(inputs), fingerprint(stage)
-    former = _former(record)
-    settings, rest = split(arguments)
-    output = arguments.index("--output") + 1
-    waiting, target = _waiting(record), Path(arguments[output])
-    moved = waiting if target == record.parent else waiting / target.relative_to(record.parent)
-    lock = _lock(waiting)
-    try:
-        if status := main([*arguments[:output], str(moved), *arguments[output + 1 :]]):
-            raise RadtError(f"{stage} ended with status {status}")
-        outputs = {path.name: artifacts.sha256(path) for path in sorted(waiting.iterdir())}
-        made = Record(
-            format=FORMAT,
-            place=place(record),
-            stage=stage,
-            code=code,
-            accepted=[],
-            settings=settings,
-            arguments=rest,
-            inputs=hashes,
-            outputs=outputs,
-            replaced=sorted(former - outputs.keys()),
-            packages={name: sys.modules[name].__version__ for name in PACKAGES if name in sys.modules},
-            python=python_version(),
-            radt=version(),
-            machine=machine(),
-            commit=commit(40),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            wall_seconds=round(time.monotonic() - begun, 2),
-            cpu_seconds=round(time.process_time() - spent, 2),
-        )
-        artifacts.write_json(record, made.model_dump())
-    except BaseException:
-        shutil.rmtree(waiting, ignore_errors=True)
-        raise
-    wrong = problems(record)
-    shutil.rmtree(waiting, ignore_errors=True)
-    os.close(lock)
-    if wrong:
-        raise RadtError(wrong[0])
-    return 0
-
-
-def _former(record: Path) -> set[str]:
-    """The files that a job replaces, whole again if the last job was killed; raises `NewerError`.
-
-    Without a record these are all files of a folder that belongs to one artifact.
-    """
-    try:
-        problems(record)
-        made = read(record)
-        return {*made.outputs, *made.replaced}
-    except NewerError:
-        raise
-    except RadtError:
-        there = record.parent.iterdir() if record.name == FILE and record.parent.exists() else ()
-        return {path.name for path in there if path.is_file() and path != record}
-
-
-def _lock(waiting: Path) -> int:
-    """Make the folder where an artifact waits, empty, and hold it until the handle is closed or the process ends.
-
-    Raises `RadtError` when another process holds it.
-    """
-    while True:
-        waiting.mkdir(parents=True, exist_ok=True)
-        handle = os.open(waiting, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise RadtError(f"another job is writing into {waiting}: wait until it has ended, or stop it") from None
-        if waiting.exists() and os.path.samestat(os.fstat(handle), waiting.stat()):  # not one that was just removed
-            for path in waiting.iterdir():
-                path.unlink()
-            return handle
-        os.close(handle)
-
-
-def _waiting(record: Path) -> Path:
+def waiting_folder(record: Path) -> Path:
     """The folder that holds an artifact until its record is in place."""
     return record.with_name(f".{record.name.removesuffix('.json')}")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from radt import provenance
+from radt import making
 from radt.errors import RadtError
 
 
@@ -41,13 +41,14 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
 
 def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     """Run a stage, with a record of it when its command line asks for one; then drop the checkpoint of a training."""
-    record, inputs, rest = provenance.job(arguments)
+    record, inputs, rest = making.parse(arguments)
+    status = 0
     if record is None:
         status = main(rest)
     elif (spec := sys.modules["__main__"].__spec__) is None:
         raise RadtError("--record is for stages that are run as modules: call `python -m radt.stages.NAME`")
     else:
-        status = provenance.make(main, spec.name, record, inputs, rest)
+        making.make(main, spec.name, record, inputs, rest)
     if "--state" in rest:
         shutil.rmtree(rest[rest.index("--state") + 1], ignore_errors=True)
     return status
