@@ -298,7 +298,7 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     model = DecisionPretrainedTransformer(settings, room)
 
     def batch_loss(update):
-        return loss_of(model, experience, training, np.random.default_rng(update))
+        return loss_of(model, experience, training, optimization.batch_size, np.random.default_rng(update))
 
     metrics = loop.train("dpt", 0, model, batch_loss, optimization, tmp_path, "test")
     losses = [float(line.split(",")[3]) for line in metrics.splitlines()[1:]]

@@ -1,10 +1,5 @@
 """The same settings make the same bytes, in one go or interrupted; a checkpoint of anything else is not continued."""
 
-import os
-import signal
-import subprocess
-import sys
-
 import pytest
 
 from radt import artifacts
@@ -53,28 +48,6 @@ def test_an_interrupted_training_ends_in_the_same_bytes(chain, monkeypatch, stag
     original = {"pretrain": "dt"}.get(stage, stage)
     resumed = artifacts.sha256(chain.root / f"{stage}_resumed" / "model.safetensors")
     assert resumed == artifacts.sha256(chain.root / original / "model.safetensors")
-
-
-def test_a_killed_process_leaves_a_checkpoint_and_no_output(chain):
-    slow = configuration()
-    slow["pretrain"]["optimization"] |= {"updates": 100_000, "checkpoint_every": 3}
-    run = Chain(chain.root, slow)
-    command = [sys.executable, "-m", "radt.stages.pretrain", *run.common("pretrain"), *run.training("killed")]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a parent in the background may ignore Ctrl-C
-    )
-    checkpoint = chain.root / "state/killed/checkpoint.safetensors"
-    while not checkpoint.exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and errors.strip().endswith("goes on from its last checkpoint")
-    assert not (chain.root / "killed").exists() and checkpoint.exists()
 
 
 def test_a_checkpoint_of_other_settings_is_not_continued(chain, capsys):

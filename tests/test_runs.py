@@ -18,6 +18,8 @@ VARIANTS = {
     "language": {"embed_language": {"layers": 2}},
     "data": {"trajectories": {"source": "ppo"}},
     "gpu": {"train_ad": {"optimization": {"device": "cuda"}}, "evaluate": {"device": "cuda"}},
+    "ranks": {"train_ad": {"optimization": {"device": "cuda", "ranks": 4}}, "train_dpt": {"optimization": {"ranks": 3}}},
+    "auto": {"pretrain": {"optimization": {"device": "auto", "ranks": 2}}, "embed": {"device": "auto"}},
 }
 
 
@@ -37,6 +39,7 @@ def runs():
         ("language", ["embed/lm", "index/lm", "train/radt_lm"]),
         ("data", list(MADE_FROM)),
         ("gpu", ["train/ad"]),
+        ("ranks", ["train/ad", "train/dpt"]),
     ],
 )
 def test_a_variant_shares_what_it_does_not_change(runs, variant, own):
@@ -95,6 +98,19 @@ def test_gpus_are_counted_where_a_stage_wants_one(runs):
     run = "ablations/a/gpu"
     counts = [runs.gpus(run, name) for name in ("train_ad", "evaluate", "pretrain", "embed")]
     assert counts == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("visible", "counts"), [("0", [2, 1, 0]), ("", [0, 0, 0])])
+def test_auto_counts_where_there_is_a_gpu(runs, monkeypatch, visible, counts):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [runs.gpus("ablations/a/auto", name) for name in ("pretrain", "embed", "evaluate")] == counts
+
+
+def test_several_ranks_have_a_gpu_each_and_are_started_by_torchrun(runs):
+    run, sections = "ablations/a/ranks", ("train_ad", "train_dpt", "pretrain")
+    assert [runs.ranks(run, name) for name in sections] == [4, 3, 1]
+    assert [runs.gpus(run, name) for name in sections] == [4, 0, 0]
+    assert [runs.torchrun(run, name) for name in sections] == [*(f"python -m radt.training.torchrun {n} " for n in (4, 3)), ""]
 
 
 def test_sections_behind_artifacts_exist():

@@ -162,6 +162,9 @@ def test_every_ablation_has_a_comment():
         ("pretrain.model.heads", 5, ["pretrain.model", "heads is 5", "width"]),
         ("pretrain.optimization.updates", "many", ["pretrain.optimization.updates", "'many'", "integer"]),
         ("pretrain.optimization.warmup", 10**9, ["warmup is 1000000000", "less than updates"]),
+        ("train_ad.optimization.ranks", 33, ["train_ad.optimization", "ranks is 33", "at most batch_size (32)"]),
+        ("train_ad.optimization.ranks", 0, ["train_ad.optimization.ranks", "0", "greater than or equal to 1"]),
+        ("embed.device", "gpu", ["embed.device", "'gpu'", "'auto'"]),
         ("experiments.darkroom.tasks", 101, ["experiments.darkroom", "tasks is 101", "100 cells"]),
         ("experiments.darkroom.held_out", 100, ["experiments.darkroom", "held_out 100", "train on"]),
         ("trajectories.source", "import", ["trajectories", "import_folder", "name the folder"]),
@@ -220,6 +223,15 @@ def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, 
     assert "\n" not in text
     for word in words:
         assert word in text
+
+
+def test_one_rank_is_not_told_so_that_what_was_made_before_there_were_ranks_stays_as_it_is():
+    one, two = (configuration.load(changed("train_ad.optimization.ranks", count)) for count in (1, 2))
+    without = merged()
+    del without["train_ad"]["optimization"]["ranks"]
+    assert one == configuration.load(without)
+    assert "ranks" not in one.select("darkroom", "train_ad")
+    assert '"ranks": 2' in two.select("darkroom", "train_ad")
 
 
 def test_a_stage_gets_only_the_sections_that_it_names():

@@ -5,8 +5,10 @@ Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so 
 
 import json
 import os
+import signal
 from pathlib import Path
 
+from radt.devices import SLOTS
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
 from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
@@ -24,6 +26,10 @@ try:
     CODE = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
 except RadtError as error:
     raise SystemExit(f"error: {error}") from None
+
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
+if slots := workflow.global_resources.get("gpu").value:
+    os.environ[SLOTS] = str(slots)
 
 RUNS = Runs(SETTINGS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
@@ -61,3 +67,13 @@ def methods(*models):
 def gpu(section):
     """Resource: how many GPUs a job of a stage takes in its run."""
     return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
+
+
+def ranks(section):
+    """Threads: how many processes a training has in its run."""
+    return lambda wildcards: RUNS.ranks(wildcards.experiment, section)
+
+
+def torchrun(section):
+    """Parameter: what starts the command of a training several times; nothing where it has one process."""
+    return lambda wildcards: RUNS.torchrun(wildcards.experiment, section)

@@ -34,7 +34,8 @@ def arguments(job):
     known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
     command, _, _ = fill(job.rule.shellcmd, **known).rpartition(" > ")
     words = shlex.split(re.sub(r"\$\(dirname (\S+)\)", lambda match: str(Path(match[1]).parent), command))
-    return making.parse(words[words.index("-m") + 2 :])[2]
+    stage = next(place for place, word in enumerate(words) if word.startswith("radt.stages."))  # torchrun may stand before it
+    return making.parse(words[stage + 1 :])[2]
 
 
 async def never(file, time):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
+TORCHRUN = "TORCHELASTIC_RUN_ID"
+"""Variable that torchrun sets for each process that it starts, besides RANK and WORLD_SIZE."""
 
 
 def threads() -> int:
@@ -17,9 +20,19 @@ def threads() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or 1)
 
 
+def rank() -> int:
+    """Number of this process among those that train one network together; 0 where it is alone."""
+    return int(os.environ["RANK"]) if TORCHRUN in os.environ else 0
+
+
+def world_size() -> int:
+    """How many processes train one network together: those that torchrun has started, else 1."""
+    return int(os.environ["WORLD_SIZE"]) if TORCHRUN in os.environ else 1
+
+
 @cache
 def machine() -> str:
-    """Kind of machine: processor, its wide instructions, cores, and threads in use."""
+    """Kind of machine: processor, its wide instructions, cores, threads in use, and the GPU if this process has used one."""
     text = CPU_INFO.read_text() if CPU_INFO.exists() else ""
     fields = dict(re.findall(r"^(model name|cpu family|model|flags)\s*: (.*)$", text, re.MULTILINE))
     flags = fields.get("flags", "").split()
@@ -27,7 +40,11 @@ def machine() -> str:
     processor = fields.get("model name", os.uname().machine)
     if "model" in fields:
         processor += f" {fields['cpu family']}-{fields['model']}"
-    return ", ".join([" ".join([processor, *wide]), f"{os.cpu_count()} cores", f"{threads()} thread" + "s" * (threads() > 1)])
+    found = [" ".join([processor, *wide]), f"{os.cpu_count()} cores", f"{threads()} thread" + "s" * (threads() > 1)]
+    torch = sys.modules.get("torch")  # a process that has not imported it has used no GPU
+    if torch is not None and torch.cuda.is_initialized():
+        found.append(torch.cuda.get_device_name())
+    return ", ".join(found)
 
 
 def version() -> str:

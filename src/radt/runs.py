@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 from radt.configuration import Settings
+from radt.devices import present
 from radt.settings import Protocol, Stages
 
 EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
@@ -86,10 +87,20 @@ class Runs:
         directories = dict.fromkeys(WEIGHTS[model] for model in models if model in WEIGHTS)
         return [self.path(run, name, f"seed{seed}/metrics.csv") for name in directories for seed in self.settings.seeds]
 
+    def ranks(self, run: str, section: str) -> int:
+        """How many processes a training has in a run."""
+        return int(self._sections[run][section]["optimization"].get("ranks", 1))
+
+    def torchrun(self, run: str, section: str) -> str:
+        """What stands before the command of a training in a run, to start it in several processes; nothing for one."""
+        ranks = self.ranks(run, section)
+        return f"python -m radt.training.torchrun {ranks} " if ranks > 1 else ""
+
     def gpus(self, run: str, section: str) -> int:
-        """How many GPUs a job of a stage takes in a run."""
+        """How many GPUs a job of a stage takes in a run; for device `auto`, whether this machine has one decides."""
         values = self._sections[run][section]
-        return int(values.get("optimization", values)["device"] == "cuda")
+        values = values.get("optimization", values)
+        return int(values.get("ranks", 1)) if values["device"] == "cuda" or (values["device"] == "auto" and present()) else 0
 
     def ppo(self, run: str) -> list[str]:
         """PPO's history of every training task, when it is the source; held-out and validation tasks have none."""

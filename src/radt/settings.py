@@ -21,6 +21,7 @@ PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 NAME = r"[a-z][a-z0-9_]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+Device = Literal["cpu", "cuda", "auto"]
 
 
 class Section(BaseModel):
@@ -236,13 +237,19 @@ class Optimization(Section):
     """Updates between two checkpoints."""
     log_every: PositiveInt
     """Updates between two rows of `metrics.csv`."""
-    device: Literal["cpu", "cuda"]
-    """Where to train."""
+    device: Device
+    """Where to train: `cpu`, `cuda` (a GPU, refused where there is none), or `auto`, a GPU where there is one. The default is
+    `cpu`: only there are weights the same bytes again, and the default networks are small."""
+    ranks: Annotated[PositiveInt, Field(exclude_if=lambda ranks: ranks == 1)] = 1
+    """Processes that train together, each on its share of every batch, with a core or a GPU of its own (torchrun). They see the
+    same data in the same order as one, and add up the same gradients but for rounding; dropout differs."""
 
     @model_validator(mode="after")
-    def _warmup_ends(self) -> Self:
+    def _consistent(self) -> Self:
         if self.warmup >= self.updates:
             raise ValueError(f"warmup is {self.warmup}, allowed is less than updates ({self.updates})")
+        if self.ranks > self.batch_size:
+            raise ValueError(f"ranks is {self.ranks}, allowed is at most batch_size ({self.batch_size})")
         return self
 
 
@@ -295,8 +302,8 @@ class Embed(Section):
     four (these of interleaved tokens only), or the state's at the last step alone."""
     batch_size: PositiveInt
     """Episodes embedded at once."""
-    device: Literal["cpu", "cuda"]
-    """Where to embed."""
+    device: Device
+    """Where to embed: `cpu`, `cuda` or `auto`, as in [Optimization](#optimization)."""
 
     def origin(self) -> dict[str, str | int | None]:
         """What the vectors depend on."""
@@ -438,8 +445,8 @@ class Evaluate(Section):
     """Ranking of the memory."""
     methods: dict[Name, Protocol]
     """What is evaluated, by name; the top-level `methods` choose among them."""
-    device: Literal["cpu", "cuda"]
-    """Where to evaluate."""
+    device: Device
+    """Where to evaluate: `cpu`, `cuda` or `auto`, as in [Optimization](#optimization)."""
 
     @model_validator(mode="after")
     def _low_to_high(self) -> Self:

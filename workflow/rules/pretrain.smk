@@ -17,15 +17,16 @@ rule pretrain:
     priority: 10
     conda:
         "../../environment.yaml"
-    threads: 1
+    threads: ranks("pretrain")
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, threads: 4000 * threads,
         runtime=720,
         gpu=gpu("pretrain"),
     params:
         settings=settings("pretrain"),
+        torchrun=torchrun("pretrain"),
         code=CODE["pretrain"],
     shell:
-        "python -m radt.stages.pretrain --seed {wildcards.seed} --settings {params.settings:q}"
+        "{params.torchrun}python -m radt.stages.pretrain --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/pretrain/seed{wildcards.seed}"
         " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"

@@ -23,17 +23,19 @@ rule train_retrieval:
     priority: 5
     conda:
         "../../environment.yaml"
-    threads: 1
+    threads: ranks("train_retrieval")
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, threads: 4000 * threads,
         runtime=1440,
         gpu=gpu("train_retrieval"),
     params:
         settings=lambda wildcards: settings("train_retrieval", *EMBEDDED[ENCODERS[wildcards.model]])(wildcards),
         encoder=lambda wildcards, input: f"--encoder {Path(input.encoder).parent}" if input.encoder else "",
+        torchrun=torchrun("train_retrieval"),
         code=CODE["train_retrieval"],
     shell:
-        "python -m radt.stages.train_retrieval --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"
+        "{params.torchrun}python -m radt.stages.train_retrieval --model {wildcards.model} --seed {wildcards.seed}"
+        " --settings {params.settings:q}"
         " --trajectories $(dirname {input.trajectories}) {params.encoder}"
         " --embeddings $(dirname {input.embeddings}) --index $(dirname {input.index})"
         " --state state/{wildcards.experiment}/{wildcards.model}/seed{wildcards.seed}"
@@ -56,16 +58,17 @@ rule train_ad:
     priority: 5
     conda:
         "../../environment.yaml"
-    threads: 1
+    threads: ranks("train_ad")
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, threads: 4000 * threads,
         runtime=1440,
         gpu=gpu("train_ad"),
     params:
         settings=settings("train_ad"),
+        torchrun=torchrun("train_ad"),
         code=CODE["train_ad"],
     shell:
-        "python -m radt.stages.train_ad --seed {wildcards.seed} --settings {params.settings:q}"
+        "{params.torchrun}python -m radt.stages.train_ad --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/ad/seed{wildcards.seed}"
         " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"
 
@@ -86,15 +89,16 @@ rule train_dpt:
     priority: 5
     conda:
         "../../environment.yaml"
-    threads: 1
+    threads: ranks("train_dpt")
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, threads: 4000 * threads,
         runtime=1440,
         gpu=gpu("train_dpt"),
     params:
         settings=settings("train_dpt"),
+        torchrun=torchrun("train_dpt"),
         code=CODE["train_dpt"],
     shell:
-        "python -m radt.stages.train_dpt --seed {wildcards.seed} --settings {params.settings:q}"
+        "{params.torchrun}python -m radt.stages.train_dpt --seed {wildcards.seed} --settings {params.settings:q}"
         " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/dpt/seed{wildcards.seed}"
         " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"

@@ -134,9 +134,9 @@ def updating(episodes: Episodes, room: Experiment) -> float:
 
     def update() -> None:
         _, steps = episodes.sample(random, BATCH, HORIZON)
-        with loop.autocast(settings.optimization):
+        with loop.autocast(settings.optimization, "cpu"):
             logits, _ = model(steps)
-        loss, _ = loop.action_loss(logits, steps)
+        loss = loop.action_loss(logits, steps).mean
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -128,7 +128,7 @@ def ours(size: Size, tokens: Tokens, precision: Precision) -> Update:
     steps = random_batch(size.batch, size.window)
 
     def loss() -> Tensor:
-        with loop.autocast(settings):
+        with loop.autocast(settings, "cpu"):
             logits, _ = model(steps)
         return loop.action_loss(logits, steps)[0]
 
@@ -162,7 +162,7 @@ def hugging_face(size: Size, precision: Precision = "float32") -> Update:
     states, one_hot, settings = steps.observation.float(), F.one_hot(steps.action, ACTIONS).float(), optimization(precision)
 
     def loss() -> Tensor:
-        with loop.autocast(settings):
+        with loop.autocast(settings, "cpu"):
             result = model(states, one_hot, steps.reward[..., None], steps.returns[..., None], steps.time)
         return F.cross_entropy(result.action_preds.float().flatten(0, 1), steps.action.flatten())
 

@@ -7,41 +7,56 @@ in place as a whole, with a record of what made it (`radt.provenance`). Without 
 from __future__ import annotations
 
 import errno
+import json
+import os
 import shutil
-import signal
 import sys
+import time
 from collections.abc import Callable
-from types import FrameType
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import NoReturn
 
 from radt import making
 from radt.errors import RadtError
+from radt.interruption import STATUS, interruption
+from radt.machine import rank
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:
-    """Call `main` with the command line and exit with its status; 1 after a `RadtError` or a full disk, 130 after Ctrl-C or
-    SIGTERM.
+    """Call `main` with the command line and exit with its status; 1 after a `RadtError` or a full disk, 130 after Ctrl-C, SIGTERM
+    or SIGUSR1.
 
-    Any other exception is a defect of radt and keeps its traceback.
+    Any other exception is a defect of radt and keeps its traceback. Of several ranks the first alone tells of progress.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruption.listen()
     try:
-        sys.exit(_job(main, sys.argv[1:]))
+        with redirect_stdout(None if rank() else sys.stdout):
+            sys.exit(_job(main, sys.argv[1:]))
     except RadtError as error:
         _fail(f"error: {error}", 1)
-    except KeyboardInterrupt:
-        _fail("interrupted; run again: a training goes on from its last checkpoint", 130)
+    except KeyboardInterrupt as interrupted:
+        _fail(str(interrupted) or "interrupted; run again: a training goes on from its last checkpoint", STATUS)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             _fail(f"error: no space left to write {error.filename or 'a file'}: free disk space and run again", 1)
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             _fail(f"error: no permission for {error.filename}: change its owner or mode and run again", 1)
+        _tell_torchrun(f"error: {error}")
+        raise
+    except Exception as error:
+        _tell_torchrun(f"error: {type(error).__name__}: {error}")
         raise
 
 
 def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """Run a stage, with a record of it when its command line asks for one; then drop the checkpoint of a training."""
+    """Run a stage, with a record of it when its command line asks for one; then drop the checkpoint of a training.
+
+    Of several ranks only the first checks, records and drops.
+    """
     record, inputs, rest = making.parse(arguments)
+    if rank():
+        return main(rest)
     status = 0
     if record is None:
         status = main(rest)
@@ -54,12 +69,17 @@ def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     return status
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Treat SIGTERM, which Snakemake and clusters send, like Ctrl-C."""
-    raise KeyboardInterrupt
-
-
 def _fail(message: str, status: int) -> NoReturn:
-    """Say why on stderr and exit."""
-    print(message, file=sys.stderr, flush=True)
+    """Say why on stderr, or let torchrun say it last, and exit."""
+    if status == STATUS or not _tell_torchrun(message):
+        print(message, file=sys.stderr, flush=True)
     sys.exit(status)
+
+
+def _tell_torchrun(message: str) -> bool:
+    """Write the cause of a failure where torchrun looks for it; false where there is no torchrun."""
+    try:
+        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps({"message": message, "timestamp": int(time.time())}))
+    except (KeyError, OSError):
+        return False
+    return True

@@ -62,10 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    loop.prepare(selection.embed.device)
+    device = loop.prepare(selection.embed.device)
     data = job.read_data(given.trajectories, selection.experiment)
     encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment, selection.embed.aggregate)
-    encoder.to(selection.embed.device)
+    encoder.to(device)
     vectors = embed_all(encoder, data.episodes, selection.embed, selection.experiment.horizon)
     write(given.output, vectors, data, {"encoder": encoder_hash, **selection.embed.origin()})
     return 0

@@ -30,9 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     room, embed = selection.experiment, selection.embed
-    loop.prepare(embed.device)
+    device = loop.prepare(embed.device)
     data = job.read_data(given.trajectories, room)
-    encoder = LanguageEncoder(selection.embed_language, room, embed.chunk, embed.device)
+    encoder = LanguageEncoder(selection.embed_language, room, embed.chunk, device)
     vectors = embed_language(encoder, data.episodes, embed, room.horizon)
     write(given.output, vectors, data, {"encoder": encoder.identity, **embed.origin()})
     return 0

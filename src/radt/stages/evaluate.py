@@ -39,9 +39,11 @@ class Selection(Section):
     evaluate: Evaluate
 
 
-def make_agent(kind: str, selection: Selection, model: Path | None, encoder: Path | None, history: History, seed: int) -> Agent:
+def make_agent(
+    kind: str, selection: Selection, model: Path | None, encoder: Path | None, history: History, seed: int, device: str
+) -> Agent:
     """The agent of a kind of model; `model` is the directory of its weights, `encoder` that of the DT that embeds."""
-    room, device = selection.experiment, selection.evaluate.device
+    room = selection.experiment
     if kind == "random":
         return RandomAgent(history)
     if kind == "retrieve":
@@ -57,10 +59,10 @@ def make_agent(kind: str, selection: Selection, model: Path | None, encoder: Pat
     if kind == "dpt":
         pretrained, training_dpt = store.read_dpt(model, room)
         return DptAgent(pretrained.to(device), training_dpt.context, room, history, seed)
-    return retrieval_agent(kind, selection, model, encoder, history)
+    return retrieval_agent(kind, selection, model, encoder, history, device)
 
 
-def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path | None, history: History) -> Agent:
+def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path | None, history: History, device: str) -> Agent:
     """RA-DT with the memory of its kind."""
     room, embed, settings = selection.experiment, selection.embed, selection.evaluate
     if embed is None:
@@ -69,17 +71,17 @@ def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path 
         if encoder is None:
             raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
         reader, reading, origin = store.read_dt(encoder, room, embed.aggregate)
-        reader.to(settings.device)
+        reader.to(device)
         keys: EmbedEpisodes = partial(chunks.embed_episodes, reader, embed.chunk)
         asker: Asker = Queries(reader, reading.model, history, embed.chunk)
     else:
         if selection.embed_language is None:
             raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
-        language = LanguageEncoder(selection.embed_language, room, embed.chunk, settings.device)
+        language = LanguageEncoder(selection.embed_language, room, embed.chunk, device)
         keys, asker = partial(language_keys.embed_episodes, language), LanguageQueries(language, history, embed.chunk)
         origin = language.identity
     network, training = store.read_radt(model, kind, room, embed, origin)
-    network.to(settings.device)
+    network.to(device)
     memory = OnlineMemory(keys, history, settings.memory, embed.chunk, training.retrieval.chunks)
     return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.every)
 
@@ -97,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     room, settings = selection.experiment, selection.evaluate
-    loop.prepare(settings.device)
+    device = loop.prepare(settings.device)
     if given.method not in settings.methods:
         raise RadtError(f"unknown method {given.method!r}: evaluate.methods has {sorted(settings.methods)}")
     protocol = settings.methods[given.method]
@@ -105,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     if not len(tasks):
         raise RadtError(f"evaluate.splits is {settings.splits}, but {given.experiment!r} has no such tasks: add a split")
     history = History(len(tasks), settings.episodes, room.horizon, len(room.observation_sizes))
-    agent = make_agent(protocol.model, selection, given.model, given.encoder, history, given.seed)
+    agent = make_agent(protocol.model, selection, given.model, given.encoder, history, given.seed, device)
     returns = in_context(agent, history, room, tasks, protocol, settings, given.seed)
     splits, best = split_of(room), optimum(room)
     rows = [

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from radt import seeding
 from radt.models import store
 from radt.settings import Experiment, Section, Training, parse
 from radt.stages import run
-from radt.training import job, loop
+from radt.training import job, loop, ranks
 
 
 class Selection(Section):
@@ -23,19 +21,18 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.pretrain
-    loop.prepare(training.optimization.device)
+    device = loop.prepare(training.optimization.device, training.optimization.ranks)
     data = job.read_data(given.trajectories, room)
     seeding.seed_torch(given.seed, "dt weights")
-    model = store.dt(room, training).to(training.optimization.device)
-    window = training.model.span(room)
+    model = store.dt(room, training).to(device)
+    window, stride = training.model.span(room), training.model.stride(room)
+    share = ranks.share(training.optimization.batch_size)
 
-    def batch_loss(update: int) -> tuple[Tensor, Tensor]:
-        random = seeding.generator(given.seed, "dt windows", update)
-        _, steps = data.episodes.sample(
-            random, training.optimization.batch_size, window, training.model.stride(room), training.opening
-        )
-        steps = steps.to(training.optimization.device)
-        with loop.autocast(training.optimization):
+    def batch_loss(update: int) -> loop.Loss:
+        random = share.generator(given.seed, "dt windows", update)
+        _, steps = data.episodes.sample(random, len(share), window, stride, training.opening)
+        steps = steps.to(device)
+        with loop.autocast(training.optimization, device):
             logits, _ = model(steps)
         return loop.action_loss(logits, steps)
 

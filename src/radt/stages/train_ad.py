@@ -13,7 +13,7 @@ from radt.data.windows import Episodes
 from radt.models import store
 from radt.settings import Experiment, Section, TrainAd, parse
 from radt.stages import run
-from radt.training import job, loop
+from radt.training import job, loop, ranks
 
 
 class Selection(Section):
@@ -42,17 +42,18 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_ad
-    loop.prepare(training.optimization.device)
+    device = loop.prepare(training.optimization.device, training.optimization.ranks)
     data = job.read_data(given.trajectories, room)
     seeding.seed_torch(given.seed, "ad weights")
-    model = store.ad(room, training).to(training.optimization.device)
+    model = store.ad(room, training).to(device)
     window, stride = training.model.span(room), training.model.stride(room)
+    share = ranks.share(training.optimization.batch_size)
 
-    def batch_loss(update: int) -> tuple[Tensor, Tensor]:
-        random = seeding.generator(given.seed, "ad windows", update)
-        episode, steps = data.episodes.sample(random, training.optimization.batch_size, window, stride, training.opening)
-        steps = with_context(data.episodes, episode, steps, training.later).to(training.optimization.device)
-        with loop.autocast(training.optimization):
+    def batch_loss(update: int) -> loop.Loss:
+        random = share.generator(given.seed, "ad windows", update)
+        episode, steps = data.episodes.sample(random, len(share), window, stride, training.opening)
+        steps = with_context(data.episodes, episode, steps, training.later).to(device)
+        with loop.autocast(training.optimization, device):
             logits, _ = model(steps)
         return loop.action_loss(logits, steps)
 

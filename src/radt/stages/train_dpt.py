@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch.nn.functional as F
-from torch import Tensor
 
 from radt import seeding
 from radt.data import trajectories
@@ -13,7 +12,7 @@ from radt.models import store
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings import Experiment, Section, TrainDpt, parse
 from radt.stages import run
-from radt.training import job, loop
+from radt.training import job, loop, ranks
 
 
 class Selection(Section):
@@ -24,22 +23,26 @@ class Selection(Section):
 
 
 def loss_of(
-    model: DecisionPretrainedTransformer, experience: Experience, training: TrainDpt, random: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of the best action and the share predicted right, over a batch of contexts and their queries.
+    model: DecisionPretrainedTransformer,
+    experience: Experience,
+    training: TrainDpt,
+    contexts: int,
+    random: np.random.Generator,
+) -> loop.Loss:
+    """Cross-entropy of the best action, over so many contexts and their queries.
 
     Each query reads a beginning of its context whose length is uniform, so that an empty context and a growing one are trained.
     """
-    settings = training.optimization
-    task = random.integers(0, len(experience.tasks), settings.batch_size)
+    device = model.device
+    task = random.integers(0, len(experience.tasks), contexts)
     context, number = experience.contexts(task, training.context, random)
-    observation, received, action = (part.to(settings.device) for part in experience.queries(task, training.queries, random))
+    observation, received, action = (part.to(device) for part in experience.queries(task, training.queries, random))
     read = (random.random(action.shape) * (number.numpy() + 1)[:, None]).astype(np.int64)
-    with loop.autocast(settings):
-        memory = model.encode(context.to(settings.device), training.queries)
-        logits = model(observation, received, memory, number.new_tensor(read).to(settings.device))
+    with loop.autocast(training.optimization, model.head.weight.device.type):
+        memory = model.encode(context.to(device), training.queries)
+        logits = model(observation, received, memory, number.new_tensor(read).to(device))
     loss = F.cross_entropy(logits.float().flatten(0, 1), action.flatten())
-    return loss, (logits.argmax(-1) == action).float().mean()
+    return loop.Loss(loss, (logits.argmax(-1) == action).float().mean(), loss.new_tensor(action.numel()))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,14 +50,15 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_dpt
-    loop.prepare(training.optimization.device)
+    device = loop.prepare(training.optimization.device, training.optimization.ranks)
     data = trajectories.read(given.trajectories, room)
     experience = Experience(data, room)
     seeding.seed_torch(given.seed, "dpt weights")
-    model = store.dpt(room, training).to(training.optimization.device)
+    model = store.dpt(room, training).to(device)
+    share = ranks.share(training.optimization.batch_size)
 
-    def batch_loss(update: int) -> tuple[Tensor, Tensor]:
-        return loss_of(model, experience, training, seeding.generator(given.seed, "dpt batches", update))
+    def batch_loss(update: int) -> loop.Loss:
+        return loss_of(model, experience, training, len(share), share.generator(given.seed, "dpt batches", update))
 
     job.finish("dpt", given, selection, training, room, model, batch_loss, {"trajectories": job.shards_digest(data)})
     return 0

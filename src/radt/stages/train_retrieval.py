@@ -21,7 +21,7 @@ from radt.retrieval import chunks, index, language_keys
 from radt.retrieval.context import Ask, TrainingContexts
 from radt.settings import Embed, Experiment, Language, Section, TrainRetrieval, parse
 from radt.stages import run
-from radt.training import job, loop
+from radt.training import job, loop, ranks
 
 
 class Selection(Section):
@@ -51,9 +51,9 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
     return artifacts.read_tensors(directory / "embeddings.safetensors").get("queries")
 
 
-def asker(selection: Selection, episodes: Episodes, encoder: Path | None) -> tuple[Ask, str]:
+def asker(selection: Selection, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:
     """What makes the queries of scope `window`, and the identity of the encoder: the DT in a directory, or a language model."""
-    room, chunk, device = selection.experiment, selection.embed.chunk, selection.train_retrieval.optimization.device
+    room, chunk = selection.experiment, selection.embed.chunk
     if encoder is not None:
         network, _, identity = store.read_dt(encoder, room, selection.embed.aggregate)
         return partial(chunks.ask, network.to(device), chunk), identity
@@ -77,29 +77,28 @@ def main(argv: list[str] | None = None) -> int:
     selection = parse(Selection, given.settings)
     room, training, kind = selection.experiment, selection.train_retrieval, str(given.model)
     optimization, window, stride = training.optimization, training.model.span(room), training.model.stride(room)
-    loop.prepare(training.optimization.device)
+    device = loop.prepare(optimization.device, optimization.ranks)
     data = job.read_data(given.trajectories, room)
-    ask, encoder_hash = asker(selection, data.episodes, given.encoder)
+    ask, encoder_hash = asker(selection, data.episodes, given.encoder, device)
     check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, **selection.embed.origin()})
     keys = index.read(given.index)
     queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
-    retrieve = TrainingContexts(ask, keys, data.episodes, training.retrieval, selection.embed, queries, optimization.device)
+    retrieve = TrainingContexts(ask, keys, data.episodes, training.retrieval, selection.embed, queries, device)
     seeding.seed_torch(given.seed, "radt weights")
-    model = store.radt(room, training, selection.embed).to(optimization.device)
+    model = store.radt(room, training, selection.embed).to(device)
+    share = ranks.share(optimization.batch_size)
 
     def chance(update: int, purpose: str) -> np.random.Generator:
-        return seeding.generator(given.seed, f"radt {purpose}", update)
+        return share.generator(given.seed, f"radt {purpose}", update)
 
-    def batch_loss(update: int) -> tuple[Tensor, Tensor]:
-        episode, steps = data.episodes.sample(
-            chance(update, "windows"), optimization.batch_size, window, stride, training.opening
-        )
+    def batch_loss(update: int) -> loop.Loss:
+        episode, steps = data.episodes.sample(chance(update, "windows"), len(share), window, stride, training.opening)
         contexts = retrieve(steps, episode, partial(chance, update))
         dropped = torch.from_numpy(chance(update, "context dropout").random(len(episode)) < training.context_dropout)
         contexts = drop(contexts, dropped)
-        steps = steps.to(optimization.device)
-        with loop.autocast(optimization):
-            logits = model(steps, model.read(contexts.to(optimization.device)))
+        steps = steps.to(device)
+        with loop.autocast(optimization, device):
+            logits = model(steps, model.read(contexts.to(device)))
         return loop.action_loss(logits, steps)
 
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}

@@ -13,7 +13,6 @@ from torch import nn
 
 from radt import artifacts
 from radt.errors import RadtError
-from radt.settings import Section
 
 FILE = "checkpoint.safetensors"
 
@@ -32,9 +31,9 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def identity(settings: Section, seed: int, *hashes: str) -> str:
-    """Hash of everything that a checkpoint depends on; `hashes` are those of code and input files."""
-    return digest("/".join([settings.model_dump_json(), str(seed), *hashes]))
+def identity(settings: str, seed: int, *hashes: str) -> str:
+    """Hash of everything that a checkpoint depends on: JSON of settings, the seed, and hashes of code and input files."""
+    return digest("/".join([settings, str(seed), *hashes]))
 
 
 def content_digest(tensors: dict[str, artifacts.Array]) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from radt.data import trajectories
 from radt.data.windows import Episodes
 from radt.fingerprint import fingerprint
+from radt.machine import rank
 from radt.models import store
 from radt.settings import Experiment, Section, TrainDpt, Training
 from radt.training import checkpoints, loop
@@ -61,17 +61,21 @@ def finish(
     training: Training | TrainDpt,
     room: Experiment,
     model: torch.nn.Module,
-    batch_loss: Callable[[int], tuple[Tensor, Tensor]],
+    batch_loss: Callable[[int], loop.Loss],
     inputs: dict[str, str],
     measured: dict[str, float] | None = None,
 ) -> None:
-    """Train `model` and write it to `given.output`, `measured` into its `config.json`.
+    """Train `model` and write it to `given.output`, `measured` into its `config.json`. Of several ranks only the first writes.
 
     The checkpoint stays until the artifact is recorded (`radt.stages.run`): a full disk must not cost a finished training.
+    Another number of ranks can go on with it.
     """
     code = fingerprint(f"radt.stages.{STAGES[kind]}")
-    identity = checkpoints.identity(selection, given.seed, code, *inputs.values())
+    settings = selection.model_dump_json(exclude={STAGES[kind]: {"optimization": {"ranks"}}})
+    identity = checkpoints.identity(settings, given.seed, code, *inputs.values())
     metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
+    if rank():
+        return
     config = {"kind": kind, "seed": given.seed, "room": room.model_dump(mode="json"), "inputs": inputs}
     config |= measured or {}
     store.write(given.output, model, {**config, "training": training.model_dump(mode="json")}, metrics)

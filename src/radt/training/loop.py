@@ -8,20 +8,33 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from radt import seeding
+from radt import devices, seeding
 from radt.data.steps import Steps
 from radt.errors import RadtError
-from radt.machine import threads
+from radt.interruption import STATUS, interruption
+from radt.machine import rank, threads, world_size
 from radt.settings import Optimization
-from radt.training import checkpoints
+from radt.training import checkpoints, ranks
 
 COLUMNS = ("model", "seed", "update", "loss", "accuracy", "learning_rate", "gradient_norm", "parameters", "cpu_seconds")
+
+
+class Loss(NamedTuple):
+    """What the network did on a batch, or on a rank's rows of it."""
+
+    mean: Tensor
+    """over all real steps"""
+    accuracy: Tensor
+    """share of them that was predicted right"""
+    steps: Tensor
+    """how many these are"""
 
 
 def learning_rate(update: int, settings: Optimization) -> float:
@@ -33,11 +46,11 @@ def learning_rate(update: int, settings: Optimization) -> float:
     return settings.learning_rate_last + span * (1 + math.cos(math.pi * progress)) / 2
 
 
-def action_loss(logits: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of the next action over the real steps, and the share predicted right."""
+def action_loss(logits: Tensor, steps: Steps) -> Loss:
+    """Cross-entropy of the next action."""
     real = steps.mask
     loss = F.cross_entropy(logits.float()[real], steps.action[real])
-    return loss, (logits.argmax(-1) == steps.action)[real].float().mean()
+    return Loss(loss, (logits.argmax(-1) == steps.action)[real].float().mean(), real.sum())
 
 
 def optimizer_of(model: nn.Module, settings: Optimization) -> torch.optim.AdamW:
@@ -53,68 +66,101 @@ def train(
     name: str,
     seed: int,
     model: nn.Module,
-    batch_loss: Callable[[int], tuple[Tensor, Tensor]],
+    batch_loss: Callable[[int], Loss],
     settings: Optimization,
     state: Path,
     identity: str,
 ) -> str:
-    """Train `model` in place and return the text of `metrics.csv`.
+    """Train `model` in place and return the text of `metrics.csv`, which is of whole batches and has the CPU time of all ranks.
 
     A batch is a pure function of the update's number, so a run that was interrupted goes on from its last checkpoint to the
-    same weights, bit for bit on a CPU.
+    same weights, bit for bit on a CPU. When it is asked to end, by a signal, it writes one after the present update and raises
+    `KeyboardInterrupt`; from its beginning on, the process heeds no signal otherwise.
 
     Args:
         name: model name in the metrics.
         seed: seed in the metrics; seeds dropout.
         model: network in training mode, on its device.
-        batch_loss: update number to (loss, accuracy).
+        batch_loss: update number to the loss of this rank's rows.
         settings: optimisation.
-        state: folder of the checkpoint.
+        state: folder of the checkpoint; the first rank writes it.
         identity: hash of settings, seed, code and inputs; a checkpoint of another identity is not continued.
     """
+    interruption.defer()
     optimizer = optimizer_of(model, settings)
     restored = checkpoints.restore(state, identity, model, optimizer)
     rows, begin, spent = restored.rows, restored.update, restored.cpu_seconds
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    dropout = f"{name} dropout" + (f" {rank()}" if rank() else "")
     started, clock = time.process_time(), time.monotonic()
-    bar = tqdm(desc=f"{name} seed {seed}", total=settings.updates, initial=begin, unit="update", mininterval=1, disable=None)
+    hidden = True if rank() else None  # None: where there is no terminal
+    bar = tqdm(desc=f"{name} seed {seed}", total=settings.updates, initial=begin, unit="update", mininterval=1, disable=hidden)
     model.train()
     for update in range(begin, settings.updates):
         rate = learning_rate(update, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        seeding.seed_torch(seed, f"{name} dropout", update)
-        loss, accuracy = batch_loss(update)
+        seeding.seed_torch(seed, dropout, update)
+        loss, accuracy, steps = batch_loss(update)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        asked = interruption.asked
+        if world_size() > 1:
+            loss, accuracy, asked = ranks.combine(model.parameters(), loss, accuracy, steps, asked)
         norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
         optimizer.step()
         bar.update()
         done = update + 1
         if done % settings.log_every == 0 or done == settings.updates:
-            cpu = spent + time.process_time() - started
+            cpu = spent + ranks.total(time.process_time() - started)
             values = (name, seed, done, f"{loss.item():.5f}", f"{accuracy.item():.5f}", f"{rate:.3e}", f"{float(norm):.4f}")
             rows.append([str(value) for value in (*values, parameters, f"{cpu:.1f}")])
             if bar.disable:  # not a terminal: a log gets lines instead
                 speed = (done - begin) / (time.monotonic() - clock)
                 left = (settings.updates - done) / speed
                 print(f"update {done}/{settings.updates} loss {loss.item():.4f} {speed:.1f}/s {left:.0f} s left", flush=True)
-        if done % settings.checkpoint_every == 0 and done < settings.updates:
-            cpu = spent + time.process_time() - started
-            checkpoints.save(state, identity, checkpoints.State(done, cpu, rows), model, optimizer)
+        if done < settings.updates and (asked or done % settings.checkpoint_every == 0):
+            cpu = spent + ranks.total(time.process_time() - started)
+            if not rank():
+                checkpoints.save(state, identity, checkpoints.State(done, cpu, rows), model, optimizer)
+        if asked and done < settings.updates:
+            bar.close()
+            ranks.leave()
+            stop(done, settings.updates)
     bar.close()
+    ranks.leave()
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     return text.getvalue()
 
 
-def prepare(device: str) -> None:
-    """Take the threads that the rule gave (`OMP_NUM_THREADS`, else 1); raise `RadtError` when `device` is not there."""
+def stop(done: int, updates: int) -> NoReturn:
+    """End this process after update `done`; the first rank says so."""
+    if rank():
+        raise SystemExit(STATUS)
+    raise KeyboardInterrupt(f"interrupted at update {done} of {updates}; run again: goes on from update {done}")
+
+
+def prepare(device: str, count: int = 1) -> str:
+    """Take the threads that the rule gave (`OMP_NUM_THREADS`, else 1), meet the other ranks and take a GPU.
+
+    Args:
+        device: a `device` of the settings.
+        count: how many ranks they ask for.
+
+    Returns `cpu` or `cuda`. Raises `RadtError` when there is no GPU, or another number of ranks.
+    """
     torch.set_num_threads(threads())
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RadtError("a device is set to 'cuda', but torch finds no GPU: set every `device` to cpu, or run where there is one")
+    if count != world_size():
+        raise RadtError(
+            f"`ranks` is {count}, but the number of processes that train is {world_size()}: put `python -m radt.training.torchrun"
+            f" {count}` before the command, as snakemake does"
+        )
+    chosen = devices.choose(device)
+    ranks.join(chosen)
+    return chosen
 
 
-def autocast(settings: Optimization) -> torch.autocast:
-    """Matrix products in the precision of the settings."""
-    return torch.autocast(settings.device, torch.bfloat16, enabled=settings.precision == "bfloat16")
+def autocast(settings: Optimization, device: str) -> torch.autocast:
+    """Matrix products on a device in the precision of the settings."""
+    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bfloat16")

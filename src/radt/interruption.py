@@ -1,0 +1,54 @@
+"""Ctrl-C, SIGTERM and SIGUSR1, which terminals, Snakemake and schedulers send: they end a job at once, or, where it trains, after
+the present update."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+from radt.machine import rank, world_size
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STATUS = 130
+"""Exit status of a job that was interrupted."""
+
+
+class Interruption:
+    """Whether this process was asked to end, and when it does."""
+
+    def __init__(self) -> None:
+        self.listening = self.deferred = self._asked = False
+        self.parent = os.getppid()
+
+    def listen(self) -> None:
+        """Take the signals: from now on they raise `KeyboardInterrupt`.
+
+        Other ranks than the first have nothing to say or to clear away before they train, and may wait in torch: they just die.
+        """
+        self.listening = True
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGINT:  # a shell's background job ignores Ctrl-C
+                signal.signal(number, signal.SIG_DFL if rank() else self._handle)
+
+    def defer(self) -> None:
+        """From now on to the end of the process, signals only set `asked`."""
+        if self.listening:
+            self.deferred = True
+            for number in SIGNALS:
+                if signal.getsignal(number) == signal.SIG_DFL:
+                    signal.signal(number, self._handle)
+
+    @property
+    def asked(self) -> bool:
+        """Whether a training is to end: after a signal, and in a rank whose launcher has died."""
+        return self._asked or (world_size() > 1 and os.getppid() != self.parent)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal, or interrupt."""
+        if not self.deferred:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+interruption = Interruption()

@@ -1,0 +1,63 @@
+"""torchrun on this machine, with the cause of a failure as its last line: `python -m radt.training.torchrun RANKS python -m ...`.
+
+The rules of the workflow put this before the command of a training whose setting `ranks` is above 1. torchrun alone would do, but
+would end with pages of its own. It hands signals on to all ranks. Several may run at once: each finds a free port.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterable
+
+from torch.distributed import run
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+from radt import interruption
+from radt.machine import threads
+from radt.training.ranks import LOST
+
+PATIENCE = 600
+"""Seconds that ranks have after a signal to finish their update; who sent it may give them less."""
+OPTIONS = ("--standalone", "--local-addr=localhost", "--max-restarts=0", f"--shutdown-timeout={PATIENCE}", "--no-python")
+SIGNALS = ",".join(dict.fromkeys([*(number.name for number in interruption.SIGNALS), "SIGHUP", "SIGQUIT"]))
+INTERRUPTED = {interruption.STATUS, *(-number for number in interruption.SIGNALS)}
+"""Exit statuses of ranks that a signal has ended."""
+
+
+def cause(failures: Iterable[ProcessFailure]) -> str | None:
+    """Why ranks have failed, in a line; None when they were interrupted."""
+    found = [failure for failure in failures if failure.exitcode not in INTERRUPTED]
+    if not found:
+        return None
+    first = min(found, key=lambda failure: (failure.exitcode == LOST, failure.timestamp))
+    if first.message.startswith("error: "):
+        return first.message
+    status = first.exitcode
+    return f"error: rank {first.local_rank} " + (
+        f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command in several processes: first their number, then the command; returns the exit status."""
+    ranks, *command = arguments
+    logging.disable(logging.CRITICAL)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // int(ranks)))
+    try:
+        run.main([*OPTIONS, f"--signals-to-handle={SIGNALS}", f"--nproc-per-node={ranks}", *command])
+    except SignalException:
+        return interruption.STATUS
+    except ChildFailedError as error:
+        if (text := cause(error.failures.values())) is None:
+            return interruption.STATUS
+        print(text, file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
