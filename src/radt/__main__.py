@@ -1,4 +1,4 @@
-"""Questions about results: `python -m radt verify`, `python -m radt explain results/darkroom/figure.pdf`, and records of them."""
+"""Before, during and after a run: `python -m radt plan`, `status`, `verify`, `explain results/darkroom/figure.pdf`, and records."""
 
 from __future__ import annotations
 
@@ -6,17 +6,29 @@ import argparse
 import sys
 from pathlib import Path
 
-from radt.commands import accept, explain, record, redraw, verify
+from radt.commands import accept, explain, plan, record, redraw, verify
 from radt.provenance import RECORDED
 from radt.stages import run
 
 RESULTS = Path("results")
 
 
+def _count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; 0 when all is well."""
     parser = argparse.ArgumentParser(prog="python -m radt", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    planning = commands.add_parser("plan", help="print what a target will cost: jobs, hours, memory, disk, time")
+    planning.add_argument("target", nargs="+", help="a file below results/, or a rule")
+    planning.add_argument("--configfile", action="append", default=[], type=Path, help="as of snakemake; may be repeated")
+    planning.add_argument("--cores", type=_count, help="cores that jobs may take (default: those of this machine)")
+    planning.add_argument("--gpus", type=_count, default=1, help="jobs that use a GPU at a time, resource `gpu` (default: 1)")
     checking = commands.add_parser("verify", help="hash all results again and follow what they were made from")
     checking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
     telling = commands.add_parser("explain", help="print what made a file, from the data on")
@@ -27,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
     given = parser.parse_args(argv)
     match given.command:
+        case "plan":
+            print(plan.plan(given.target, given.configfile, given.cores, given.gpus))
         case "verify":
             if wrong := verify.verify(given.root):
                 print("\n".join(wrong), file=sys.stderr)
