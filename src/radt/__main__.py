@@ -1,12 +1,12 @@
-"""Before, during and after a run: `python -m radt plan`, `status`, `verify`, `explain results/darkroom/figure.pdf`, and records."""
+"""Before, during and after a run: `python -m radt plan results/darkroom/figure.pdf`, `status`, `verify`, `explain` and others."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
-from radt.commands import accept, explain, plan, record, redraw, verify
 from radt.provenance import RECORDED
 from radt.stages import run
 
@@ -21,7 +21,7 @@ def _count(text: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; 0 when all is well."""
+    """Command line; 0 when all is well. A command is imported when it is asked for: some of them load much."""
     parser = argparse.ArgumentParser(prog="python -m radt", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     planning = commands.add_parser("plan", help="print what a target will cost: jobs, hours, memory, disk, time")
@@ -29,6 +29,11 @@ def main(argv: list[str] | None = None) -> int:
     planning.add_argument("--configfile", action="append", default=[], type=Path, help="as of snakemake; may be repeated")
     planning.add_argument("--cores", type=_count, help="cores that jobs may take (default: those of this machine)")
     planning.add_argument("--gpus", type=_count, default=1, help="jobs that use a GPU at a time, resource `gpu` (default: 1)")
+    watching = commands.add_parser(
+        "status", help="print how far a run is: jobs that run, jobs that failed, results that are there"
+    )
+    watching.add_argument("--configfile", action="append", default=[], type=Path, help="as of snakemake; may be repeated")
+    watching.add_argument("--watch", action="store_true", help="print it again every two seconds, until Ctrl-C")
     checking = commands.add_parser("verify", help="hash all results again and follow what they were made from")
     checking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
     telling = commands.add_parser("explain", help="print what made a file, from the data on")
@@ -40,19 +45,38 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     match given.command:
         case "plan":
+            from radt.commands import plan
+
             print(plan.plan(given.target, given.configfile, given.cores, given.gpus))
+        case "status":
+            from radt.commands import status
+
+            if given.watch:
+                status.watch(given.configfile)
+            else:
+                print(status.status(given.configfile, time.time()))
         case "verify":
+            from radt.commands import verify
+
             if wrong := verify.verify(given.root):
                 print("\n".join(wrong), file=sys.stderr)
                 return 1
             print(f"everything in {given.root} is whole and fits together")
         case "explain":
+            from radt.commands import explain
+
             print("\n".join(explain.explain(given.path)))
         case "accept":
+            from radt.commands import accept
+
             print(f"{len(accept.accept(given.root))} records accept the present code")
         case "record":
+            from radt.commands import record
+
             print("recorded: " + ", ".join(record.record(RESULTS)))
         case "redraw":
+            from radt.commands import redraw
+
             print("\n".join(map(str, redraw.redraw(RECORDED))))
     return 0
 

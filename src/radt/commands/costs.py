@@ -1,8 +1,8 @@
 """What stages ask for by their settings: work, memory and disk, a function for each stage; `STAGES` is the table of them.
 
 A job takes start + rate x work seconds. Only the start stands here: the rate comes from jobs that were measured
-(`radt.commands.measured`), so constants matter where settings differ from theirs. Work of networks is counted in multiplications, so
-that one rate serves all sizes: in the recorded runs, whose trainings differ in windows, contexts and updates, it is @@.
+(`radt.commands.measured`), so the constants below matter only where settings differ from theirs. Work of networks is counted in
+multiplications, so that one rate serves all sizes: in the recorded trainings on a core it is @@.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from radt.settings import Experiment, Model, Optimization, Stages
 
 ATTENTION, OTHER = 14, 5000
-"""What attending to a token, and norms, copies and the like cost a channel of a block, in multiplications by weights. From the four
+"""What attending to a token, and norms, copies and the like, cost a channel of a block, in multiplications by weights. From four
 trainings of docs/performance.md: width 64 and 512, one and four tokens a step."""
 CONTEXT = 0.5
-"""Cost of a step of a context beside one of a window: it is embedded and projected, but passes no block. From recorded trainings."""
+"""Cost of a step of a context beside one of a window: it passes no block. From recorded trainings."""
 CALL = 5e7
 """Multiplications that take as long as calling a block for a batch of tasks. From evaluations of 20 and of 100 tasks."""
 GPU_CALL = 2.5e12
-"""The same for a block in an update on a GPU: 35 ms in recorded trainings, if a GPU is 1000 times as fast as a core. That is the ratio
-of their peaks; networks that are large enough to tell were not trained on one."""
+"""The same for a block in an update on a GPU: 35 ms in recorded trainings, if a GPU is 1000 times as fast as a core, the ratio of
+their peaks. Not measured: no network was trained there that is large enough to tell."""
 PLAIN_CALL = 100
 """Tasks whose step without a network takes as long as a step of their batch besides. From the same."""
 CELL = 0.05
@@ -102,7 +102,7 @@ def calls(device: str, blocks: int) -> float:
 
 
 def trained(s: Sections, model: Model, how: Optimization, length: float, reach: float, mapped: float = 0.0) -> Demand:
-    """Updates x batch x `length` steps, each of which attends to `reach` others; a GPU also calls, and holds the activations itself."""
+    """Updates x batch x `length` steps, each of which attends to `reach` others. A GPU holds the activations itself."""
     kept = FLOAT * ACTIVATIONS * model.layers * model.width * how.batch_size * length if how.device == "cpu" else 0.0
     work = how.updates * (how.batch_size * length * network(model, reach) + calls(how.device, model.layers))
     return Demand(work, data(s) + mapped + kept, FLOAT * 12 * model.layers * model.width**2)
@@ -127,7 +127,7 @@ def pretrain(s: Sections, _: str) -> Demand:
 
 
 def embed(s: Sections, encoder: str) -> Demand:
-    """The DT reads each step, twice where episodes are longer than its window; the language model the steps before each key and query."""
+    """The DT reads each step, twice where episodes are longer than its window; the language model those before a key or query."""
     model, how, span = s.pretrain.model, s.embed, s.pretrain.model.span(s.experiment)
     if encoder == "lm":
         tokens = 4 if s.embed_language.tokens == "interleaved" else 1
@@ -189,13 +189,16 @@ def figure(s: Sections, _: str) -> Demand:
 
 @dataclass(frozen=True)
 class Stage:
-    """Seconds that every job of a stage takes to start, its demand, and where no job was ever measured seconds for a unit of work."""
+    """How to tell what a job of a stage takes."""
 
     start: float
+    """Seconds until it works: Python and its packages, above all torch."""
     demand: Callable[[Sections, str], Demand]
+    """Of sections, and of the model or, for embeddings, the encoder."""
     section: str = ""
     """The section that chooses its device; none where a stage runs on the CPU only."""
     rate: float | None = None
+    """Seconds for a unit of work, where no job was ever measured."""
 
 
 STAGES = {

@@ -1,4 +1,4 @@
-"""Names of jobs: `logs/darkroom/train_ad/seed42.log` and `benchmarks/darkroom/train_ad/seed42.tsv` are of one job, and so is a record."""
+"""Names of jobs: the log, the benchmark and the record of a job, each in a folder of its own, belong together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ RECORDS = {
 
 @dataclass(frozen=True)
 class Name:
-    """A job by the place of its log or benchmark: `{run}/{folder}/{name}`; run is empty for what is of all experiments."""
+    """A job by the place of its log in logs/, or of its benchmark in benchmarks/: `{run}/{folder}/{name}`.
+
+    `run` is empty for what is of several experiments.
+    """
 
     run: str
     folder: str

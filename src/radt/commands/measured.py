@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from radt import artifacts, provenance
 from radt.bench import timeline
@@ -18,7 +20,7 @@ from radt.settings import parse
 
 BENCHMARKS = Path("benchmarks")
 SAMPLED, EVERY = 15, 30
-"""Snakemake looks at a job twice a second for 15 s, then every 30 s, so the CPU seconds that it writes down end before the job does."""
+"""Snakemake looks at a job twice a second for 15 s, then every 30 s; it writes down the CPU seconds of the last look."""
 FAR = 4.0
 """Ratio of work from which on a measured job is a poor guide."""
 LEAST, CUDA = 2e8, 1e9
@@ -41,6 +43,7 @@ class Measured:
     key: Key
     run: str
     place: str
+    """`measured here` or `recorded`."""
     sections: Sections
     seconds: float
     memory: float
@@ -70,7 +73,7 @@ def moved(sections: Sections, section: str, device: str) -> Sections:
     """The same sections with a stage on another device."""
     chosen = getattr(sections, section)
     if hasattr(chosen, "optimization"):
-        change: dict[str, object] = {"optimization": chosen.optimization.model_copy(update={"device": device})}
+        change: dict[str, Any] = {"optimization": chosen.optimization.model_copy(update={"device": device})}
     else:
         change = {"device": device}
     return sections.model_copy(update={section: chosen.model_copy(update=change)})
@@ -82,7 +85,7 @@ def alone(wall: float, cpu: float) -> float:
     return min(wall, cpu * wall / looked) if cpu else wall
 
 
-def sections_of(runs: Runs, run: str, changed: dict[str, object]) -> Sections:
+def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections:
     """The sections of a run, as they were when a job was measured; as they are now where those cannot be read any more."""
     present = runs.sections(run)
     try:
@@ -92,19 +95,23 @@ def sections_of(runs: Runs, run: str, changed: dict[str, object]) -> Sections:
 
 
 def here(runs: Runs) -> Iterator[Measured]:
-    """Jobs with a benchmark file in this folder, with the settings of their records."""
+    """Jobs with a benchmark file in this folder, with the settings of their records, or the present ones without a record."""
     for path in sorted(BENCHMARKS.rglob("*.tsv")):
         name = name_of(path.relative_to(BENCHMARKS))
         run = name.run or next(iter(runs.settings.experiments))
-        if run not in runs.settings.runs or name.folder not in STAGES:
+        if name.record is None or run not in runs.settings.runs:
             continue
-        try:
-            job, changed = timeline.read_job(path), {}
-            if name.record and name.record.exists():
-                changed = provenance.read(name.record).settings
-        except RadtError:
-            continue  # cut off by a crash, or of another version
-        yield from measured(name, run, "benchmarks", sections_of(runs, run, changed), job)
+        with suppress(RadtError):  # cut off by a crash
+            yield from measured(
+                name, run, "measured here", sections_of(runs, run, _settings(name.record)), timeline.read_job(path)
+            )
+
+
+def _settings(record: Path) -> dict[str, Any]:
+    """The settings of a record; none where it cannot be read."""
+    with suppress(RadtError):
+        return provenance.read(record).settings
+    return {}
 
 
 def recorded(runs: Runs) -> Iterator[Measured]:
@@ -144,7 +151,9 @@ def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) ->
     guides = [job for job in known if (job.key.folder, job.key.model) == (key.folder, key.model)]
     if not guides:
         demand = stage.demand(sections, key.model)
-        return None if stage.rate is None else Estimate(stage.start + stage.rate * demand.work, LEAST, demand.disk, "its settings")
+        return (
+            None if stage.rate is None else Estimate(stage.start + stage.rate * demand.work, LEAST, demand.disk, "its settings")
+        )
     there = [job for job in guides if job.key.device == key.device]
     if not there:
         sections = moved(sections, stage.section, guides[0].key.device)
@@ -162,5 +171,6 @@ def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) ->
     start = min(stage.start, took)
     seconds = start + (took - start) * (demand.work / was.work if was.work else 1.0)
     memory = max(job.memory for job in best) + demand.memory - was.memory + (0.0 if there or key.device == "cpu" else CUDA)
-    where = "" if there else f", on a {'CPU' if key.device == 'cuda' else 'GPU'}"
-    return Estimate(seconds, max(memory, LEAST), demand.disk, f"{best[0].run} ({best[0].place}{where})")
+    origin = best[0].place if best[0].run == run else f"{best[0].run}, {best[0].place}"
+    origin += "" if there else f", on a {'CPU' if key.device == 'cuda' else 'GPU'}"
+    return Estimate(seconds, max(memory, LEAST), demand.disk, origin)

@@ -22,7 +22,7 @@ from radt.settings import parse
 
 SNAKEMAKE = 4.0
 """Seconds until Snakemake starts the first job, and ends after the last."""
-UNKNOWN = Estimate(0.0, 0.0, 0.0, "nothing: no such job was measured")
+NOT_COUNTED = Estimate(0.0, 0.0, 0.0, "nothing, not counted: no such job was measured")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Job:
 def jobs(text: str) -> list[Job]:
     """The jobs of the output of a dry run, in its order; a rule that only collects files is none."""
     parts = re.split(r"^(?:local)?rule (\w+):$", text, flags=re.MULTILINE)
-    found, made = [], {}
+    found: list[tuple[str, list[str], dict[str, str]]] = []
+    made: dict[str, int] = {}
     for rule, block in zip(parts[1::2], parts[2::2], strict=True):
         fields = dict(re.findall(r"^    (\w+): (.*)$", block, flags=re.MULTILINE))
         outputs, inputs = ([item.partition(" (")[0] for item in fields.get(key, "").split(", ")] for key in ("output", "input"))
@@ -107,7 +108,8 @@ def critical_path(todo: list[Job], seconds: dict[int, float]) -> list[Job]:
             ends[number] = seconds[number] + (0.0 if last is None else ends[last])
         return ends[number]
 
-    number, chain = max(of, key=end, default=None), []
+    chain: list[Job] = []
+    number = max(of, key=end, default=None)
     while number is not None:
         chain.insert(0, of[number])
         number = before[number]
@@ -123,10 +125,7 @@ def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -
         rows.append((rule, *_sums(own, found), ", ".join(dict.fromkeys(found[job.id].origin for job in own))))
     rows.append(("all", *_sums(todo, found), ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:5], widths[1:5]), row[5]]).rstrip()
-        for row in rows
-    ]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:5], widths[1:5]), row[5]]).rstrip() for row in rows]
     chain, times = critical_path(todo, seconds), schedule(todo, seconds, cores, gpus)
     most = max(todo, key=lambda job: found[job.id].memory)
     lines += [
@@ -135,18 +134,19 @@ def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -
         f"disk for the results: {sum(one.disk for one in found.values()) / 1e9:.2f} GB at most",
         f"critical path: {duration(sum(seconds[job.id] for job in chain))}, whatever the number of cores",
         *(f"    {duration(seconds[job.id]):>8}  {job.name}" for job in chain),
-        f"expected time: {duration(max(stop for _, stop in times.values()) + SNAKEMAKE)} on {cores} cores"
-        + (f" and {gpus} GPUs" if any(job.gpus for job in todo) else ""),
+        f"expected time: {duration(max(stop for _, stop in times.values()) + SNAKEMAKE)} with {cores} jobs at a time"
+        + (f", of those with a GPU {gpus}" if any(job.gpus for job in todo) else ""),
     ]
     if any(job.gpus and "on a CPU" in found[job.id].origin for job in todo):
-        lines.append("GPU hours are estimated from measurements on a CPU where the last column says so: a GPU will need fewer")
+        lines.append("Where the last column says so, GPU hours are estimated from CPU: they are those that a core would take.")
     return "\n".join(lines)
 
 
 def _sums(own: list[Job], found: dict[int, Estimate]) -> tuple[str, str, str, str]:
     """Number, CPU hours, GPU hours and largest memory of some jobs, as text."""
-    hours = sum(found[job.id].seconds for job in own) / 3600, sum(found[job.id].seconds * job.gpus for job in own) / 3600
-    return str(len(own)), *(f"{value:.3f}" for value in hours), f"{max(found[job.id].memory for job in own) / 1e9:.1f}"
+    cpu = sum(found[job.id].seconds for job in own) / 3600
+    gpu = sum(found[job.id].seconds * job.gpus for job in own) / 3600
+    return str(len(own)), f"{cpu:.3f}", f"{gpu:.3f}", f"{max(found[job.id].memory for job in own) / 1e9:.1f}"
 
 
 def duration(seconds: float) -> str:
@@ -167,5 +167,9 @@ def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: i
     found = {}
     for job in todo:
         sections = parse(Sections, runs.sections(job.name.run or first))
-        found[job.id] = estimate(job.name, job.name.run, sections, known) or UNKNOWN
-    return report(todo, found, cores or len(os.sched_getaffinity(0)), gpus)
+        found[job.id] = estimate(job.name, job.name.run or first, sections, known) or NOT_COUNTED
+    if all(one is NOT_COUNTED for one in found.values()):
+        raise RadtError(
+            "no job like these was ever measured: restore results/recorded from the repository, or run the smallest one"
+        )
+    return report(todo, found, cores or os.cpu_count() or 1, gpus)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from radt.commands.config import settings
 from radt.commands.verify import verify
 from radt.errors import RadtError
 from radt.provenance import RECORDED
+from radt.settings import Stages
 
 SMALL = ("curves.csv", "table.csv", "seeds.csv", "figure.pdf", "figure.png", "provenance.json", "trajectories/learning.csv")
 """Files of an experiment that Git keeps, too."""
@@ -41,6 +43,7 @@ def record(results: Path) -> list[str]:
         _copy([results / name / file for file in SMALL], RECORDED / name)
         artifacts.write_json(RECORDED / name / "metrics.json", metrics(results / name / "table.csv"))
         artifacts.write_text(RECORDED / name / "returns.csv", returns(results / name / "curves.csv"))
+        artifacts.write_json(RECORDED / name / "settings.json", json.loads(known.select(name, *Stages.model_fields)))
         jobs = timeline.read(Path("benchmarks") / name)
         artifacts.write_text(RECORDED / name / "timeline.csv", timeline.table(jobs))
     for name in ablations:
