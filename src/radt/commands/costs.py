@@ -2,7 +2,7 @@
 
 A job takes start + rate x work seconds. Only the start stands here: the rate comes from jobs that were measured
 (`radt.commands.measured`), so the constants below matter only where settings differ from theirs. Work of networks is counted in
-multiplications, so that one rate serves all sizes: in the recorded trainings on a core it is @@.
+multiplications, so that one rate serves all sizes: in the recorded trainings on a core it is 1.1e-11 to 2.0e-11 s.
 """
 
 from __future__ import annotations

@@ -85,13 +85,13 @@ def alone(wall: float, cpu: float) -> float:
     return min(wall, cpu * wall / looked) if cpu else wall
 
 
-def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections:
-    """The sections of a run, as they were when a job was measured; as they are now where those cannot be read any more."""
-    present = runs.sections(run)
-    try:
-        return parse(Sections, merge(present, changed))
-    except RadtError:
-        return parse(Sections, present)
+def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | None:
+    """The sections of a run when a job was measured; the present ones where those cannot be read; None where there is no such run."""
+    present = runs.sections(run) if run in runs.settings.runs else {}
+    for values in (merge(present, changed), present):
+        with suppress(RadtError):
+            return parse(Sections, values)
+    return None
 
 
 def here(runs: Runs) -> Iterator[Measured]:
@@ -99,12 +99,10 @@ def here(runs: Runs) -> Iterator[Measured]:
     for path in sorted(BENCHMARKS.rglob("*.tsv")):
         name = name_of(path.relative_to(BENCHMARKS))
         run = name.run or next(iter(runs.settings.experiments))
-        if name.record is None or run not in runs.settings.runs:
-            continue
-        with suppress(RadtError):  # cut off by a crash
-            yield from measured(
-                name, run, "measured here", sections_of(runs, run, _settings(name.record)), timeline.read_job(path)
-            )
+        sections = sections_of(runs, run, _settings(name.record)) if name.record else None
+        if sections:
+            with suppress(RadtError):  # cut off by a crash
+                yield from measured(name, run, "measured here", sections, timeline.read_job(path))
 
 
 def _settings(record: Path) -> dict[str, Any]:
@@ -118,10 +116,9 @@ def recorded(runs: Runs) -> Iterator[Measured]:
     """Jobs of the recorded results, with the settings that are beside them."""
     for path in sorted(provenance.RECORDED.glob("*/timeline.csv")):
         run, settings = path.parent.name, path.with_name("settings.json")
-        changed = artifacts.read_json(settings) if settings.exists() else {}
-        if run not in runs.settings.runs and not changed:
+        sections = sections_of(runs, run, artifacts.read_json(settings) if settings.exists() else {})
+        if sections is None:
             continue
-        sections = sections_of(runs, run, changed) if run in runs.settings.runs else parse(Sections, changed)
         for job in timeline.read_table(path):
             yield from measured(Name(run, job.rule, job.name), run, "recorded", sections, job)
 
@@ -151,9 +148,9 @@ def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) ->
     guides = [job for job in known if (job.key.folder, job.key.model) == (key.folder, key.model)]
     if not guides:
         demand = stage.demand(sections, key.model)
-        return (
-            None if stage.rate is None else Estimate(stage.start + stage.rate * demand.work, LEAST, demand.disk, "its settings")
-        )
+        if stage.rate is None:
+            return None
+        return Estimate(stage.start + stage.rate * demand.work, LEAST, demand.disk, "its settings alone")
     there = [job for job in guides if job.key.device == key.device]
     if not there:
         sections = moved(sections, stage.section, guides[0].key.device)

@@ -119,7 +119,7 @@ def critical_path(todo: list[Job], seconds: dict[int, float]) -> list[Job]:
 def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -> str:
     """The plan as text."""
     seconds = {number: one.seconds for number, one in found.items()}
-    rows = [("rule", "jobs", "CPU h", "GPU h", "GB at most", "estimated from")]
+    rows = [("rule", "jobs", "CPU h", "GPU h", "most GB", "estimated from")]
     for rule in sorted({job.rule for job in todo}, key=[job.rule for job in todo].index):
         own = [job for job in todo if job.rule == rule]
         rows.append((rule, *_sums(own, found), ", ".join(dict.fromkeys(found[job.id].origin for job in own))))
@@ -169,7 +169,5 @@ def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: i
         sections = parse(Sections, runs.sections(job.name.run or first))
         found[job.id] = estimate(job.name, job.name.run or first, sections, known) or NOT_COUNTED
     if all(one is NOT_COUNTED for one in found.values()):
-        raise RadtError(
-            "no job like these was ever measured: restore results/recorded from the repository, or run the smallest one"
-        )
+        raise RadtError("no such job was ever measured: restore results/recorded from the repository, or run the workflow once")
     return report(todo, found, cores or os.cpu_count() or 1, gpus)
