@@ -86,7 +86,7 @@ def alone(wall: float, cpu: float) -> float:
 
 
 def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | None:
-    """The sections of a run when a job was measured; the present ones where those cannot be read; None where there is no such run."""
+    """The sections of a run when a job was measured, or the present ones where those are not told; None without either."""
     present = runs.sections(run) if run in runs.settings.runs else {}
     for values in (merge(present, changed), present):
         with suppress(RadtError):
