@@ -169,8 +169,9 @@ def test_watching_ends_with_ctrl_c(made):
     assert process.returncode == 0 and errors == ""
 
 
-def test_the_command_reads_other_configurations(made):
+def test_the_command_reads_other_configurations(made, tmp_path):
     code, text = run(["python", "-m", "radt", "status", "--configfile", "config/smoke.yaml"], made)
     assert code == 0 and "smoke       0 of 32" in text
-    code, text = run(["python", "-m", "radt", "status"], Path(made).parent)
-    assert code == 1 and "go to the folder of the project" in text
+    (tmp_path / "src").symlink_to(made / "src")
+    code, text = run(["python", "-m", "radt", "status"], tmp_path)
+    assert code == 1 and text == "error: config/config.yaml is not here: go to the folder of the project\n"
