@@ -123,7 +123,7 @@ def test_only_what_is_out_of_date_is_planned_and_its_time_grows_with_the_setting
     assert plan.plan([FIGURE], [], 2, 1) == "nothing would run: everything is up to date"
     for seed in (42, 43):
         head = "s\tmax_rss\tcpu_time\n"
-        (copy / f"benchmarks/darkroom/train_ad/seed{seed}.tsv").write_text(f"{head}13.5\t300\t13.5\n")  # 3.5 s to start
+        (copy / f"benchmarks/darkroom/train_ad/seed{seed}.tsv").write_text(f"{head}13.5\t300\t13.5\n")
     change(copy, "train_ad.optimization.updates", 200)  # was 20
     text, todo = plan.plan([FIGURE], [], 2, 1), planned("--", FIGURE, folder=copy)
     assert todo == {"train_ad": 2, "evaluate_plain": 2, "figure": 1}

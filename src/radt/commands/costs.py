@@ -202,19 +202,19 @@ class Stage:
 
 
 STAGES = {
-    "trajectories": Stage(1.5, trajectories),
+    "trajectories": Stage(1.0, trajectories),
     "ppo": Stage(5.0, ppo, rate=1.35e-3),  # three core-hours for 80 tasks of 100,000 steps (config/config.yaml)
-    "pretrain": Stage(3.5, pretrain, "pretrain"),
+    "pretrain": Stage(4.5, pretrain, "pretrain"),
     "embed": Stage(3.5, embed, "embed"),
-    "index": Stage(2.5, index),
-    "train_retrieval": Stage(3.5, train_retrieval, "train_retrieval"),
-    "train_ad": Stage(3.5, train_ad, "train_ad"),
-    "train_dpt": Stage(3.5, train_dpt, "train_dpt"),
-    "evaluate_retrieval": Stage(3.5, evaluate, "evaluate"),
-    "evaluate_plain": Stage(3.5, evaluate, "evaluate"),
-    "evaluate_reference": Stage(2.5, evaluate_reference),
-    "figure": Stage(2.5, figure),
+    "index": Stage(2.2, index),
+    "train_retrieval": Stage(4.5, train_retrieval, "train_retrieval"),
+    "train_ad": Stage(4.5, train_ad, "train_ad"),
+    "train_dpt": Stage(4.5, train_dpt, "train_dpt"),
+    "evaluate_retrieval": Stage(4.0, evaluate, "evaluate"),
+    "evaluate_plain": Stage(3.0, evaluate, "evaluate"),
+    "evaluate_reference": Stage(2.4, evaluate_reference),
+    "figure": Stage(3.0, figure),
     "overview": Stage(10.0, lambda s, _: Demand(0.0), rate=0.0),
     "ablations": Stage(10.0, lambda s, _: Demand(0.0), rate=0.0),
 }
-"""By the folder of a job's log. Starts are those of the smoke configuration, whose jobs do next to nothing."""
+"""By the folder of a job's log. Starts are what jobs of the smoke configuration take, which do next to nothing."""
