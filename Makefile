@@ -73,7 +73,7 @@ record: $(VENV)/.core
 	$(IN_VENV) python -m radt record
 
 pull: $(VENV)/.core
-	$(IN_VENV) dvc pull
+	$(IN_VENV) python -m radt pull
 
 lint: $(VENV)/.dev type
 	$(IN_VENV) ruff check .

@@ -1,6 +1,8 @@
 """DVC tells the truth: what it records made the results, in this clone and in a fresh one."""
 
+import csv
 import json
+import re
 import shutil
 import urllib.request
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from project import FIGURE, change, content, planned, run
+from project import FIGURE, ROOT, change, content, planned, run
 from radt import artifacts
 
 GROUP = [f"{stage}@darkroom" for stage in ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")]
@@ -49,7 +51,7 @@ def recorded(made, tmp_path_factory):
 def clone(recorded, tmp_path):
     """A fresh clone with its results pulled."""
     succeed(tmp_path, "git", "clone", "--quiet", str(recorded), "clone")
-    succeed(tmp_path / "clone", "dvc", "pull", *GROUP)
+    assert "got 7 folders" in succeed(tmp_path / "clone", "python", "-m", "radt", "pull")
     return tmp_path / "clone"
 
 
@@ -81,8 +83,15 @@ def test_metrics_and_plots_are_compared_across_commits(clone):
     artifacts.write_json(path, {**old, "ad": {**old["ad"], "last": old["ad"]["last"] + 1}})
     differences = told(succeed(clone, "dvc", "metrics", "diff", "--json"))
     assert differences["results/recorded/darkroom/metrics.json"]["ad.last"]["diff"] == pytest.approx(1)
-    succeed(clone, "dvc", "plots", "diff", "HEAD", "--out", "plots")
-    assert "darkroom" in (clone / "plots/index.html").read_text()
+    figure = clone / "results/recorded/darkroom/figure.png"
+    figure.unlink()
+    shutil.copy(ROOT / "results/recorded/keydoor/figure.png", figure)
+    for command in (("diff", "HEAD"), ("show",)):
+        succeed(clone, "dvc", "plots", *command, "--out", "plots")
+        page = (clone / "plots/index.html").read_text()
+        pictures = re.findall(r'<img src="([^"]*darkroom[^"]*)"', page)
+        assert len({(clone / "plots" / picture).read_bytes() for picture in pictures}) == len(command)
+        assert "http" not in page  # nothing that needs a network
 
 
 def test_recorded_job_times_come_with_the_settings_that_they_are_of(recorded):
@@ -132,6 +141,17 @@ def test_an_experiment_of_dvc_changes_a_setting(clone):
     assert "bootstrap_samples: 50" in (clone / "config/config.yaml").read_text()
 
 
+def test_metrics_of_an_experiment_are_of_its_results(clone):
+    setting = "config/config.yaml:evaluate.methods.ad.temperature=0.05"
+    succeed(clone, "dvc", "exp", "run", "--name", "cold", "--set-param", setting, "figure@darkroom")
+    differences = told(succeed(clone, "dvc", "metrics", "diff", "--json"))["results/recorded/darkroom/metrics.json"]
+    assert {name.partition(".")[0] for name in differences} == {"ad"}
+    with (clone / "results/darkroom/table.csv").open(newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file) if row["split"] == "held_out"}
+    for name, values in differences.items():
+        assert values["new"] == float(rows["ad"][name.partition(".")[2]])
+
+
 def test_a_released_model_is_got_by_name_and_version(recorded, tmp_path):
     origin = Path(shutil.copytree(recorded, tmp_path / "origin"))
     succeed(origin, "gto", "register", "darkroom-radt", "--version", "v0.1.0")
@@ -155,7 +175,7 @@ def test_results_go_to_s3_and_come_back(recorded, tmp_path):
         commit(origin, "results on S3")
         succeed(origin, "dvc", "push", *GROUP, **keys)
         succeed(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
-        succeed(tmp_path / "clone", "dvc", "pull", *GROUP, **keys)
+        succeed(tmp_path / "clone", "python", "-m", "radt", "pull", **keys)
     finally:
         server.stop()
     assert content(tmp_path / "clone") == content(recorded)

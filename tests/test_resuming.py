@@ -77,10 +77,7 @@ def test_a_killed_process_leaves_a_checkpoint_and_no_output(chain):
     assert not (chain.root / "killed").exists() and checkpoint.exists()
 
 
-def test_a_checkpoint_of_other_settings_is_not_continued(chain, monkeypatch, capsys):
-    from radt.training import checkpoints
-
-    monkeypatch.setattr(checkpoints, "remove", lambda directory: None)
+def test_a_checkpoint_of_other_settings_is_not_continued(chain, capsys):
     chain.pretrain(output="first")
     other = configuration()
     other["pretrain"]["optimization"]["learning_rate"] = 5e-4
@@ -88,11 +85,8 @@ def test_a_checkpoint_of_other_settings_is_not_continued(chain, monkeypatch, cap
     assert "other settings" in capsys.readouterr().out
 
 
-def test_other_queries_start_a_training_anew(copied, monkeypatch, capsys):
+def test_other_queries_start_a_training_anew(copied, capsys):
     """A checkpoint says from which queries it came."""
-    from radt.training import checkpoints
-
-    monkeypatch.setattr(checkpoints, "remove", lambda directory: None)
     copied.radt(output="new")
     path = copied.root / "embed/embeddings.safetensors"
     tensors = artifacts.read_tensors(path, mmap=False)

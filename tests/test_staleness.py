@@ -57,6 +57,12 @@ def test_g10_what_a_part_of_the_workflow_made_anew_reruns_the_rest_later(copy):
     assert planned("--", FIGURE, folder=copy) == {"train_ad": 1, "evaluate_plain": 2, "figure": 1}
 
 
+@pytest.mark.guarantee
+def test_g10_an_edited_shell_line_reruns_its_rule(copy):
+    edit(copy / "workflow/rules/evaluate.smk", "--seed {wildcards.seed}", "--seed 7")
+    assert planned("--", FIGURE, folder=copy) == {"evaluate_retrieval": 6, "figure": 1}
+
+
 def test_an_edit_that_cannot_change_results_can_be_accepted(copy):
     made = artifacts.read_json(copy / "results/darkroom/provenance.json")["code"]
     with (copy / "src/radt/figures/draw.py").open("a") as file:
@@ -134,7 +140,7 @@ def test_without_git_the_commit_is_unknown(copy, monkeypatch):
     change(copy, "figure.bootstrap_samples", 50)
     bare = copy / "bin"
     bare.mkdir()
-    for name in ("sh", "bash", "dirname"):
+    for name in ("sh", "bash", "dirname", "which"):
         (bare / name).symlink_to(shutil.which(name))
     (bare / "python").symlink_to(sys.executable)
     status, text = project.run([sys.executable, "-m", "snakemake", "--cores", "1", "--", FIGURE], copy, PATH=str(bare))

@@ -27,11 +27,11 @@ def variants(wildcards):
 
 
 def ablation_settings(wildcards):
-    """Parameter: JSON of the experiment, of how each variant is evaluated, in the order of the configuration, and of the interval."""
+    """Parameter: JSON of the experiment, of how each variant is evaluated, of their order, and of the interval."""
     ablation, run = SETTINGS.ablations[wildcards.ablation], f"ablations/{wildcards.ablation}/"
     evaluate = {name: RUNS.sections(run + name)["evaluate"] for name in ablation.variants}
     chosen = {name: RUNS.sections(ablation.experiment)[name] for name in ("experiment", "figure")}
-    return json.dumps({**chosen, "variants": evaluate})
+    return json.dumps({**chosen, "variants": evaluate, "order": list(evaluate)})
 
 
 def overview_settings():

@@ -4,11 +4,15 @@ Snakemake's notes are lost in a fresh clone, where it then overlooks a changed s
 methods are replaced here; docs/decisions/0010-records-decide.md says why, tests/test_staleness.py fails when they are no longer asked.
 """
 
+import re
+import shlex
+
 from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence import PersistenceBase
+from snakemake.utils import format as fill
 
-from radt.provenance import NewerError, stale
+from radt import provenance
 
 
 async def incomplete(persistence, job, of_snakemake=PersistenceBase.incomplete):
@@ -17,12 +21,20 @@ async def incomplete(persistence, job, of_snakemake=PersistenceBase.incomplete):
     if found or record is None or not any(Path(file).exists() for file in job.output):
         return found
     try:
-        reason = stale(Path(record), job.params.settings, job.params.code, job.input)
-    except NewerError as error:
+        reason = provenance.stale(Path(record), job.params.code, job.input, arguments(job))
+    except provenance.NewerError as error:
         raise WorkflowError(f"error: {error}") from None
     if reason:
         print(f"out of date: {record}: {reason}", file=sys.stderr)
     return list(job.output) if reason else []
+
+
+def arguments(job):
+    """The command line of a stage, as its record holds it, from the shell line of its rule."""
+    known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
+    command, _, _ = fill(job.rule.shellcmd, **known).rpartition(" > ")
+    words = shlex.split(re.sub(r"\$\(dirname (\S+)\)", lambda match: str(Path(match[1]).parent), command))
+    return provenance.job(words[words.index("-m") + 2 :])[2]
 
 
 async def never(file, time):

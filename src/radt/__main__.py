@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -41,6 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     accepting = commands.add_parser("accept", help="keep results after an edit of the code that cannot change them")
     accepting.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
     commands.add_parser("record", help="copy what is small to results/recorded/, and tell DVC of all; refused when out of date")
+    summarizing = commands.add_parser(
+        "summarize", help="copy what is small of an experiment to results/recorded/, as DVC's stage does"
+    )
+    summarizing.add_argument("experiment", help="its name")
+    commands.add_parser("pull", help="get the results that this commit records, from DVC")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
     given = parser.parse_args(argv)
     match given.command:
@@ -74,6 +80,14 @@ def main(argv: list[str] | None = None) -> int:
             from radt.commands import record
 
             print("recorded: " + ", ".join(record.record(RESULTS)))
+        case "summarize":
+            from radt.commands import record
+
+            record.summarize(RESULTS, given.experiment)
+        case "pull":
+            from radt.commands import pull
+
+            print(f"got {len(pull.pull())} folders of results")
         case "redraw":
             from radt.commands import redraw
 
@@ -82,4 +96,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when nobody reads on: explain FILE | head
     run(main)

@@ -86,6 +86,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise RadtError(f"{path} is missing: run the stage that writes it") from None
+    except OSError as error:
+        raise RadtError(f"{path} cannot be read ({error.strerror}): change its owner or mode") from None
     except (ValueError, UnicodeDecodeError):
         raise RadtError(f"{path} is damaged (no valid JSON): delete it and run the stage that writes it again") from None
 

@@ -2,7 +2,8 @@
 
 `make` is how a job of the workflow runs a stage. The stage writes into a folder beside the artifact's place; when it is done, the
 record is renamed into place, then the files. So a job that is killed at any moment leaves the old artifact or the new one: files
-that a record names and that still wait in the folder are put in place by the next reader (`check`).
+that a record names and that still wait in the folder are put in place by the next reader (`check`). Files of the old artifact
+that the new one lacks are removed by the jobs that read the new one, since Snakemake brings old files back when a job is killed.
 
 Staleness is a question of content, never of the clock: `stale` compares the settings, the fingerprint of the code and the hashes
 of the inputs that a record holds with the present ones. Records travel with the results, so the answer is the same in any clone.
@@ -10,7 +11,10 @@ of the inputs that a record holds with the present ones. Records travel with the
 
 from __future__ import annotations
 
+import argparse
+import fcntl
 import json
+import os
 import shutil
 import sys
 import time
@@ -63,6 +67,7 @@ class Record(Section):
     arguments: list[str]
     inputs: dict[str, str]
     outputs: dict[str, str]
+    replaced: list[str]
     packages: dict[str, str]
     python: str
     radt: str
@@ -100,9 +105,19 @@ def read(path: Path) -> Record:
     return record
 
 
+def files(root: Path) -> list[Path]:
+    """All files below `root`, sorted, through links of folders, too; hidden ones and copies in results/recorded/ left out."""
+    found = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        folders[:] = [name for name in folders if not name.startswith(".") and place(here / name) != RECORDED.as_posix()]
+        found += [here / name for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
 def records(root: Path) -> list[Path]:
-    """All records below `root`, but for copies in results/recorded/; raises `RadtError` when there are none."""
-    found = sorted(path for path in root.rglob(f"*{FILE}") if not path.is_relative_to(RECORDED))
+    """All records below `root`; raises `RadtError` when there are none."""
+    found = [path for path in files(root) if path.name.endswith(FILE)]
     if not found:
         raise RadtError(f"{root} holds no records of results: make some (make figure) or get some (make pull)")
     return found
@@ -115,17 +130,18 @@ def content_of(path: Path) -> str | None:
     return artifacts.sha256(path) if path.exists() else None
 
 
-def stale(path: Path, settings: str, code: str, inputs: Iterable[str]) -> str | None:
+def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) -> str | None:
     """Why the artifact of a record would be made differently now; None when it would not.
 
     Args:
         path: the record.
-        settings: JSON of the sections that the stage reads.
         code: fingerprint of the stage.
         inputs: files that it reads.
+        arguments: its command line, with the settings.
 
     Raises `NewerError` for a record that this radt must not replace.
     """
+    settings, arguments = split(arguments)
     try:
         record = read(path)
         present = {name: content_of(Path(name)) for name in inputs}
@@ -135,22 +151,43 @@ def stale(path: Path, settings: str, code: str, inputs: Iterable[str]) -> str | 
         return str(error)
     if code not in (record.code, *record.accepted):
         return "the code of its stage changed"
-    wanted = json.loads(settings)
-    if changed := sorted(key for key in record.settings.keys() | wanted.keys() if record.settings.get(key) != wanted.get(key)):
+    keys = record.settings.keys() | settings.keys()
+    if changed := sorted(key for key in keys if record.settings.get(key) != settings.get(key)):
         return f"the settings changed: {', '.join(changed)}"
+    if record.arguments != arguments:
+        return f"the command line of its stage changed: {' '.join(arguments)}"
     if changed := sorted(name for name in record.inputs.keys() | present.keys() if record.inputs.get(name) != present.get(name)):
         return f"the inputs changed: {', '.join(changed)}"
     return None
 
 
+def job(arguments: list[str]) -> tuple[Path | None, list[Path], list[str]]:
+    """Record and inputs in the command line of a job, which the rules add to that of its stage, and the rest of it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--inputs", type=Path, nargs="*", default=[])
+    given, rest = parser.parse_known_args(arguments)
+    return given.record, given.inputs, rest
+
+
+def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The settings in the command line of a stage, and the rest of it."""
+    place = arguments.index("--settings")
+    return json.loads(arguments[place + 1]), [*arguments[:place], *arguments[place + 2 :]]
+
+
 def problems(path: Path) -> list[str]:
-    """What is wrong with the files of a record, a sentence each; those that a killed job has left waiting are put in place."""
-    found = []
-    for name, expected in read(path).outputs.items():
+    """What is wrong with the files of a record, a sentence each; those that a killed job has left waiting are put in place.
+
+    Other readers, and the job that makes the artifact, may be at work: what is wrong is so only if the record is still the same.
+    """
+    record, waiting, found = read(path), _waiting(path), []
+    for name, expected in record.outputs.items():
         file = path.with_name(name)
-        if _settle(file, _waiting(path) / name, expected):
-            continue
-        found.append(f"{file} is {'damaged' if file.exists() else 'missing'}: delete {path} and run snakemake again")
+        if not _settle(file, waiting / name, expected):
+            found.append(f"{file} is {'damaged' if file.exists() else 'missing'}: delete {path} and run snakemake again")
+    if found and read(path) != record:
+        return problems(path)
     return found
 
 
@@ -193,6 +230,8 @@ def check(inputs: Iterable[Path]) -> dict[str, str]:
     for record in dict.fromkeys(record_of(path) for path in inputs if "results" in path.parts):
         if wrong := problems(record):
             raise RadtError(wrong[0])
+        for name in read(record).replaced:
+            record.with_name(name).unlink(missing_ok=True)
     for path in inputs:
         content = content_of(path)
         if content is None:
@@ -211,27 +250,32 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
         inputs: files that are checked first.
         arguments: the command line of the stage.
 
-    Raises `RadtError` when an input is damaged; then, and when the stage fails, everything stays as it was.
+    Raises `RadtError` when an input is damaged, or another job makes the same artifact; then, and when the stage fails,
+    everything stays as it was.
     """
     begun, spent = time.monotonic(), time.process_time()
     hashes, code = check(inputs), fingerprint(stage)
     former = _former(record)
-    settings, output = (arguments.index(name) + 1 for name in ("--settings", "--output"))
+    settings, rest = split(arguments)
+    output = arguments.index("--output") + 1
     waiting, target = _waiting(record), Path(arguments[output])
     moved = waiting if target == record.parent else waiting / target.relative_to(record.parent)
-    shutil.rmtree(waiting, ignore_errors=True)
+    lock = _lock(waiting)
     try:
-        status = main([*arguments[:output], str(moved), *arguments[output + 1 :]])
+        if status := main([*arguments[:output], str(moved), *arguments[output + 1 :]]):
+            raise RadtError(f"{stage} ended with status {status}")
+        outputs = {path.name: artifacts.sha256(path) for path in sorted(waiting.iterdir())}
         made = Record(
             format=FORMAT,
             place=place(record),
             stage=stage,
             code=code,
             accepted=[],
-            settings=json.loads(arguments[settings]),
-            arguments=[*arguments[: settings - 1], *arguments[settings + 1 :]],
+            settings=settings,
+            arguments=rest,
             inputs=hashes,
-            outputs={path.name: artifacts.sha256(path) for path in sorted(waiting.iterdir())},
+            outputs=outputs,
+            replaced=sorted(former - outputs.keys()),
             packages={name: sys.modules[name].__version__ for name in PACKAGES if name in sys.modules},
             python=python_version(),
             radt=version(),
@@ -245,24 +289,48 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
     except BaseException:
         shutil.rmtree(waiting, ignore_errors=True)
         raise
-    for name in made.outputs:
-        (waiting / name).replace(record.with_name(name))
-    for name in former - made.outputs.keys():
-        record.with_name(name).unlink(missing_ok=True)
-    artifacts.flush_directory(record.parent)
-    waiting.rmdir()
-    return status
+    wrong = problems(record)
+    shutil.rmtree(waiting, ignore_errors=True)
+    os.close(lock)
+    if wrong:
+        raise RadtError(wrong[0])
+    return 0
 
 
 def _former(record: Path) -> set[str]:
-    """The files of the artifact that a job replaces, whole again if the last job was killed; raises `NewerError`."""
+    """The files that a job replaces, whole again if the last job was killed; raises `NewerError`.
+
+    Without a record these are all files of a folder that belongs to one artifact.
+    """
     try:
         problems(record)
-        return set(read(record).outputs)
+        made = read(record)
+        return {*made.outputs, *made.replaced}
     except NewerError:
         raise
     except RadtError:
-        return set()
+        there = record.parent.iterdir() if record.name == FILE and record.parent.exists() else ()
+        return {path.name for path in there if path.is_file() and path != record}
+
+
+def _lock(waiting: Path) -> int:
+    """Make the folder where an artifact waits, empty, and hold it until the handle is closed or the process ends.
+
+    Raises `RadtError` when another process holds it.
+    """
+    while True:
+        waiting.mkdir(parents=True, exist_ok=True)
+        handle = os.open(waiting, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise RadtError(f"another job is writing into {waiting}: wait until it has ended, or stop it") from None
+        if waiting.exists() and os.path.samestat(os.fstat(handle), waiting.stat()):  # not one that was just removed
+            for path in waiting.iterdir():
+                path.unlink()
+            return handle
+        os.close(handle)
 
 
 def _waiting(record: Path) -> Path:
@@ -272,8 +340,11 @@ def _waiting(record: Path) -> Path:
 
 def _settle(file: Path, waiting: Path, expected: str) -> bool:
     """Whether `file` has the content that is expected, if need be after it was moved from where it waits."""
-    if waiting.exists() and artifacts.sha256(waiting) == expected:
-        waiting.replace(file)
-        artifacts.flush_directory(file.parent)
-        return True
+    try:
+        if artifacts.sha256(waiting) == expected:
+            waiting.replace(file)
+            artifacts.flush_directory(file.parent)
+            return True
+    except FileNotFoundError:  # nothing waits, or another reader was faster
+        pass
     return file.exists() and artifacts.sha256(file) == expected

@@ -17,19 +17,26 @@ def verify(root: Path) -> list[str]:
 
     Hashes every file again, on all cores. Raises `RadtError` when there are no results.
     """
-    files = [path for path in root.rglob("*") if path.is_file() and not path.is_relative_to(provenance.RECORDED)]
-    files = [path for path in files if not any(part.startswith(".") for part in path.parts) and path.parent != Path("results")]
     made = provenance.records(root)
     with ThreadPoolExecutor(cpu_count()) as pool:
         found = list(tqdm(pool.map(_faults, made), total=len(made), unit="artifact", disable=None))
-    known = {record.with_name(name) for record, (names, _) in zip(made, found, strict=True) for name in names} | set(made)
-    strange = [f"{path} is in no record: delete it, or run snakemake" for path in sorted(set(files) - known)]
-    return [fault for _, faults in found for fault in faults] + strange
+    known = set(made).union(*(names for names, _ in found))
+    faults = dict.fromkeys(fault for _, faults in found for fault in faults)
+    strange = sorted(path for path in provenance.files(root) if path not in known and path.parent.name != "results")
+    return [*faults, *(f"{path} is in no record: delete it" for path in strange)]
 
 
-def _faults(record: Path) -> tuple[list[str], list[str]]:
-    """The files that a record names, and what is wrong with them."""
+def _faults(record: Path) -> tuple[set[Path], list[str]]:
+    """The files that a record accounts for, and what is wrong with them; a damaged one accounts for its folder."""
     try:
-        return list(provenance.read(record).outputs), [*provenance.problems(record), *provenance.broken_links(record)]
+        made = provenance.read(record)
+        names = {*made.outputs, *made.replaced}
     except RadtError as error:
-        return [], [str(error)]
+        return set(record.parent.iterdir()), [str(error)]
+    faults = []
+    for look in (provenance.problems, provenance.broken_links):
+        try:
+            faults += look(record)
+        except RadtError as error:  # of the record of an input
+            faults.append(str(error))
+    return {record.with_name(name) for name in names}, faults

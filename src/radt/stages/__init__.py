@@ -6,12 +6,11 @@ in place as a whole, with a record of what made it (`radt.provenance`). Without 
 
 from __future__ import annotations
 
-import argparse
 import errno
+import shutil
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -41,17 +40,17 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
 
 
 def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """Run a stage, with a record of it when its command line asks for one."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--record", type=Path)
-    parser.add_argument("--inputs", type=Path, nargs="*", default=[])
-    given, rest = parser.parse_known_args(arguments)
-    if given.record is None:
-        return main(rest)
-    spec = sys.modules["__main__"].__spec__
-    if spec is None:
+    """Run a stage, with a record of it when its command line asks for one; then drop the checkpoint of a training."""
+    record, inputs, rest = provenance.job(arguments)
+    if record is None:
+        status = main(rest)
+    elif (spec := sys.modules["__main__"].__spec__) is None:
         raise RadtError("--record is for stages that are run as modules: call `python -m radt.stages.NAME`")
-    return provenance.make(main, spec.name, given.record, given.inputs, rest)
+    else:
+        status = provenance.make(main, spec.name, record, inputs, rest)
+    if "--state" in rest:
+        shutil.rmtree(rest[rest.index("--state") + 1], ignore_errors=True)
+    return status
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

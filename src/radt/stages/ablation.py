@@ -23,7 +23,9 @@ class AblationSettings(Section):
     experiment: Experiment
     """Number of tasks of each split."""
     variants: dict[Name, Evaluate]
-    """Evaluation of each variant, in the order in which they are drawn."""
+    """Evaluation of each variant."""
+    order: list[Name]
+    """All variants, in the order in which they are drawn."""
     figure: Figure
     """Interval."""
 
@@ -33,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m radt.stages.ablation", description=__doc__)
     parser.add_argument("--ablation", required=True, help="name of the ablation")
     parser.add_argument(
-        "--settings", required=True, help="JSON of experiment, variants (the section evaluate of each) and figure"
+        "--settings", required=True, help="JSON of experiment, variants (the section evaluate of each), their order, and figure"
     )
     parser.add_argument("--evaluations", required=True, nargs="+", type=Path, help="CSV files of stage evaluate, of all variants")
     parser.add_argument("--paper", required=True, type=Path, help="the paper's ablations")
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="directory of the five files")
     arguments = parser.parse_args(argv)
     name, settings = arguments.ablation, parse(AblationSettings, arguments.settings)
-    protocols = {ablation.prefix(name) + variant: evaluate for variant, evaluate in settings.variants.items()}
+    protocols = {ablation.prefix(name) + variant: settings.variants[variant] for variant in settings.order}
 
     evaluations = inputs.evaluations(arguments.evaluations, settings.experiment, protocols)
     paper = inputs.paper_ablation(arguments.paper, name)

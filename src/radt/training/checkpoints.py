@@ -43,11 +43,6 @@ def content_digest(tensors: dict[str, artifacts.Array]) -> str:
     return digest("/".join(parts))
 
 
-def remove(directory: Path) -> None:
-    """Remove the checkpoint of a finished training."""
-    (directory / FILE).unlink(missing_ok=True)
-
-
 def save(directory: Path, identity: str, state: State, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Write the checkpoint in one rename, so that a reader finds the old one or the new one, never a part."""
     tensors = {f"model.{name}": tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}

@@ -65,11 +65,13 @@ def finish(
     inputs: dict[str, str],
     measured: dict[str, float] | None = None,
 ) -> None:
-    """Train `model` and write it to `given.output`, `measured` into its `config.json`; then drop the checkpoint."""
+    """Train `model` and write it to `given.output`, `measured` into its `config.json`.
+
+    The checkpoint stays until the artifact is recorded (`radt.stages.run`): a full disk must not cost a finished training.
+    """
     code = fingerprint(f"radt.stages.{STAGES[kind]}")
     identity = checkpoints.identity(selection, given.seed, code, *inputs.values())
     metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
     config = {"kind": kind, "seed": given.seed, "room": room.model_dump(mode="json"), "inputs": inputs}
     config |= measured or {}
     store.write(given.output, model, {**config, "training": training.model_dump(mode="json")}, metrics)
-    checkpoints.remove(given.state)
