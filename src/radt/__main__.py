@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
 from pathlib import Path
 
 from radt.provenance import RECORDED
@@ -21,8 +20,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; 0 when all is well. A command is imported when it is asked for: some of them load much."""
+def _parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m radt", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     planning = commands.add_parser("plan", help="print what a target will cost: jobs, hours, memory, disk, time")
@@ -48,30 +47,12 @@ def main(argv: list[str] | None = None) -> int:
     summarizing.add_argument("experiment", help="its name")
     commands.add_parser("pull", help="get the results that this commit records, from DVC")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
-    given = parser.parse_args(argv)
+    return parser
+
+
+def _keep(given: argparse.Namespace) -> None:
+    """The commands that keep results, or copies of them."""
     match given.command:
-        case "plan":
-            from radt.commands import plan
-
-            print(plan.plan(given.target, given.configfile, given.cores, given.gpus))
-        case "status":
-            from radt.commands import status
-
-            if given.watch:
-                status.watch(given.configfile)
-            else:
-                print(status.status(given.configfile, time.time()))
-        case "verify":
-            from radt.commands import verify
-
-            if wrong := verify.verify(given.root):
-                print("\n".join(wrong), file=sys.stderr)
-                return 1
-            print(f"everything in {given.root} is whole and fits together")
-        case "explain":
-            from radt.commands import explain
-
-            print("\n".join(explain.explain(given.path)))
         case "accept":
             from radt.commands import accept
 
@@ -92,6 +73,33 @@ def main(argv: list[str] | None = None) -> int:
             from radt.commands import redraw
 
             print("\n".join(map(str, redraw.redraw(RECORDED))))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the command line asks for; 0 when all is well. A command is imported here: some of them load much."""
+    given = _parser().parse_args(argv)
+    match given.command:
+        case "plan":
+            from radt.commands import plan
+
+            print(plan.plan(given.target, given.configfile, given.cores, given.gpus))
+        case "status":
+            from radt.commands import status
+
+            status.show(given.configfile, given.watch)
+        case "verify":
+            from radt.commands import verify
+
+            if wrong := verify.verify(given.root):
+                print("\n".join(wrong), file=sys.stderr)
+                return 1
+            print(f"everything in {given.root} is whole and fits together")
+        case "explain":
+            from radt.commands import explain
+
+            print("\n".join(explain.explain(given.path)))
+        case _:
+            _keep(given)
     return 0
 
 

@@ -164,12 +164,13 @@ def status(configfiles: list[Path], now: float) -> str:
     return "\n".join(lines)
 
 
-def watch(configfiles: list[Path]) -> None:
-    """Print the state again and again until Ctrl-C."""
+def show(configfiles: list[Path], watch: bool) -> None:
+    """Print the state; to `watch` it, again and again until Ctrl-C."""
+    clear = CLEAR if watch and sys.stdout.isatty() else ""
     try:
-        while True:
-            text = status(configfiles, time.time())
-            print(f"{CLEAR if sys.stdout.isatty() else ''}{text}", flush=True)
+        print(clear + status(configfiles, time.time()), flush=True)
+        while watch:
             time.sleep(REFRESH)
+            print(clear + status(configfiles, time.time()), flush=True)
     except KeyboardInterrupt:
         return
