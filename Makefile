@@ -1,6 +1,7 @@
 # `make figure` goes from nothing to the Dark-Room figure; `make test` from nothing to passed tests. Both set up .venv first, once.
 # The same by hand: README.md.
 
+TARGET ?= results/darkroom/figure.pdf
 VENV := .venv
 BENCH := .venv-bench
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
@@ -9,13 +10,15 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
 PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup setup-ppo figure all ablations report test torture smoke validation lint format type bench verify record pull
+.PHONY: help setup setup-ppo figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
 	@echo "make all         figures of all seven experiments, and results/overview.html, one page of all"
 	@echo "make ablations   figures of all ablations, results/ablations/; sets up the extra ppo, too"
 	@echo "make report      report.html: the overview, and all figures, tables and how they were made, in one file"
+	@echo "make plan        what TARGET=results/darkroom/figure.pdf will cost: jobs, hours, memory, disk, time"
+	@echo "make status      how far a run is: jobs that run, jobs that failed, results that are there"
 	@echo "make smoke       every stage on a tiny room, in about a minute"
 	@echo "make validation  the figure on goals kept from training, to choose settings on"
 	@echo "make test        all tests"
@@ -44,6 +47,12 @@ ablations: $(VENV)/.ppo
 
 report: all
 	$(IN_VENV) snakemake --report report.html -- all $(wildcard results/ablations/*.pdf)
+
+plan: $(VENV)/.core
+	$(IN_VENV) python -m radt plan $(TARGET) $(OPTIONS)
+
+status: $(VENV)/.core
+	$(IN_VENV) python -m radt status $(OPTIONS)
 
 smoke: $(VENV)/.core
 	$(IN_VENV) snakemake --configfile config/smoke.yaml -- results/smoke/figure.pdf

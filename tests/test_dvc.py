@@ -94,6 +94,16 @@ def test_metrics_and_plots_are_compared_across_commits(clone):
         assert "http" not in page  # nothing that needs a network
 
 
+def test_recorded_job_times_come_with_the_settings_that_they_are_of(recorded):
+    folder = recorded / "results/recorded/darkroom"
+    settings = json.loads((folder / "settings.json").read_text())
+    for record in (recorded / "results/darkroom").rglob("*provenance.json"):
+        for name, values in json.loads(record.read_text())["settings"].items():
+            if name not in ("ppo", "evaluate"):  # of an evaluation only its own method
+                assert settings[name] == values
+    assert len((folder / "timeline.csv").read_text().splitlines()) == 1 + 32
+
+
 def test_what_is_out_of_date_or_damaged_is_not_recorded(clone):
     before = content(clone)
     kept = (clone / "config/config.yaml").read_text()

@@ -1,4 +1,4 @@
-"""Questions about results: `python -m radt verify`, `python -m radt explain results/darkroom/figure.pdf`, and records of them."""
+"""Before, during and after a run: `python -m radt plan results/darkroom/figure.pdf`, `status`, `verify`, `explain` and others."""
 
 from __future__ import annotations
 
@@ -7,17 +7,33 @@ import signal
 import sys
 from pathlib import Path
 
-from radt.commands import accept, explain, pull, record, redraw, verify
 from radt.provenance import RECORDED
 from radt.stages import run
 
 RESULTS = Path("results")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Command line; 0 when all is well."""
+def _count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m radt", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    planning = commands.add_parser("plan", help="print what a target will cost: jobs, hours, memory, disk, time")
+    planning.add_argument("target", nargs="+", help="a file below results/, or a rule")
+    planning.add_argument("--configfile", action="append", default=[], type=Path, help="as of snakemake; may be repeated")
+    planning.add_argument("--cores", type=_count, help="cores that jobs may take (default: those of this machine)")
+    planning.add_argument("--gpus", type=_count, default=1, help="jobs that use a GPU at a time, resource `gpu` (default: 1)")
+    watching = commands.add_parser(
+        "status", help="print how far a run is: jobs that run, jobs that failed, results that are there"
+    )
+    watching.add_argument("--configfile", action="append", default=[], type=Path, help="as of snakemake; may be repeated")
+    watching.add_argument("--watch", action="store_true", help="print it again every two seconds, until Ctrl-C")
     checking = commands.add_parser("verify", help="hash all results again and follow what they were made from")
     checking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
     telling = commands.add_parser("explain", help="print what made a file, from the data on")
@@ -31,25 +47,59 @@ def main(argv: list[str] | None = None) -> int:
     summarizing.add_argument("experiment", help="its name")
     commands.add_parser("pull", help="get the results that this commit records, from DVC")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
-    given = parser.parse_args(argv)
+    return parser
+
+
+def _keep(given: argparse.Namespace) -> None:
+    """The commands that keep results, or copies of them."""
     match given.command:
+        case "accept":
+            from radt.commands import accept
+
+            print(f"{len(accept.accept(given.root))} records accept the present code")
+        case "record":
+            from radt.commands import record
+
+            print("recorded: " + ", ".join(record.record(RESULTS)))
+        case "summarize":
+            from radt.commands import record
+
+            record.summarize(RESULTS, given.experiment)
+        case "pull":
+            from radt.commands import pull
+
+            print(f"got {len(pull.pull())} folders of results")
+        case "redraw":
+            from radt.commands import redraw
+
+            print("\n".join(map(str, redraw.redraw(RECORDED))))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the command line asks for; 0 when all is well. A command is imported here: some of them load much."""
+    given = _parser().parse_args(argv)
+    match given.command:
+        case "plan":
+            from radt.commands import plan
+
+            print(plan.plan(given.target, given.configfile, given.cores, given.gpus))
+        case "status":
+            from radt.commands import status
+
+            status.show(given.configfile, given.watch)
         case "verify":
+            from radt.commands import verify
+
             if wrong := verify.verify(given.root):
                 print("\n".join(wrong), file=sys.stderr)
                 return 1
             print(f"everything in {given.root} is whole and fits together")
         case "explain":
+            from radt.commands import explain
+
             print("\n".join(explain.explain(given.path)))
-        case "accept":
-            print(f"{len(accept.accept(given.root))} records accept the present code")
-        case "record":
-            print("recorded: " + ", ".join(record.record(RESULTS)))
-        case "summarize":
-            record.summarize(RESULTS, given.experiment)
-        case "pull":
-            print(f"got {len(pull.pull())} folders of results")
-        case "redraw":
-            print("\n".join(map(str, redraw.redraw(RECORDED))))
+        case _:
+            _keep(given)
     return 0
 
 

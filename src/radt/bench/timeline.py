@@ -55,6 +55,18 @@ def read(directory: Path) -> list[Job]:
     return sorted(moved, key=lambda job: job.start)
 
 
+def read_table(path: Path) -> list[Job]:
+    """The jobs of a table that `table` made; raises `RadtError` when it is damaged."""
+    try:
+        with path.open(newline="") as file:
+            return [
+                Job(row["rule"], row["job"], *(float(row[key]) for key in ("start", "stop", "cpu_seconds", "max_rss_mb")))
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, ValueError, TypeError, csv.Error):
+        raise RadtError(f"{path} is no table of job times: restore it from the repository") from None
+
+
 def lanes(jobs: list[Job]) -> list[int]:
     """A lane for each job, the first one that is free when it starts: with one thread a job, lanes are cores."""
     free: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from radt.commands.redraw import redraw
 from radt.commands.verify import verify
 from radt.errors import RadtError
 from radt.provenance import RECORDED, records
+from radt.settings import Stages
 
 SMALL = ("curves.csv", "table.csv", "seeds.csv", "figure.pdf", "figure.png", "provenance.json", "trajectories/learning.csv")
 """Files of an experiment that Git keeps, too."""
@@ -48,7 +50,7 @@ def record(results: Path) -> list[str]:
 
 
 def summarize(results: Path, name: str) -> None:
-    """Copy what is small of an experiment to results/recorded/; times of jobs only if those of all jobs are known.
+    """Copy what is small of an experiment to results/recorded/; times of jobs, and their settings, only if all times are known.
 
     The stage `figure` of dvc.yaml does this, too, so that metrics are those of the results that DVC has. Raises `RadtError`
     when the experiment has no figure.
@@ -60,6 +62,7 @@ def summarize(results: Path, name: str) -> None:
     benchmarks = Path("benchmarks") / name
     if len(list(benchmarks.rglob("*.tsv"))) >= len(records(results / name)):
         artifacts.write_text(RECORDED / name / "timeline.csv", timeline.table(timeline.read(benchmarks)))
+        artifacts.write_json(RECORDED / name / "settings.json", json.loads(settings().select(name, *Stages.model_fields)))
 
 
 def metrics(table: Path) -> dict[str, dict[str, float]]:

@@ -1,0 +1,220 @@
+"""What stages ask for by their settings: work, memory and disk, a function for each stage; `STAGES` is the table of them.
+
+A job takes start + rate x work seconds. Only the start stands here: the rate comes from jobs that were measured
+(`radt.commands.measured`), so the constants below matter only where settings differ from theirs. Work of networks is counted in
+multiplications, so that one rate serves all sizes: in the recorded trainings on a core it is 1.1e-11 to 2.0e-11 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from radt.settings import Experiment, Model, Optimization, Stages
+
+ATTENTION, OTHER = 14, 5000
+"""What attending to a token, and norms, copies and the like, cost a channel of a block, in multiplications by weights. From four
+trainings of docs/performance.md: width 64 and 512, one and four tokens a step."""
+CONTEXT = 0.5
+"""Cost of a step of a context beside one of a window: it passes no block. From recorded trainings."""
+CALL = 5e7
+"""Multiplications that take as long as calling a block for a batch of tasks. From evaluations of 20 and of 100 tasks."""
+GPU_CALL = 2.5e12
+"""The same for a block in an update on a GPU: 35 ms in recorded trainings, if a GPU is 1000 times as fast as a core, the ratio of
+their peaks. Not measured: no network was trained there that is large enough to tell."""
+PLAIN_CALL = 100
+"""Tasks whose step without a network takes as long as a step of their batch besides. From the same."""
+CELL = 0.05
+"""Cost of learning again from a cell, beside that of a step of the source. From rooms of 100 to 800 cells."""
+MAZE = 0.23
+"""Share of the horizon that an episode of the source takes in a maze (results/recorded/mazerunner/learning.csv)."""
+ACTIVATIONS = 50
+"""Numbers that a training keeps for a channel of a block: what a recorded pre-training held beside its data."""
+FLOAT, PAGE, LINE = 4, 3e5, 40
+"""Bytes of a number, of the figures and tables of an experiment, and of a row of an evaluation."""
+
+
+class Sections(Stages):
+    """All sections of a run."""
+
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a job asks for: work in a unit of its stage's own, and bytes that grow with the settings."""
+
+    work: float
+    memory: float = 0.0
+    disk: float = PAGE
+
+
+def tasks(s: Sections, splits: list[str]) -> int:
+    """Tasks of some splits."""
+    e = s.experiment
+    sizes = {"train": e.tasks - e.held_out - e.validation, "validation": e.validation, "held_out": e.held_out}
+    return sum(sizes[split] for split in splits)
+
+
+def episodes(s: Sections) -> float:
+    """Episodes of the learning histories of all tasks; histories that are not generated are as long as PPO's."""
+    t = s.trajectories
+    own = t.generate.histories * t.generate.episodes if t.source == "generate" else t.ppo.steps / s.experiment.horizon
+    return tasks(s, ["train"]) * own
+
+
+def steps(s: Sections) -> float:
+    """Steps of the learning histories of all tasks."""
+    return episodes(s) * s.experiment.horizon * (MAZE if s.experiment.world == "mazerunner" else 1.0)
+
+
+def data(s: Sections) -> float:
+    """Bytes of the learning histories: what was seen, action and reward of every step, and a table of episodes."""
+    return steps(s) * (len(s.experiment.observation_sizes) + 1 + FLOAT) + episodes(s) * 16
+
+
+def keys(s: Sections) -> float:
+    """Sub-trajectories: one for each `embed.chunk` steps, and at least one for each episode."""
+    return max(steps(s) / s.embed.chunk, episodes(s))
+
+
+def width(s: Sections, encoder: str) -> int:
+    """Numbers of a vector of `dt` or `lm`: of BERT's base where it is not minilm."""
+    language = 384 if s.embed_language.model == "minilm" else 768
+    return language if encoder == "lm" else s.pretrain.model.width
+
+
+def vectors(s: Sections, encoder: str) -> float:
+    """Bytes of all keys, and of queries at every `embed.every` steps of the horizon."""
+    queries = episodes(s) * s.experiment.horizon / s.embed.every if s.embed.every else 0.0
+    return (keys(s) + queries) * width(s, encoder) * FLOAT
+
+
+def network(model: Model, length: float) -> float:
+    """Multiplications for a step of a window of `length` steps: 12 weights for each two channels, attention, and all else."""
+    tokens = 4 if model.tokens == "interleaved" else 1
+    return tokens * model.layers * model.width * (12 * model.width + ATTENTION * tokens * length + OTHER)
+
+
+def calls(device: str, blocks: int) -> float:
+    """Multiplications that a GPU could do while it is told what to do; a core waits for nobody."""
+    return GPU_CALL * blocks if device == "cuda" else 0.0
+
+
+def trained(s: Sections, model: Model, how: Optimization, length: float, reach: float, mapped: float = 0.0) -> Demand:
+    """Updates x batch x `length` steps, each of which attends to `reach` others. A GPU holds the activations itself."""
+    kept = FLOAT * ACTIVATIONS * model.layers * model.width * how.batch_size * length if how.device == "cpu" else 0.0
+    work = how.updates * (how.batch_size * length * network(model, reach) + calls(how.device, model.layers))
+    return Demand(work, data(s) + mapped + kept, FLOAT * 12 * model.layers * model.width**2)
+
+
+def trajectories(s: Sections, _: str) -> Demand:
+    """Steps, and with Q-learning sweeps over the cells of the room after each episode."""
+    e, g = s.experiment, s.trajectories.generate
+    swept = CELL * g.sweeps * e.width * e.height if s.trajectories.source == "generate" else 0.0
+    return Demand(episodes(s) * (e.horizon + swept), data(s), data(s))
+
+
+def ppo(s: Sections, _: str) -> Demand:
+    """Steps of one task."""
+    return Demand(s.trajectories.ppo.steps, disk=data(s) / tasks(s, ["train"]))
+
+
+def pretrain(s: Sections, _: str) -> Demand:
+    """Updates x batch x steps of a window."""
+    span = s.pretrain.model.span(s.experiment)
+    return trained(s, s.pretrain.model, s.pretrain.optimization, span, span)
+
+
+def embed(s: Sections, encoder: str) -> Demand:
+    """The DT reads each step, twice where episodes are longer than its window; the language model those before a key or query."""
+    model, how, span = s.pretrain.model, s.embed, s.pretrain.model.span(s.experiment)
+    if encoder == "lm":
+        tokens = 4 if s.embed_language.tokens == "interleaved" else 1
+        read = steps(s) * (1 + how.chunk / (how.every or how.chunk))
+        work = read * tokens * s.embed_language.layers * width(s, encoder) ** 2
+    else:
+        read = steps(s) * (2 if s.experiment.horizon > span else 1)
+        work = read * (network(model, span) + calls(how.device, model.layers) / (how.batch_size * span))
+    return Demand(work, data(s) + 2 * vectors(s, encoder), vectors(s, encoder) + 12 * keys(s))
+
+
+def index(s: Sections, encoder: str) -> Demand:
+    """Keys x numbers of a key. On disk all keys: how many near-duplicates there are is not known before."""
+    numbers = keys(s) * width(s, encoder)
+    return Demand(numbers, vectors(s, encoder), FLOAT * numbers)
+
+
+def train_retrieval(s: Sections, model: str) -> Demand:
+    """Updates x batch x (steps of a window + `CONTEXT` x steps of its contexts, one for each query or one for all)."""
+    chosen, span = s.train_retrieval, s.train_retrieval.model.span(s.experiment)
+    contexts = span / s.embed.every if chosen.retrieval.scope == "segment" and s.embed.every else 1
+    length = span + CONTEXT * contexts * 2 * s.embed.chunk * chosen.retrieval.chunks
+    return trained(s, chosen.model, chosen.optimization, length, span, vectors(s, "lm" if model == "radt_lm" else "dt"))
+
+
+def train_ad(s: Sections, _: str) -> Demand:
+    """Updates x batch x steps of two windows."""
+    length = 2 * s.train_ad.model.span(s.experiment)
+    return trained(s, s.train_ad.model, s.train_ad.optimization, length, length)
+
+
+def train_dpt(s: Sections, _: str) -> Demand:
+    """Updates x batch x (transitions of a context + queries)."""
+    chosen, model = s.train_dpt, s.train_dpt.model.model_copy(update={"tokens": "step"})  # it has one form only
+    return trained(s, model, chosen.optimization, chosen.context + chosen.queries, chosen.context)
+
+
+def evaluate(s: Sections, model: str) -> Demand:
+    """Episodes x horizon x (a call of each block + tasks x a step of the network)."""
+    models = {"ad": s.train_ad.model, "dpt": s.train_dpt.model, "dt": s.pretrain.model}
+    own = models.get(model, s.train_retrieval.model)
+    count = tasks(s, list(s.evaluate.splits))
+    acted = s.evaluate.episodes * s.experiment.horizon
+    work = acted * (CALL * own.layers + count * network(own, own.span(s.experiment)))
+    return Demand(work, 5 * FLOAT * count * acted, LINE * count * s.evaluate.episodes)
+
+
+def evaluate_reference(s: Sections, _: str) -> Demand:
+    """Episodes x horizon x (a step of the batch + tasks)."""
+    count = tasks(s, list(s.evaluate.splits))
+    acted = s.evaluate.episodes * s.experiment.horizon
+    return Demand(acted * (PLAIN_CALL + count), 5 * FLOAT * count * acted, LINE * count * s.evaluate.episodes)
+
+
+def figure(s: Sections, _: str) -> Demand:
+    """Resamples x tasks x episodes."""
+    return Demand(s.figure.bootstrap_samples * tasks(s, list(s.evaluate.splits)) * s.evaluate.episodes)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How to tell what a job of a stage takes."""
+
+    start: float
+    """Seconds until it works: Python and its packages, above all torch."""
+    demand: Callable[[Sections, str], Demand]
+    """Of sections, and of the model or, for embeddings, the encoder."""
+    section: str = ""
+    """The section that chooses its device; none where a stage runs on the CPU only."""
+    rate: float | None = None
+    """Seconds for a unit of work, where no job was ever measured."""
+
+
+STAGES = {
+    "trajectories": Stage(1.0, trajectories),
+    "ppo": Stage(5.0, ppo, rate=1.35e-3),  # three core-hours for 80 tasks of 100,000 steps (config/config.yaml)
+    "pretrain": Stage(4.5, pretrain, "pretrain"),
+    "embed": Stage(3.5, embed, "embed"),
+    "index": Stage(2.2, index),
+    "train_retrieval": Stage(4.5, train_retrieval, "train_retrieval"),
+    "train_ad": Stage(4.5, train_ad, "train_ad"),
+    "train_dpt": Stage(4.5, train_dpt, "train_dpt"),
+    "evaluate_retrieval": Stage(4.0, evaluate, "evaluate"),
+    "evaluate_plain": Stage(3.0, evaluate, "evaluate"),
+    "evaluate_reference": Stage(2.4, evaluate_reference),
+    "figure": Stage(3.0, figure),
+    "overview": Stage(10.0, lambda s, _: Demand(0.0), rate=0.0),
+    "ablations": Stage(10.0, lambda s, _: Demand(0.0), rate=0.0),
+}
+"""By the folder of a job's log. Starts are what jobs of the smoke configuration take, which do next to nothing."""

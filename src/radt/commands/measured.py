@@ -1,0 +1,173 @@
+"""Jobs that were measured, here (`benchmarks/`) and for the recorded results, and what another job will take by them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radt import artifacts, provenance
+from radt.bench import timeline
+from radt.commands.costs import STAGES, Sections
+from radt.commands.jobs import Name, name_of
+from radt.configuration import merge
+from radt.errors import RadtError
+from radt.runs import Runs
+from radt.settings import parse
+
+BENCHMARKS = Path("benchmarks")
+SAMPLED, EVERY = 15, 30
+"""Snakemake looks at a job twice a second for 15 s, then every 30 s; it writes down the CPU seconds of the last look."""
+FAR = 4.0
+"""Ratio of work from which on a measured job is a poor guide."""
+LEAST, CUDA = 2e8, 1e9
+"""Bytes of the smallest job, Python with its packages, and what a GPU adds to it. From recorded trainings."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What kind of job: folder of its log, model (or encoder), and device."""
+
+    folder: str
+    model: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A job that was run, its settings and what it took."""
+
+    key: Key
+    run: str
+    place: str
+    """`measured here` or `recorded`."""
+    sections: Sections
+    seconds: float
+    memory: float
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job will take, and from what that is known."""
+
+    seconds: float
+    memory: float
+    disk: float
+    origin: str
+
+
+def key_of(name: Name, sections: Sections) -> Key:
+    """The kind of a job; raises `KeyError` for a stage or method that is not known."""
+    stage = STAGES[name.folder]
+    model = sections.evaluate.methods[name.what].model if name.folder.startswith("evaluate") else name.what
+    chosen = getattr(sections, stage.section) if stage.section else None
+    device = getattr(chosen, "optimization", chosen).device if chosen else "cpu"
+    return Key(name.folder, "" if name.folder == "ppo" else model, device)
+
+
+def moved(sections: Sections, section: str, device: str) -> Sections:
+    """The same sections with a stage on another device."""
+    chosen = getattr(sections, section)
+    if hasattr(chosen, "optimization"):
+        change: dict[str, Any] = {"optimization": chosen.optimization.model_copy(update={"device": device})}
+    else:
+        change = {"device": device}
+    return sections.model_copy(update={section: chosen.model_copy(update=change)})
+
+
+def alone(wall: float, cpu: float) -> float:
+    """Seconds that a job on one core takes when nothing else runs: its CPU seconds at the last look, continued to its end."""
+    looked = wall if wall < SAMPLED else SAMPLED + EVERY * ((wall - SAMPLED) // EVERY)
+    return min(wall, cpu * wall / looked) if cpu else wall
+
+
+def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | None:
+    """The sections of a run when a job was measured, or the present ones where those are not told; None without either."""
+    present = runs.sections(run) if run in runs.settings.runs else {}
+    for values in (merge(present, changed), present):
+        with suppress(RadtError):
+            return parse(Sections, values)
+    return None
+
+
+def here(runs: Runs) -> Iterator[Measured]:
+    """Jobs with a benchmark file in this folder, with the settings of their records, or the present ones without a record."""
+    for path in sorted(BENCHMARKS.rglob("*.tsv")):
+        name = name_of(path.relative_to(BENCHMARKS))
+        run = name.run or next(iter(runs.settings.experiments))
+        sections = sections_of(runs, run, _settings(name.record)) if name.record else None
+        if sections:
+            with suppress(RadtError):  # cut off by a crash
+                yield from measured(name, run, "measured here", sections, timeline.read_job(path))
+
+
+def _settings(record: Path) -> dict[str, Any]:
+    """The settings of a record; none where it cannot be read."""
+    with suppress(RadtError):
+        return provenance.read(record).settings
+    return {}
+
+
+def recorded(runs: Runs) -> Iterator[Measured]:
+    """Jobs of the recorded results, with the settings that are beside them."""
+    for path in sorted(provenance.RECORDED.glob("*/timeline.csv")):
+        run, settings = path.parent.name, path.with_name("settings.json")
+        sections = sections_of(runs, run, artifacts.read_json(settings) if settings.exists() else {})
+        if sections is None:
+            continue
+        for job in timeline.read_table(path):
+            yield from measured(Name(run, job.rule, job.name), run, "recorded", sections, job)
+
+
+def measured(name: Name, run: str, place: str, sections: Sections, job: timeline.Job) -> Iterator[Measured]:
+    """A measured job, if its kind is known. On a GPU its time is that on the clock, on a core what it would be without others."""
+    try:
+        key = key_of(name, sections)
+    except KeyError:
+        return
+    wall = job.stop - job.start
+    seconds = wall if key.device == "cuda" else alone(wall, job.cpu)
+    yield Measured(key, run, place, sections, seconds, job.memory * 2**20)
+
+
+def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) -> Estimate | None:
+    """What a job will take; None where its stage is not known, or where no job of its kind was measured.
+
+    The best guides are measured jobs of the same device, then those of about as much work, of the same run, measured here, and of
+    the same world; of equally good ones (seeds) the mean time and the largest memory count.
+    """
+    try:
+        key = key_of(name, sections)
+    except KeyError:
+        return None
+    stage = STAGES[name.folder]
+    guides = [job for job in known if (job.key.folder, job.key.model) == (key.folder, key.model)]
+    if not guides:
+        demand = stage.demand(sections, key.model)
+        if stage.rate is None:
+            return None
+        return Estimate(stage.start + stage.rate * demand.work, LEAST, demand.disk, "its settings alone")
+    there = [job for job in guides if job.key.device == key.device]
+    if not there:
+        sections = moved(sections, stage.section, guides[0].key.device)
+    demand = stage.demand(sections, key.model)
+
+    def distance(job: Measured) -> tuple[bool, bool, bool, bool, float, str]:
+        ratio = abs(math.log(max(stage.demand(job.sections, key.model).work, 1.0) / max(demand.work, 1.0)))
+        other = job.sections.experiment.world != sections.experiment.world
+        return ratio > math.log(FAR), job.run != run, job.place == "recorded", other, round(ratio, 6), job.run
+
+    nearest = min(map(distance, there or guides))
+    best = [job for job in there or guides if distance(job) == nearest]
+    was = stage.demand(best[0].sections, key.model)
+    took = sum(job.seconds for job in best) / len(best)
+    start = min(stage.start, took)
+    seconds = start + (took - start) * (demand.work / was.work if was.work else 1.0)
+    memory = max(job.memory for job in best) + demand.memory - was.memory + (0.0 if there or key.device == "cpu" else CUDA)
+    origin = best[0].place if best[0].run == run else f"{best[0].run}, {best[0].place}"
+    origin += "" if there else f", on a {'CPU' if key.device == 'cuda' else 'GPU'}"
+    return Estimate(seconds, max(memory, LEAST), demand.disk, origin)

@@ -1,0 +1,173 @@
+"""What a target will cost, before it is made: `python -m radt plan results/darkroom/figure.pdf`.
+
+Snakemake says which jobs it would run (`--dry-run`), `radt.commands.measured` what each of them takes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from radt.commands.config import settings
+from radt.commands.costs import Sections
+from radt.commands.jobs import Name, name_of
+from radt.commands.measured import BENCHMARKS, Estimate, estimate, here, recorded
+from radt.errors import RadtError
+from radt.runs import Runs
+from radt.settings import parse
+
+SNAKEMAKE = 4.0
+"""Seconds until Snakemake starts the first job, and ends after the last."""
+NOT_COUNTED = Estimate(0.0, 0.0, 0.0, "nothing, not counted: no such job was measured")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that would run."""
+
+    id: int
+    rule: str
+    name: Name
+    needs: frozenset[int]
+    """Jobs whose outputs it reads."""
+    priority: int
+    gpus: int
+
+
+def jobs(text: str) -> list[Job]:
+    """The jobs of the output of a dry run, in its order; a rule that only collects files is none."""
+    parts = re.split(r"^(?:local)?rule (\w+):$", text, flags=re.MULTILINE)
+    found: list[tuple[str, list[str], dict[str, str]]] = []
+    made: dict[str, int] = {}
+    for rule, block in zip(parts[1::2], parts[2::2], strict=True):
+        fields = dict(re.findall(r"^    (\w+): (.*)$", block, flags=re.MULTILINE))
+        outputs, inputs = ([item.partition(" (")[0] for item in fields.get(key, "").split(", ")] for key in ("output", "input"))
+        if "benchmark" in fields:
+            found.append((rule, inputs, fields))
+            made |= dict.fromkeys(outputs, int(fields["jobid"]))
+    return [
+        Job(
+            int(fields["jobid"]),
+            rule,
+            name_of(Path(fields["benchmark"]).relative_to(BENCHMARKS)),
+            frozenset(made[path] for path in inputs if path in made),
+            int(fields.get("priority", 0)),
+            int(next(iter(re.findall(r"\bgpu=(\d+)", fields.get("resources", ""))), 0)),
+        )
+        for rule, inputs, fields in found
+    ]
+
+
+def dry_run(targets: list[str], configfiles: list[Path]) -> str:
+    """What `snakemake --dry-run` prints; raises `RadtError` with its reason when it fails."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor"]
+    command += ["--configfile", *map(str, configfiles)] if configfiles else []
+    done = subprocess.run([*command, "--", *targets], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith("Using ")]
+        reasons = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-1:]
+        raise RadtError(f"Snakemake cannot plan this: {reasons[0] if reasons else 'it says nothing'}")
+    return done.stdout
+
+
+def schedule(todo: list[Job], seconds: dict[int, float], cores: int, gpus: int) -> dict[int, tuple[float, float]]:
+    """Start and stop of every job when free cores take the ready job of the highest priority, the first of equals."""
+    times: dict[int, tuple[float, float]] = {}
+    waiting, running, now = list(todo), set[int](), 0.0
+    order = {job.id: number for number, job in enumerate(todo)}
+    of = {job.id: job for job in todo}
+    while waiting or running:
+        ready = [job for job in waiting if all(need in times and need not in running for need in job.needs)]
+        for job in sorted(ready, key=lambda job: (-job.priority, order[job.id])):
+            used = sum(of[number].gpus for number in running)
+            if len(running) < cores and (not job.gpus or used + job.gpus <= gpus):
+                times[job.id] = now, now + seconds[job.id]
+                running.add(job.id)
+                waiting.remove(job)
+        if not running:
+            raise RadtError(f"no job can start on {cores} cores and {gpus} GPUs: give more (--cores, --gpus)")
+        now = min(times[number][1] for number in running)
+        running = {number for number in running if times[number][1] > now}
+    return times
+
+
+def critical_path(todo: list[Job], seconds: dict[int, float]) -> list[Job]:
+    """The longest chain of jobs that wait for each other: no number of cores makes the run shorter."""
+    of = {job.id: job for job in todo}
+    before: dict[int, int | None] = {}
+    ends: dict[int, float] = {}
+
+    def end(number: int) -> float:
+        if number not in ends:
+            last = max(of[number].needs, key=end, default=None)
+            before[number] = last
+            ends[number] = seconds[number] + (0.0 if last is None else ends[last])
+        return ends[number]
+
+    chain: list[Job] = []
+    number = max(of, key=end, default=None)
+    while number is not None:
+        chain.insert(0, of[number])
+        number = before[number]
+    return chain
+
+
+def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -> str:
+    """The plan as text."""
+    seconds = {number: one.seconds for number, one in found.items()}
+    rows = [("rule", "jobs", "CPU h", "GPU h", "most GB", "estimated from")]
+    for rule in sorted({job.rule for job in todo}, key=[job.rule for job in todo].index):
+        own = [job for job in todo if job.rule == rule]
+        rows.append((rule, *_sums(own, found), ", ".join(dict.fromkeys(found[job.id].origin for job in own))))
+    rows.append(("all", *_sums(todo, found), ""))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:5], widths[1:5]), row[5]]).rstrip() for row in rows]
+    chain, times = critical_path(todo, seconds), schedule(todo, seconds, cores, gpus)
+    most = max(todo, key=lambda job: found[job.id].memory)
+    lines += [
+        "",
+        f"largest job: {found[most.id].memory / 1e9:.1f} GB, {most.name}",
+        f"disk for the results: {sum(one.disk for one in found.values()) / 1e9:.2f} GB at most",
+        f"critical path: {duration(sum(seconds[job.id] for job in chain))}, whatever the number of cores",
+        *(f"    {duration(seconds[job.id]):>8}  {job.name}" for job in chain),
+        f"expected time: {duration(max(stop for _, stop in times.values()) + SNAKEMAKE)} with {cores} jobs at a time"
+        + (f", of those with a GPU {gpus}" if any(job.gpus for job in todo) else ""),
+    ]
+    if any(job.gpus and "on a CPU" in found[job.id].origin for job in todo):
+        lines.append("Where the last column says so, GPU hours are estimated from CPU: they are those that a core would take.")
+    return "\n".join(lines)
+
+
+def _sums(own: list[Job], found: dict[int, Estimate]) -> tuple[str, str, str, str]:
+    """Number, CPU hours, GPU hours and largest memory of some jobs, as text."""
+    cpu = sum(found[job.id].seconds for job in own) / 3600
+    gpu = sum(found[job.id].seconds * job.gpus for job in own) / 3600
+    return str(len(own)), f"{cpu:.3f}", f"{gpu:.3f}", f"{max(found[job.id].memory for job in own) / 1e9:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: int) -> str:
+    """What it takes to make some targets, as text; raises `RadtError` when Snakemake cannot plan them."""
+    runs = Runs(settings(*configfiles))
+    todo = jobs(dry_run(targets, configfiles))
+    if not todo:
+        return "nothing would run: everything is up to date"
+    known = [*here(runs), *recorded(runs)]
+    first = next(iter(runs.settings.experiments))
+    found = {}
+    for job in todo:
+        sections = parse(Sections, runs.sections(job.name.run or first))
+        found[job.id] = estimate(job.name, job.name.run or first, sections, known) or NOT_COUNTED
+    if all(one is NOT_COUNTED for one in found.values()):
+        raise RadtError("no such job was ever measured: restore results/recorded from the repository, or run the workflow once")
+    return report(todo, found, cores or os.cpu_count() or 1, gpus)

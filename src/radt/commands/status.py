@@ -1,0 +1,176 @@
+"""How far a run is, from logs and records alone, so from any shell and for jobs on any machine: `python -m radt status`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from radt.commands.config import settings
+from radt.commands.jobs import Name, name_of
+from radt.provenance import FILE
+from radt.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
+
+LOGS = Path("logs")
+TAIL = 65536
+"""Bytes that are read of a log, from its end."""
+LINE = re.compile(r"^update (\d+)/(\d+) loss (\S+) ([\d.]+)/s (\d+) s left$")
+"""What `radt.training.loop` prints."""
+FAILED = re.compile(r"^(error: |interrupted|usage: )|: error: ")
+TRACEBACK = "Traceback (most recent call last):"
+SHOWN = 3
+"""Last lines of a failed job's log."""
+INTERVALS, PATIENCE = 5, 60.0
+"""A job is silent when it has said nothing for so many of its own intervals, and for so many seconds."""
+QUIET = 600.0
+"""The same for a job that prints no progress: only trainings do."""
+EXIT = 10.0
+"""Seconds from the record of a job to the last of its log: some of what it printed is written when it exits."""
+REFRESH = 2.0
+CLEAR = "\x1b[2J\x1b[H"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that is not done: what its log says, and when it last said something."""
+
+    name: Name
+    state: Literal["running", "failed"]
+    age: float
+    """Seconds since the log was written to."""
+    lines: list[str]
+    """Whole lines of the end of the log."""
+
+    @property
+    def progress(self) -> list[re.Match[str]]:
+        """Its lines of progress."""
+        return [match for line in self.lines if (match := LINE.match(line))]
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has been quiet for much longer than between its lines."""
+        said = self.progress
+        if not said:
+            return self.age > QUIET
+        before = int(said[-2][1]) if len(said) > 1 else 0
+        interval = (int(said[-1][1]) - before) / max(float(said[-1][4]), 1e-6)
+        return self.age > max(INTERVALS * interval, PATIENCE)
+
+
+def read(path: Path) -> tuple[float, list[str]]:
+    """When a log was last written to, and the lines of its end; the first and the last may be parts of lines."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL))
+        lines = file.read().decode(errors="replace").splitlines()
+    return path.stat().st_mtime, [line for line in lines if line.strip()]
+
+
+def failed(lines: list[str]) -> bool:
+    """Whether a log ends with the reason of a failure: a sentence, or a traceback behind the last line of progress."""
+    if not lines:
+        return False
+    tail = lines[max((number for number, line in enumerate(lines) if LINE.match(line)), default=-1) + 1 :]
+    return bool(FAILED.search(lines[-1])) or TRACEBACK in tail
+
+
+def unfinished(now: float) -> Iterator[Job]:
+    """Jobs that are running or have failed: those whose log is newer than their record."""
+    for path in sorted(LOGS.rglob("*.log")):
+        name = name_of(path.relative_to(LOGS))
+        if name.record is None:
+            continue
+        try:
+            written, lines = read(path)
+            made = name.record.stat().st_mtime if name.record.exists() else 0.0
+        except OSError:
+            continue  # it has just been replaced
+        bad = failed(lines)
+        if made >= written or (not bad and made >= written - EXIT):
+            continue
+        yield Job(name, "failed" if bad else "running", max(now - written, 0.0), lines)
+
+
+def wanted(runs: Runs, run: str) -> list[Path]:
+    """The records of all that the figure of an experiment is made from, and its own."""
+    asked = runs.settings.methods
+    models = dict.fromkeys(runs.model(run, method) for method in asked)
+    seeds = [f"seed{seed}" for seed in runs.settings.seeds]
+    files = [("trajectories", FILE), ("", FILE)]
+    files += [(WEIGHTS[model], f"{seed}/{FILE}") for model in models if model in WEIGHTS for seed in seeds]
+    for encoder in (encoder for encoder in EMBEDDED if encoder in {ENCODERS.get(model) for model in models}):
+        files += [(f"embed/{encoder}", FILE), (f"index/{encoder}", FILE)]
+    if "radt" in models:
+        files.append((WEIGHTS["dt"], f"seed{runs.settings.encoder_seed}/{FILE}"))
+    paths = [Path(runs.path(run, directory, file)) if directory else Path("results", run, file) for directory, file in files]
+    paths += [Path("results", run, "evaluate", method, f"{seed}.{FILE}") for method in asked for seed in seeds]
+    paths += [Path(path).with_suffix(f".{FILE}") for path in runs.ppo(run)]
+    return list(dict.fromkeys(paths))
+
+
+def ago(seconds: float) -> str:
+    """Seconds as people say them."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def row(job: Job) -> tuple[str, ...]:
+    """A line of the table of running jobs."""
+    heard = f"silent for {ago(job.age)}" if job.silent else f"{ago(job.age)} ago"
+    if not job.progress:
+        return str(job.name), "", "", "", "", "", heard
+    done, total, loss, speed, left = job.progress[-1].groups()
+    return str(job.name), f"{done}/{total}", f"{100 * int(done) // int(total)}%", loss, speed, ago(float(left)), heard
+
+
+def count(runs: Runs, run: str) -> tuple[str, str]:
+    """A line of the table of results; whether they are up to date, only Snakemake knows."""
+    paths = wanted(runs, run)
+    return run, f"{sum(path.exists() for path in paths)} of {len(paths)}"
+
+
+def aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines of a table with columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(map(str.ljust, cells, widths)).rstrip() for cells in table]
+
+
+def status(configfiles: list[Path], now: float) -> str:
+    """The state of all results and jobs, as text; raises `RadtError` when the configuration is wrong.
+
+    Args:
+        configfiles: as Snakemake's `--configfile`.
+        now: seconds since the epoch.
+    """
+    runs = Runs(settings(*configfiles))
+    lines = aligned([("experiment", "results that are there"), *(count(runs, run) for run in runs.settings.experiments)])
+    if not any(LOGS.rglob("*.log")):
+        return "\n".join([*lines, "", f"nothing has run here: {LOGS}/ holds no log of a job"])
+    found = list(unfinished(now))
+    if running := [job for job in found if job.state == "running"]:
+        head = ("running", "update", "share", "loss", "updates/s", "left", "last heard of")
+        lines += ["", *aligned([head, *map(row, running)])]
+    for job in found:
+        if job.state == "failed":
+            lines += ["", f"failed {ago(job.age)} ago: {job.name}", *(f"    {line}" for line in job.lines[-SHOWN:])]
+    if not found:
+        lines += ["", "no job is running, and none has failed"]
+    return "\n".join(lines)
+
+
+def show(configfiles: list[Path], watch: bool) -> None:
+    """Print the state; to `watch` it, again and again until Ctrl-C."""
+    clear = CLEAR if watch and sys.stdout.isatty() else ""
+    try:
+        print(clear + status(configfiles, time.time()), flush=True)
+        while watch:
+            time.sleep(REFRESH)
+            print(clear + status(configfiles, time.time()), flush=True)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,187 @@
+"""What a target costs: a schedule worked out by hand, formulas against files and recorded runs, Snakemake's own plan."""
+
+import csv
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from project import FIGURE, ROOT, change, commands, planned, run, snakemake
+from radt.commands import config, costs, plan
+from radt.commands.jobs import Name, name_of
+from radt.commands.measured import Estimate, alone, estimate, here, key_of, recorded
+from radt.errors import RadtError
+from radt.runs import Runs
+from radt.settings import parse
+
+
+def job(number, needs=(), priority=0, gpus=0):
+    return plan.Job(number, "rule", Name("run", "train_ad", f"seed{number}"), frozenset(needs), priority, gpus)
+
+
+def sections(runs, run):
+    return parse(costs.Sections, runs.sections(run))
+
+
+def test_schedule_and_critical_path_are_those_worked_out_by_hand():
+    # 1 (2 s) leads to 2 (3 s) and 3 (4 s, urgent), both to 4 (1 s); 5 (10 s) stands alone.
+    # Two cores: 1 and 5 from 0, 3 before 2 from 2 to 6, 2 from 6 to 9, 5 until 10, 4 from 9 to 10.
+    todo = [job(1), job(2, [1]), job(3, [1], priority=5), job(4, [2, 3]), job(5)]
+    seconds = {1: 2.0, 2: 3.0, 3: 4.0, 4: 1.0, 5: 10.0}
+    assert plan.schedule(todo, seconds, 2, 1) == {1: (0, 2), 5: (0, 10), 3: (2, 6), 2: (6, 9), 4: (9, 10)}
+    assert plan.schedule(todo, seconds, 1, 1) == {1: (0, 2), 3: (2, 6), 2: (6, 9), 4: (9, 10), 5: (10, 20)}
+    assert plan.schedule(todo, seconds, 3, 1)[4] == (6, 7)
+    assert [one.id for one in plan.critical_path(todo, seconds)] == [5]
+    assert [one.id for one in plan.critical_path(todo[:4], seconds)] == [1, 3, 4]
+
+
+def test_jobs_that_share_one_gpu_wait_for_it():
+    todo, seconds = [job(1, gpus=1), job(2, gpus=1), job(3)], {1: 5.0, 2: 5.0, 3: 1.0}
+    assert plan.schedule(todo, seconds, 3, 1) == {1: (0, 5), 3: (0, 1), 2: (5, 10)}
+    assert plan.schedule(todo, seconds, 3, 2)[2] == (0, 5)
+    with pytest.raises(RadtError, match="no job can start"):
+        plan.schedule([job(1, gpus=2)], seconds, 3, 1)
+
+
+def test_cpu_seconds_of_the_last_look_are_continued_to_the_end_of_the_job():
+    assert alone(29.0, 15.0) == pytest.approx(29.0)  # busy for the 15 s that were looked at
+    assert alone(768.0, 424.0) == pytest.approx(424.0 * 768 / 765)  # the last look was at 15 + 25 x 30 s
+    assert alone(10.0, 8.0) == pytest.approx(8.0)
+    assert alone(10.0, 0.0) == 10.0  # not measured
+
+
+def test_every_job_of_the_workflow_is_known_by_its_log_benchmark_and_record():
+    status, text = snakemake("--dry-run", "--forceall", "--", "all", "ablations")
+    assert status == 0, text
+    found = set()
+    for block in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+        fields = dict(re.findall(r"^    (\w+): (.+)$", block, flags=re.MULTILINE))
+        if "log" not in fields:
+            continue
+        name = name_of(Path(fields["log"]).relative_to("logs"))
+        assert name == name_of(Path(fields["benchmark"]).relative_to("benchmarks"))
+        assert f"{name.record} (update)" in fields["output"].split(", ")
+        found.add(name.folder)
+    assert found == set(costs.STAGES)
+
+
+def test_a_recorded_run_is_predicted_from_another_of_a_fourth_of_its_size():
+    runs = Runs(config.settings())
+    known = [one for one in recorded(runs) if one.run == "darkroom"]
+    predicted, least, most = defaultdict(float), defaultdict(float), defaultdict(float)
+    with (ROOT / "results/recorded/darkroom_20x20/timeline.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            found = estimate(
+                Name("darkroom_20x20", row["rule"], row["job"]), "darkroom_20x20", sections(runs, "darkroom_20x20"), known
+            )
+            for key in (row["rule"], "all"):
+                predicted[key] += found.seconds
+                least[key] += float(row["cpu_seconds"])
+                most[key] += float(row["stop"]) - float(row["start"])
+    for key in predicted:
+        assert least[key] / 2 < predicted[key] < 2 * most[key], key
+    assert least["all"] < predicted["all"] < most["all"]
+
+
+def test_a_gpu_is_estimated_from_a_cpu_only_where_no_gpu_was_measured_and_it_says_so():
+    runs = Runs(config.settings(Path("config/gpu.yaml")))
+    known, name = list(recorded(runs)), Name("darkroom", "train_ad", "seed42")
+    measured = estimate(name, "darkroom", sections(runs, "darkroom"), known)
+    assert measured.origin == "keydoor_40x20, recorded"  # the only one that a GPU made
+    guess = estimate(name, "darkroom", sections(runs, "darkroom"), [one for one in known if one.run == "darkroom"])
+    assert guess.origin == "recorded, on a CPU" and guess.seconds > 2 * measured.seconds
+    on_gpu = plan.Job(1, "train_ad", name, frozenset(), 5, 1)
+    assert "estimated from CPU" in plan.report([on_gpu], {1: guess}, 2, 1)
+    assert "estimated from CPU" not in plan.report([on_gpu], {1: measured}, 2, 1)
+
+
+def test_a_job_of_a_kind_that_was_never_measured_is_not_counted():
+    runs = Runs(config.settings())
+    assert estimate(Name("darkroom", "train_ad", "seed42"), "darkroom", sections(runs, "darkroom"), []) is None
+    assert estimate(Name("darkroom", "unknown", "seed42"), "darkroom", sections(runs, "darkroom"), []) is None
+
+
+def test_disk_is_that_of_the_files(made, monkeypatch):
+    monkeypatch.chdir(made)
+    chosen = sections(Runs(config.settings()), "darkroom")
+    for encoder in ("dt", "lm"):
+        assert costs.embed(chosen, encoder).disk == pytest.approx(size(f"embed/{encoder}/embeddings.safetensors"), rel=0.01)
+        assert 0.1 < size(f"index/{encoder}/index.safetensors") / costs.index(chosen, encoder).disk < 1.1
+    assert costs.trajectories(chosen, "").disk == pytest.approx(size("trajectories/*.safetensors"), rel=0.1)
+    assert costs.evaluate(chosen, "ad").disk == pytest.approx(size("evaluate/ad/seed42.csv"), rel=0.5)
+    assert costs.figure(chosen, "").disk == pytest.approx(size("figure.*"), rel=0.5)
+
+
+def size(pattern):
+    """Bytes of files of the tiny Dark-Room."""
+    return sum(path.stat().st_size for path in Path("results/darkroom").glob(pattern))
+
+
+def test_only_what_is_out_of_date_is_planned_and_its_time_grows_with_the_settings(copy, monkeypatch):
+    monkeypatch.chdir(copy)
+    assert plan.plan([FIGURE], [], 2, 1) == "nothing would run: everything is up to date"
+    for seed in (42, 43):
+        head = "s\tmax_rss\tcpu_time\n"
+        (copy / f"benchmarks/darkroom/train_ad/seed{seed}.tsv").write_text(f"{head}13.5\t300\t13.5\n")
+    change(copy, "train_ad.optimization.updates", 200)  # was 20
+    text, todo = plan.plan([FIGURE], [], 2, 1), planned("--", FIGURE, folder=copy)
+    assert todo == {"train_ad": 2, "evaluate_plain": 2, "figure": 1}
+    assert {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)  ", text, flags=re.MULTILINE) if rule != "all"} == todo
+    start = costs.STAGES["train_ad"].start
+    assert re.search(rf"{start + 10 * (13.5 - start):.0f} s  darkroom/train_ad/seed4[23]$", text, flags=re.MULTILINE)
+    assert "critical path" in text and re.search(r"^train_ad .*measured here$", text, flags=re.MULTILINE)
+
+
+def test_a_plan_that_snakemake_refuses_is_one_sentence(made):
+    for arguments, sentence in (
+        (["results/nowhere/figure.pdf"], "error: Snakemake cannot plan this: unknown experiment 'nowhere'"),
+        ([FIGURE, "--configfile", "nothing.yaml"], "error: nothing.yaml cannot be read as a configuration"),
+    ):
+        status, text = run(["python", "-m", "radt", "plan", *arguments], made)
+        assert status == 1 and text.startswith(sentence) and text.count("\n") == 1
+    status, text = run(["python", "-m", "radt", "plan", FIGURE, "--cores", "0"], made)
+    assert status == 2 and "'0' is no whole number from 1 on" in text
+
+
+def test_without_any_measured_job_the_plan_says_what_is_missing(copy, monkeypatch):
+    monkeypatch.chdir(copy)
+    for path in (copy / "benchmarks").rglob("*.tsv"):
+        path.write_text("cut off")
+    change(copy, "train_ad.later", 3)
+    with pytest.raises(RadtError, match="restore results/recorded"):
+        plan.plan([FIGURE], [], 2, 1)
+
+
+def test_measured_jobs_keep_the_settings_that_they_were_run_with(copy, monkeypatch):
+    monkeypatch.chdir(copy)
+    change(copy, "train_ad.optimization.updates", 200)
+    known = list(here(Runs(config.settings())))
+    assert len(known) == len(commands(copy)) and {
+        one.sections.train_ad.optimization.updates for one in known if one.key.folder == "train_ad"
+    } == {20}
+
+
+def test_a_key_names_model_and_device():
+    chosen = sections(Runs(config.settings(Path("config/gpu.yaml"))), "darkroom")
+    assert [
+        (key.model, key.device)
+        for key in (
+            key_of(Name("darkroom", folder, name), chosen)
+            for folder, name in (
+                ("evaluate_retrieval", "radt_fixed_seed42"),
+                ("embed", "lm"),
+                ("train_dpt", "seed42"),
+                ("index", "dt"),
+            )
+        )
+    ] == [("radt", "cpu"), ("lm", "cuda"), ("", "cuda"), ("dt", "cpu")]
+
+
+def test_hours_memory_and_disk_are_summed():
+    todo = [job(1), job(2, [1], gpus=1)]
+    found = {1: Estimate(3600.0, 1e9, 5e8, "recorded"), 2: Estimate(1800.0, 2e9, 5e8, "recorded")}
+    text = plan.report(todo, found, 4, 1)
+    assert re.search(r"^all +2 +1\.500 +0\.500 +2\.0$", text, flags=re.MULTILINE)
+    assert "largest job: 2.0 GB, run/train_ad/seed2" in text and "disk for the results: 1.00 GB" in text
+    assert "critical path: 90 min" in text and "expected time: 90 min with 4 jobs at a time" in text

@@ -1,0 +1,176 @@
+"""How far a run is: logs of the real training loop and of stages that really failed, counts against Snakemake's own plan."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from project import ROOT, commands, run
+from radt.commands import config, status
+from radt.runs import Runs
+from radt.settings import Optimization
+from radt.training import loop
+
+HOW = Optimization(
+    updates=12, batch_size=1, learning_rate=1e-2, learning_rate_last=0.0, warmup=1, weight_decay=0.0, gradient_clip=1.0,
+    precision="float32", checkpoint_every=100, log_every=4, device="cpu",
+)  # fmt: skip
+NOW = 1_000_000_000.0
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the project's configuration, where nothing has run."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def log_of(folder, name, age=1.0, text=None):
+    """The log of a job, written to some seconds ago."""
+    path = folder / "logs/darkroom" / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if text is not None:
+        path.write_text(text)
+    os.utime(path, (NOW - age, NOW - age))
+    return path
+
+
+def train(path, state, stop):
+    """A training of a tiny network that prints into a log and is cut off in update `stop`; the losses of its updates."""
+    model, losses = torch.nn.Linear(3, 1), []
+
+    def batch_loss(update):
+        if update == stop:
+            raise RuntimeError("cut off")
+        time.sleep(0.01)
+        loss = (model(torch.ones(1, 3)) - update).square().mean()
+        losses.append(loss.item())
+        return loss, torch.tensor(0.0)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file, contextlib.redirect_stdout(file), contextlib.suppress(RuntimeError):
+        loop.train("ad", 42, model, batch_loss, HOW, state, "identity")
+    return losses
+
+
+def lines(text):
+    """Cells of the lines of a status by their first one."""
+    return {cells[0]: cells[1:] for line in text.splitlines() if (cells := re.split(r"  +", line.strip()))}
+
+
+def test_a_training_shows_what_its_loop_printed_last(folder):
+    losses = train(folder / "logs/darkroom/train_ad/seed42.log", folder / "state", stop=10)
+    log_of(folder, "train_ad/seed42", age=3)
+    update, share, loss, speed, left, heard = lines(status.status([], NOW))["darkroom/train_ad/seed42"]
+    assert (update, share, heard) == ("8/12", "66%", "3 s ago")
+    assert float(loss) == pytest.approx(losses[7], abs=1e-4)
+    assert 10 < float(speed) < 100 and left == "0 s"
+
+
+def test_a_line_that_is_half_written_leaves_the_one_before(folder):
+    path = folder / "logs/darkroom/train_ad/seed42.log"
+    train(path, folder / "state", stop=9)
+    whole = path.read_text()
+    assert whole.endswith("left\n") and whole.count("\n") == 2
+    for cut in range(len(whole.splitlines()[0]) + 2, len(whole) - len(" left\n")):
+        log_of(folder, "train_ad/seed42", text=whole[:cut])
+        (job,) = status.unfinished(NOW)
+        assert job.progress[-1][1] == "4" and job.state == "running", whole[:cut]
+
+
+def test_a_training_without_a_sign_of_life_is_silent(folder):
+    text = "update 20/100 loss 1.0 0.5/s 160 s left\nupdate 40/100 loss 1.0 0.5/s 120 s left\n"  # a line every 40 s
+    for age, heard in ((59, "59 s ago"), (190, "3 min ago"), (210, "silent for 4 min")):
+        log_of(folder, "train_ad/seed42", age, text)
+        assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
+    for age, heard in ((59, "59 s ago"), (61, "silent for 61 s")):  # a line every second: a minute is allowed all the same
+        log_of(folder, "train_ad/seed42", age, text.replace("0.5/s", "20.0/s"))
+        assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
+
+
+def test_stages_that_failed_show_the_end_of_their_logs(folder):
+    def fails(name, *arguments, code=None):
+        command = [sys.executable, *(("-c", code) if code else ("-m", "radt.stages.train_ad", *arguments))]
+        path = log_of(folder, name, text="")
+        with path.open("w") as file:
+            done = subprocess.run(
+                command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}
+            )
+        log_of(folder, name)
+        assert done.returncode
+
+    given = ["--seed", "1", "--trajectories", "nowhere", "--state", "state", "--output", "out"]
+    fails("train_ad/seed42", "--settings", "{}", *given)
+    fails("train_ad/seed43", *given)
+    fails("train_dpt/seed42", code="import sys; from radt.stages import run; run(lambda arguments: 1 / 0)")
+    interrupted = "import os, signal; from radt.stages import run; run(lambda arguments: os.kill(os.getpid(), signal.SIGTERM))"
+    fails("train_dpt/seed43", code=interrupted)
+    text = status.status([], NOW)
+    found = dict(re.findall(r"^failed 1 s ago: darkroom/(\S+)\n((?:    .*\n?)+)", text, flags=re.MULTILINE))
+    assert re.match(r"    error: configuration key '\w+' is missing", found["train_ad/seed42"])
+    assert "error: the following arguments are required: --settings" in found["train_ad/seed43"]
+    assert found["train_dpt/seed42"].endswith("    ZeroDivisionError: division by zero\n")
+    assert found["train_dpt/seed43"].startswith("    interrupted; run again")
+    assert "running" not in text
+
+
+def test_a_job_is_done_when_its_record_is_newer_than_its_log(folder):
+    record = folder / "results/darkroom/train/ad/seed42/provenance.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    log_of(folder, "train_ad/seed42", age=100, text="update 12/12 loss 1.0 9.0/s 0 s left\n")
+    os.utime(record, (NOW - 99, NOW - 99))
+    assert "no job is running, and none has failed" in status.status([], NOW)
+    os.utime(record, (NOW - 500, NOW - 500))  # of an earlier run
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][0] == "12/12"
+
+
+def test_where_nothing_has_run_it_says_so(folder):
+    assert "nothing has run here" in status.status([], NOW)
+    (folder / "logs").mkdir()
+    assert "nothing has run here" in status.status([], NOW)
+    assert lines(status.status([], NOW))["darkroom"] == ["0 of 45"]
+
+
+def test_files_that_are_no_logs_of_jobs_are_passed_over(folder):
+    log_of(folder, "train_ad/seed42", text="").write_bytes(b"\xff\x00update 1/2 loss\n\n")
+    (folder / "logs/notes.log").write_text("error: of somebody else\n")
+    text = status.status([], NOW)
+    assert "darkroom/train_ad/seed42" in text and "somebody" not in text
+
+
+def test_results_of_a_whole_workflow_are_all_there(made, monkeypatch):
+    monkeypatch.chdir(made)
+    runs = Runs(config.settings())
+    assert {str(path) for path in status.wanted(runs, "darkroom")} == set(commands(made))  # what Snakemake would make
+    text = status.status([], time.time())
+    assert lines(text)["darkroom"] == ["32 of 32"] and lines(text)["keydoor"] == ["0 of 32"]
+    assert "no job is running, and none has failed" in text
+
+
+def test_watching_ends_with_ctrl_c(made):
+    environment = {**os.environ, "PYTHONPATH": str(made / "src")}
+    command = [sys.executable, "-m", "radt", "status", "--watch"]
+    with subprocess.Popen(
+        command, cwd=made, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        seen = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert seen[0].startswith("experiment") and "32 of 32" in seen[1]
+    assert process.returncode == 0 and errors == ""
+
+
+def test_the_command_reads_other_configurations(made, tmp_path):
+    code, text = run(["python", "-m", "radt", "status", "--configfile", "config/smoke.yaml"], made)
+    assert code == 0 and "smoke       0 of 32" in text
+    (tmp_path / "src").symlink_to(made / "src")
+    code, text = run(["python", "-m", "radt", "status"], tmp_path)
+    assert code == 1 and text == "error: config/config.yaml is not here: go to the folder of the project\n"
