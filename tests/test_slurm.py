@@ -1,0 +1,64 @@
+"""Jobs through a real Slurm on this machine end in the bytes of a local run, whatever happens to them on the way."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from project import FIGURE, change, content, run
+from slurm import THERE, Slurm
+
+pytestmark = pytest.mark.skipif(not THERE, reason="needs root, slurm-wlm and munge of Debian, and no other Slurm")
+
+TRAINING = "results/darkroom/train/ad/seed42/model.safetensors"
+SUBMIT = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"]
+SUBMIT += ["--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2"]  # a small, quick queue
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory):
+    with Slurm(tmp_path_factory.mktemp("slurm") / "run") as queue:
+        yield queue
+
+
+def test_figure_made_by_slurm_is_the_local_one(queue, copy):
+    """Evaluations are grouped, so that this takes a few jobs."""
+    other = Path(shutil.copytree(copy, copy.parent / "other"))
+    for folder in (copy, other):
+        change(folder, "evaluate.target_mean", 3.0)
+    status, text = run([sys.executable, "-m", "snakemake", "--cores", "2", "--", FIGURE], other)
+    assert status == 0, text
+    before = len(queue.jobs("COMPLETED"))
+    status, text = run([*SUBMIT, "--", FIGURE], copy)
+    assert status == 0, text
+    assert len(queue.jobs("COMPLETED")) - before == 3  # sixteen evaluations, eight a job, and the figure
+    assert content(copy) == content(other)
+
+
+def test_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_bytes(queue, copy):
+    other = Path(shutil.copytree(copy, copy.parent / "other"))
+    for folder in (copy, other):
+        change(folder, "train_ad.optimization.updates", 2000)
+        change(folder, "train_ad.optimization.checkpoint_every", 25)
+    status, text = run([sys.executable, "-m", "snakemake", "--cores", "1", "--", TRAINING], other)
+    assert status == 0, text
+    log = copy / "logs/darkroom/train_ad/seed42.log"
+    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
+    with (copy / "submitted.log").open("w") as told:
+        submitted = subprocess.Popen([*SUBMIT, "--", TRAINING], cwd=copy, env=environment, stdout=told, stderr=told)
+    queue.wait((copy / "state/darkroom/ad/seed42/checkpoint.safetensors").exists, 90)
+    queue.run("scancel", *queue.jobs("RUNNING"))
+    queue.wait(lambda: "going on from update" in log.read_text() and queue.jobs("RUNNING"), 90)
+    (job,) = queue.jobs("RUNNING")
+    queue.run("sbatch", "--partition=urgent", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1")
+    queue.wait(lambda: job in queue.jobs("PENDING"), 60)
+    queue.run("scontrol", "update", f"nodename={queue.host}", "state=drain", "reason=test")
+    queue.wait(lambda: not queue.jobs("RUNNING"), 60)
+    queue.run("scontrol", "update", f"nodename={queue.host}", "state=resume")
+    queue.wait(lambda: job in queue.jobs("RUNNING"), 150)  # a job that was queued again waits two minutes at most
+    assert submitted.wait(timeout=300) == 0, (copy / "submitted.log").read_text()
+    assert "going on from update" in log.read_text()
+    assert content(copy) == content(other)
