@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 
+from radt.commands.resources import Needs
 from radt.devices import SLOTS
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
@@ -32,6 +33,7 @@ if slots := workflow.global_resources.get("gpu").value:
     os.environ[SLOTS] = str(slots)
 
 RUNS = Runs(SETTINGS)
+NEEDS = Needs(RUNS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
 NOTHING = "(?!)"  # matches no wildcard
 
@@ -62,6 +64,16 @@ def settings(*sections):
 def methods(*models):
     """Wildcard constraint: the methods that use one of `models`."""
     return "|".join(RUNS.methods(*models)) or NOTHING
+
+
+def memory(job):
+    """Resource: MB for a job, by its benchmark file; jobs that were measured say how many, further tries ask for more."""
+    return lambda wildcards, attempt: NEEDS.memory(job.format(**dict(wildcards.items())), attempt)
+
+
+def minutes(job):
+    """Resource: the same for minutes."""
+    return lambda wildcards, attempt: NEEDS.minutes(job.format(**dict(wildcards.items())), attempt)
 
 
 def gpu(section):

@@ -20,8 +20,8 @@ rule evaluate_retrieval:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("{experiment}/evaluate_retrieval/{method}_seed{seed}"),
+        runtime=minutes("{experiment}/evaluate_retrieval/{method}_seed{seed}"),
         gpu=gpu("evaluate"),
     params:
         settings=lambda wildcards: settings("evaluate", *EMBEDDED[encoder_of(wildcards)])(wildcards),
@@ -50,8 +50,8 @@ rule evaluate_plain:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("{experiment}/evaluate_plain/{method}_seed{seed}"),
+        runtime=minutes("{experiment}/evaluate_plain/{method}_seed{seed}"),
         gpu=gpu("evaluate"),
     params:
         settings=settings("evaluate"),
@@ -77,8 +77,8 @@ rule evaluate_reference:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("{experiment}/evaluate_reference/{method}_seed{seed}"),
+        runtime=minutes("{experiment}/evaluate_reference/{method}_seed{seed}"),
     params:
         settings=settings("evaluate"),
         code=CODE["evaluate"],

@@ -28,8 +28,8 @@ rule figure:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory("{experiment}/figure/figure"),
+        runtime=minutes("{experiment}/figure/figure"),
     params:
         settings=settings("evaluate", "figure"),
         code=CODE["figure"],
@@ -58,8 +58,8 @@ rule overview:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory("overview"),
+        runtime=minutes("overview"),
     params:
         settings=overview_settings(),
         code=CODE["overview"],
@@ -89,8 +89,8 @@ rule ablation:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory("ablations/{ablation}"),
+        runtime=minutes("ablations/{ablation}"),
     params:
         settings=ablation_settings,
         learning=lambda wildcards: [f"{variant}={file}" for variant, file in RUNS.sources(wildcards.ablation).items()],

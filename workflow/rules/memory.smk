@@ -21,8 +21,8 @@ rule embed:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("{experiment}/embed/dt"),
+        runtime=minutes("{experiment}/embed/dt"),
         gpu=gpu("embed"),
     params:
         settings=settings("embed"),
@@ -50,8 +50,8 @@ rule embed_language:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("{experiment}/embed/lm"),
+        runtime=minutes("{experiment}/embed/lm"),
         gpu=gpu("embed"),
     params:
         settings=settings("embed", "embed_language"),
@@ -78,8 +78,8 @@ rule index:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("{experiment}/index/{encoder}"),
+        runtime=minutes("{experiment}/index/{encoder}"),
     params:
         settings=settings("index"),
         code=CODE["index"],

@@ -19,8 +19,8 @@ rule pretrain:
         "../../environment.yaml"
     threads: ranks("pretrain")
     resources:
-        mem_mb=lambda wildcards, threads: 4000 * threads,
-        runtime=720,
+        mem_mb=memory("{experiment}/pretrain/seed{seed}"),
+        runtime=minutes("{experiment}/pretrain/seed{seed}"),
         gpu=gpu("pretrain"),
     params:
         settings=settings("pretrain"),

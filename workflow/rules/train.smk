@@ -25,8 +25,8 @@ rule train_retrieval:
         "../../environment.yaml"
     threads: ranks("train_retrieval")
     resources:
-        mem_mb=lambda wildcards, threads: 4000 * threads,
-        runtime=1440,
+        mem_mb=memory("{experiment}/train_retrieval/{model}_seed{seed}"),
+        runtime=minutes("{experiment}/train_retrieval/{model}_seed{seed}"),
         gpu=gpu("train_retrieval"),
     params:
         settings=lambda wildcards: settings("train_retrieval", *EMBEDDED[ENCODERS[wildcards.model]])(wildcards),
@@ -60,8 +60,8 @@ rule train_ad:
         "../../environment.yaml"
     threads: ranks("train_ad")
     resources:
-        mem_mb=lambda wildcards, threads: 4000 * threads,
-        runtime=1440,
+        mem_mb=memory("{experiment}/train_ad/seed{seed}"),
+        runtime=minutes("{experiment}/train_ad/seed{seed}"),
         gpu=gpu("train_ad"),
     params:
         settings=settings("train_ad"),
@@ -91,8 +91,8 @@ rule train_dpt:
         "../../environment.yaml"
     threads: ranks("train_dpt")
     resources:
-        mem_mb=lambda wildcards, threads: 4000 * threads,
-        runtime=1440,
+        mem_mb=memory("{experiment}/train_dpt/seed{seed}"),
+        runtime=minutes("{experiment}/train_dpt/seed{seed}"),
         gpu=gpu("train_dpt"),
     params:
         settings=settings("train_dpt"),

@@ -16,8 +16,8 @@ rule ppo:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("{experiment}/ppo/task{task}"),
+        runtime=minutes("{experiment}/ppo/task{task}"),
     params:
         settings=ppo_settings,
         code=CODE["ppo"],
@@ -42,8 +42,8 @@ rule trajectories:
         "../../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("{experiment}/trajectories/trajectories"),
+        runtime=minutes("{experiment}/trajectories/trajectories"),
     params:
         settings=settings("trajectories"),
         histories=lambda wildcards, input: f"--histories {Path(input[0]).parent}" if input else "",

@@ -10,13 +10,14 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-
-import matplotlib
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from radt import artifacts
 from radt.errors import RadtError
 from radt.stages import run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # loaded when it is drawn: the workflow reads benchmark files at every start
 
 COLUMNS = ("rule", "job", "lane", "start", "stop", "cpu_seconds", "max_rss_mb")
 
@@ -103,6 +104,9 @@ def summary(jobs: list[Job]) -> str:
 
 def draw(jobs: list[Job]) -> Figure:
     """Bars of jobs over lanes, one colour for each rule."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
     rules = list(dict.fromkeys(job.rule for job in jobs))
     colors = matplotlib.colormaps["tab10"]
     figure = Figure(figsize=(9, 2.4), layout="constrained")

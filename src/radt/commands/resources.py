@@ -1,0 +1,48 @@
+"""What the workflow asks a cluster to give to a job: memory and time, by jobs that were measured, and more at each further try."""
+
+from __future__ import annotations
+
+import math
+from functools import cache, cached_property
+from pathlib import Path
+
+from radt.commands.costs import Sections
+from radt.commands.jobs import name_of
+from radt.commands.measured import Estimate, Measured, estimate, here, recorded
+from radt.runs import Runs
+from radt.settings import parse
+
+MEMORY, WITHIN = 1.5, 500e6
+"""Safety factor of memory, and bytes for the Snakemake that runs inside a job of a cluster: 150 MB on one core, here with room."""
+TIME, STARTING = 3.0, 600.0
+"""Safety factor of time, for other cores than those that were measured, and seconds for slow disks and starts."""
+UNKNOWN = Estimate(86400 / TIME, 4e9, 0.0, "nothing")
+"""Where no such job was measured: a day, and several GB."""
+MORE = 2
+"""Factor of both at each further try."""
+
+
+class Needs:
+    """Memory and time of the jobs of a configuration, each by the place of its benchmark file below `benchmarks/`."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._estimate = cache(self._estimate_once)
+
+    def memory(self, job: str, attempt: int) -> int:
+        """MB for a job at its first, second, ... attempt."""
+        return math.ceil((MEMORY * self._estimate(job).memory + WITHIN) * MORE ** (attempt - 1) / 1e6)
+
+    def minutes(self, job: str, attempt: int) -> int:
+        """Minutes for a job at its first, second, ... attempt."""
+        return math.ceil((TIME * self._estimate(job).seconds + STARTING) * MORE ** (attempt - 1) / 60)
+
+    @cached_property
+    def _known(self) -> list[Measured]:
+        """The jobs that were measured."""
+        return [*here(self._runs), *recorded(self._runs)]
+
+    def _estimate_once(self, job: str) -> Estimate:
+        name = name_of(Path(job))
+        run = name.run or next(iter(self._runs.settings.experiments))
+        return estimate(name, run, parse(Sections, self._runs.sections(run)), self._known) or UNKNOWN

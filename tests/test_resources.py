@@ -1,0 +1,66 @@
+"""What the workflow asks a cluster for: the plan of Snakemake against the recorded jobs, and the arithmetic of further tries."""
+
+import csv
+import math
+import re
+
+import pytest
+
+from project import FIGURE, ROOT, copy_of_the_project, snakemake
+from radt.commands import config
+from radt.commands.resources import Needs
+from radt.runs import Runs
+
+
+def asked(target, folder):
+    """MB and minutes that a dry run asks for, by benchmark file."""
+    status, text = snakemake("--dry-run", "--forceall", "--", target, folder=folder)
+    assert status == 0, text
+    found = {}
+    for block in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+        fields = dict(re.findall(r"^    (\w+): (.+)$", block, flags=re.MULTILINE))
+        if "benchmark" in fields:
+            memory, minutes = (int(re.search(rf"\b{key}=(\d+)", fields["resources"])[1]) for key in ("mem_mb", "runtime"))
+            found[fields["benchmark"]] = (memory, minutes)
+    return found
+
+
+def test_jobs_of_a_recorded_experiment_ask_for_what_they_took_and_more():
+    """Half as much again and some for Snakemake itself, three times as long and ten minutes; never for a node of its own."""
+    found = asked(FIGURE, ROOT)
+    with (ROOT / "results/recorded/darkroom/timeline.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(found) == len(rows)
+    for row in rows:
+        memory, minutes = found[f"benchmarks/darkroom/{row['rule']}/{row['job']}.tsv"]
+        measured = float(row["max_rss_mb"]) * 2**20 / 1e6
+        assert 1.5 * measured + 500 <= memory + 1 and memory < 3 * measured + 1000
+        assert 3 * float(row["cpu_seconds"]) / 60 < minutes < 10 + 6 * float(row["cpu_seconds"]) / 60 + 5
+
+
+def test_a_job_that_was_measured_here_asks_for_what_it_took(tmp_path):
+    """Whatever the recorded runs took: the present settings are those of the file."""
+    folder = copy_of_the_project(tmp_path / "project")
+    benchmark = folder / "benchmarks/darkroom/train_ad/seed42.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.write_text("s\tmax_rss\tcpu_time\n400.0\t5000.0\t400.0\n")
+    memory, minutes = asked(FIGURE, folder)["benchmarks/darkroom/train_ad/seed42.tsv"]
+    assert memory == math.ceil((1.5 * 5000 * 2**20 + 500e6) / 1e6)
+    assert minutes == 30  # 10 + 3 x 400 s
+
+
+def test_every_further_try_asks_for_twice_as_much(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    needs = Needs(Runs(config.settings()))
+    job = "darkroom/train_dpt/seed43"
+    for ask in (needs.memory, needs.minutes):
+        first, second, third = (ask(job, attempt) for attempt in (1, 2, 3))
+        assert second == pytest.approx(2 * first, abs=2) and third == pytest.approx(4 * first, abs=4)
+
+
+def test_a_job_that_was_never_measured_asks_for_a_day(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    runs = Runs(config.settings(ROOT / "config/smoke.yaml"))
+    monkeypatch.chdir(tmp_path)  # without recorded runs
+    needs = Needs(runs)
+    assert (needs.memory("smoke/train_ad/seed42", 1), needs.minutes("smoke/train_ad/seed42", 1)) == (6500, 1450)
