@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
 PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup setup-ppo figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
+.PHONY: help setup setup-ppo setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
@@ -31,10 +31,13 @@ help:
 	@echo "make format      repair what lint finds, and write config/schema.json and config/README.md anew"
 	@echo "make setup       only the environment, .venv"
 	@echo "make setup-ppo   the same and the extra ppo, for trajectories.source: ppo"
+	@echo "make setup-cluster  the same and Snakemake's plugins for Slurm and other schedulers"
 
 setup: $(VENV)/.core
 
 setup-ppo: $(VENV)/.ppo
+
+setup-cluster: $(VENV)/.cluster
 
 figure: $(VENV)/.core
 	$(IN_VENV) snakemake -- results/darkroom/figure.pdf
@@ -115,6 +118,10 @@ $(VENV)/.dev: $(VENV)/.core envs/requirements-dev.txt
 
 $(VENV)/.ppo: $(VENV)/.core envs/requirements-ppo.txt
 	$(PIP) -r envs/requirements-ppo.txt
+	@touch $@
+
+$(VENV)/.cluster: $(VENV)/.core envs/requirements-cluster.txt
+	$(PIP) -r envs/requirements-cluster.txt
 	@touch $@
 
 $(BENCH)/.bench: envs/requirements.txt envs/requirements-model.txt envs/requirements-bench.txt

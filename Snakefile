@@ -25,6 +25,11 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figure.smk"
 
 
+onstart:
+    if workflow.executor_plugin.name == "slurm":
+        ask_slurm(workflow.executor_settings.status_command)
+
+
 rule all:
     """Figure and table of every experiment in the configuration, and one page of all."""
     default_target: True

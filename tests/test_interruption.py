@@ -36,21 +36,25 @@ class Job:
         stage = [sys.executable, "-m", "radt.stages.pretrain", *self.chain.common("pretrain"), *self.chain.training("job")]
         return [*prefix, *stage, "--inputs", inputs, "--record", str(self.output / "provenance.json")]
 
-    def interrupted(self, number, whom=None):
-        """Send a signal to the job, or to one of its ranks, when it has trained a little; status and lines of its output."""
+    def warned(self, number, whom=None, **variables):
+        """Send a signal to the job, or to one of its ranks, when it has trained a little; the process."""
         with self.log.open("w") as log:
             process = subprocess.Popen(
                 self.command(),
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a parent in the background may ignore Ctrl-C
             )
         while not re.search(r"^update ", self.log.read_text(), re.MULTILINE):
             assert process.poll() is None, self.log.read_text()
             time.sleep(0.02)
         os.kill(process.pid if whom is None else children(process.pid)[whom], number)
-        return process.wait(timeout=60), self.log.read_text().splitlines()
+        return process
+
+    def interrupted(self, number, whom=None):
+        """The same; exit status and lines of the output."""
+        return self.warned(number, whom).wait(timeout=60), self.log.read_text().splitlines()
 
 
 def children(pid):
@@ -115,6 +119,27 @@ def test_ranks_that_lose_torchrun_write_a_checkpoint_and_end(copied):
     assert (copied.root / "state/job/checkpoint.safetensors").exists()
 
 
+@pytest.mark.parametrize(("number", "ranks"), [(signal.SIGTERM, 1), (signal.SIGUSR1, 1), (signal.SIGTERM, 2)])
+def test_in_slurm_a_warned_training_waits_with_its_checkpoint_to_be_ended(copied, number, ranks):
+    """A job that ends by itself would not be queued again."""
+    job = Job(copied.root, ranks)
+    process = job.warned(number, SLURM_JOB_ID="7")
+    deadline = time.monotonic() + 60
+    while not job.log.read_text().endswith("\n") or "interrupted at update" not in job.log.read_text():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (copied.root / "state/job/checkpoint.safetensors").exists()
+    process.send_signal(number)  # some schedulers warn twice
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    for pid in [process.pid, *children(process.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    assert process.wait(timeout=10) == -signal.SIGKILL
+    _, ended = begun_and_ended(job.log.read_text().splitlines())
+    _, lines = job.interrupted(signal.SIGTERM)
+    assert begun_and_ended(lines)[0] == ended
+
+
 def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_ranks(tmp_path):
     """SIGUSR1 to all processes of the workflow but the ranks, which have a session of their own."""
     folder = project.copy_of_the_project(tmp_path / "project")
@@ -144,10 +169,14 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_other_stages_end_at_once(number):
-    code = "import time; from radt.stages import run; run(lambda given: print('begun', flush=True) or time.sleep(60) or 0)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("slurm", [False, True], ids=["alone", "in Slurm"])
+def test_other_stages_end_at_once_or_in_slurm_go_on(number, slurm):
+    code = "import time; from radt.stages import run; run(lambda given: print('begun', flush=True) or time.sleep(2) or 0)"
+    environment = {**os.environ, **({"SLURM_JOB_ID": "7"} if slurm else {})}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
     assert process.stdout.readline() == "begun\n"
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130 and errors == "interrupted; run again: a training goes on from its last checkpoint\n"
+    ended = (0, "") if slurm else (130, "interrupted; run again: a training goes on from its last checkpoint\n")
+    assert (process.returncode, errors) == ended

@@ -1,6 +1,7 @@
 """Jobs through a real Slurm on this machine end in the bytes of a local run, whatever happens to them on the way."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,18 @@ pytestmark = pytest.mark.skipif(not THERE, reason="needs root, slurm-wlm and mun
 TRAINING = "results/darkroom/train/ad/seed42/model.safetensors"
 SUBMIT = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"]
 SUBMIT += ["--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2"]  # a small, quick queue
+
+
+def submit(folder, *options):
+    """Snakemake that submits jobs of a project, and the file that has what it says."""
+    environment, log = {**os.environ, "PYTHONPATH": str(folder / "src")}, folder / "submitted.log"
+    with log.open("w") as told:
+        return subprocess.Popen([*SUBMIT, *options], cwd=folder, env=environment, stdout=told, stderr=told), log
+
+
+def megabytes(text):
+    """MB of a size as Slurm prints it."""
+    return float(text[:-1]) * {"M": 1, "G": 1024}[text[-1]]
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +59,7 @@ def test_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_bytes
     status, text = run([sys.executable, "-m", "snakemake", "--cores", "1", "--", TRAINING], other)
     assert status == 0, text
     log = copy / "logs/darkroom/train_ad/seed42.log"
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
-    with (copy / "submitted.log").open("w") as told:
-        submitted = subprocess.Popen([*SUBMIT, "--", TRAINING], cwd=copy, env=environment, stdout=told, stderr=told)
+    submitted, told = submit(copy, "--", TRAINING)
     queue.wait((copy / "state/darkroom/ad/seed42/checkpoint.safetensors").exists, 90)
     queue.run("scancel", *queue.jobs("RUNNING"))
     queue.wait(lambda: "going on from update" in log.read_text() and queue.jobs("RUNNING"), 90)
@@ -59,6 +70,41 @@ def test_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_bytes
     queue.wait(lambda: not queue.jobs("RUNNING"), 60)
     queue.run("scontrol", "update", f"nodename={queue.host}", "state=resume")
     queue.wait(lambda: job in queue.jobs("RUNNING"), 150)  # a job that was queued again waits two minutes at most
-    assert submitted.wait(timeout=300) == 0, (copy / "submitted.log").read_text()
+    assert submitted.wait(timeout=300) == 0, told.read_text()
     assert "going on from update" in log.read_text()
     assert content(copy) == content(other)
+
+
+def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second_try(queue, copy):
+    """What is known of the job is too little: a benchmark file of a time when its batches were smaller."""
+    change(copy, "train_ad.optimization.batch_size", 6000)
+    change(copy, "train_ad.optimization.updates", 5)
+    shutil.rmtree(copy / "results/darkroom/train/ad/seed42")
+    asked = []
+
+    def watch():
+        asked.extend(queue.run("squeue", "--noheader", "--states=RUNNING", "--format=%m").split())
+
+    submitted, told = submit(copy, "--", TRAINING)
+    queue.wait(lambda: watch() or submitted.poll() is not None, 300)
+    assert submitted.returncode == 0, told.read_text()
+    first, second = map(megabytes, dict.fromkeys(asked))
+    assert second == pytest.approx(2 * first, abs=2)
+    assert (copy / TRAINING).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--set-resources", "train_ad:slurm_partition=nowhere"], "invalid partition specified: nowhere"),
+        (["--set-resources", "train_ad:gpu=1"], "error: .*(gres|node configuration is not available)"),
+        (["--slurm-status-command", "sacct"], "error: this Slurm has no accounting.*use --workflow-profile profiles/slurm"),
+    ],
+)
+def test_what_this_slurm_does_not_have_is_named(queue, copy, options, reason):
+    change(copy, "train_ad.optimization.updates", 30)
+    before = content(copy)
+    submitted, told = submit(copy, "--retries", "0", *options, "--", TRAINING)
+    assert submitted.wait(timeout=120) == 1, told.read_text()
+    assert re.search(reason, told.read_text()), told.read_text()
+    assert content(copy) == before

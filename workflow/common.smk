@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 
+from radt.commands import slurm
 from radt.commands.resources import Needs
 from radt.devices import SLOTS
 from radt.errors import RadtError
@@ -28,6 +29,7 @@ try:
 except RadtError as error:
     raise SystemExit(f"error: {error}") from None
 
+shell.prefix("trap : TERM; ")  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
 if slots := workflow.global_resources.get("gpu").value:
     os.environ[SLOTS] = str(slots)
@@ -44,6 +46,14 @@ wildcard_constraints:
     encoder="|".join(EMBEDDED),
     seed="0|[1-9][0-9]*",
     task="0|[1-9][0-9]*",
+
+
+def ask_slurm(status_command):
+    """Stop where Slurm would not tell what became of jobs, rather than wait for ever."""
+    try:
+        slurm.check(status_command)
+    except RadtError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 def made(directory, file):

@@ -1,10 +1,15 @@
 """Ctrl-C, SIGTERM and SIGUSR1, which terminals, Snakemake and schedulers send: they end a job at once, or, where it trains, after
-the present update."""
+the present update.
+
+Slurm sends them some time before it takes the machine away. A job that then ends by itself has failed for Slurm, one that is
+still there is queued again. So in Slurm a training waits after its checkpoint, and other stages go on, until Slurm ends them.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from types import FrameType
 
 from radt.machine import rank, world_size
@@ -12,13 +17,17 @@ from radt.machine import rank, world_size
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 STATUS = 130
 """Exit status of a job that was interrupted."""
+SLURM = "SLURM_JOB_ID"
+"""Variable that Slurm sets in its jobs."""
+NOTICE = 3600
+"""Seconds that an interrupted training waits in Slurm, the longest notice (`GraceTime`, `--signal`) that is foreseen."""
 
 
 class Interruption:
     """Whether this process was asked to end, and when it does."""
 
     def __init__(self) -> None:
-        self.listening = self.deferred = self._asked = False
+        self.listening = self.deferred = self._asked = self._warned = False
         self.parent = os.getppid()
 
     def listen(self) -> None:
@@ -44,11 +53,19 @@ class Interruption:
         """Whether a training is to end: after a signal, and in a rank whose launcher has died."""
         return self._asked or (world_size() > 1 and os.getppid() != self.parent)
 
+    def linger(self) -> None:
+        """In a job of Slurm that was warned, wait for its end; elsewhere, and after Ctrl-C, return."""
+        if self._warned:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            time.sleep(NOTICE)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Remember a signal, or interrupt."""
-        if not self.deferred:
-            raise KeyboardInterrupt
         self._asked = True
+        self._warned = SLURM in os.environ and number != signal.SIGINT
+        if not self.deferred and not self._warned:
+            raise KeyboardInterrupt
 
 
 interruption = Interruption()

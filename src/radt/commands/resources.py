@@ -1,4 +1,4 @@
-"""What the workflow asks a cluster to give to a job: memory and time, by jobs that were measured, and more at each further try."""
+"""What the workflow asks a cluster to give to a job: memory and time, by jobs that were measured, twice as much at each new try."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from radt.runs import Runs
 from radt.settings import parse
 
 MEMORY, WITHIN = 1.5, 500e6
-"""Safety factor of memory, and bytes for the Snakemake that runs inside a job of a cluster: 150 MB on one core, here with room."""
+"""Safety factor of memory, and bytes for the Snakemake that runs inside a job of a cluster: twice 150 MB, here with room."""
 TIME, STARTING = 3.0, 600.0
 """Safety factor of time, for other cores than those that were measured, and seconds for slow disks and starts."""
 UNKNOWN = Estimate(86400 / TIME, 4e9, 0.0, "nothing")
 """Where no such job was measured: a day, and several GB."""
-MORE = 2
-"""Factor of both at each further try."""
 
 
 class Needs:
@@ -31,11 +29,11 @@ class Needs:
 
     def memory(self, job: str, attempt: int) -> int:
         """MB for a job at its first, second, ... attempt."""
-        return math.ceil((MEMORY * self._estimate(job).memory + WITHIN) * MORE ** (attempt - 1) / 1e6)
+        return math.ceil((MEMORY * self._estimate(job).memory + WITHIN) / 1e6) << (attempt - 1)
 
     def minutes(self, job: str, attempt: int) -> int:
         """Minutes for a job at its first, second, ... attempt."""
-        return math.ceil((TIME * self._estimate(job).seconds + STARTING) * MORE ** (attempt - 1) / 60)
+        return math.ceil((TIME * self._estimate(job).seconds + STARTING) / 60) << (attempt - 1)
 
     @cached_property
     def _known(self) -> list[Measured]:

@@ -34,14 +34,17 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         with redirect_stdout(None if rank() else sys.stdout):
             sys.exit(_job(main, sys.argv[1:]))
     except RadtError as error:
-        _fail(f"error: {error}", 1)
+        _fail(f"error: {error}")
     except KeyboardInterrupt as interrupted:
-        _fail(str(interrupted) or "interrupted; run again: a training goes on from its last checkpoint", STATUS)
+        again = "interrupted; run again: a training goes on from its last checkpoint"
+        print(str(interrupted) or again, file=sys.stderr, flush=True)
+        interruption.linger()
+        sys.exit(STATUS)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _fail(f"error: no space left to write {error.filename or 'a file'}: free disk space and run again", 1)
+            _fail(f"error: no space left to write {error.filename or 'a file'}: free disk space and run again")
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            _fail(f"error: no permission for {error.filename}: change its owner or mode and run again", 1)
+            _fail(f"error: no permission for {error.filename}: change its owner or mode and run again")
         _tell_torchrun(f"error: {error}")
         raise
     except Exception as error:
@@ -69,11 +72,11 @@ def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     return status
 
 
-def _fail(message: str, status: int) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     """Say why on stderr, or let torchrun say it last, and exit."""
-    if status == STATUS or not _tell_torchrun(message):
+    if not _tell_torchrun(message):
         print(message, file=sys.stderr, flush=True)
-    sys.exit(status)
+    sys.exit(1)
 
 
 def _tell_torchrun(message: str) -> bool:
