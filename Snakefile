@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/common.smk"
+include: "workflow/resources.smk"
 include: "workflow/staleness.smk"
 include: "workflow/inputs.smk"
 include: "workflow/rules/trajectories.smk"
@@ -26,8 +27,7 @@ include: "workflow/rules/figure.smk"
 
 
 onstart:
-    if workflow.executor_plugin.name == "slurm":
-        ask_slurm(workflow.executor_settings.status_command)
+    ask_slurm()
 
 
 rule all:

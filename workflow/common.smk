@@ -5,12 +5,8 @@ Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so 
 
 import json
 import os
-import signal
 from pathlib import Path
 
-from radt.commands import slurm
-from radt.commands.resources import Needs
-from radt.devices import SLOTS
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
 from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
@@ -29,13 +25,7 @@ try:
 except RadtError as error:
     raise SystemExit(f"error: {error}") from None
 
-shell.prefix("trap : TERM; ")  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
-signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
-if slots := workflow.global_resources.get("gpu").value:
-    os.environ[SLOTS] = str(slots)
-
 RUNS = Runs(SETTINGS)
-NEEDS = Needs(RUNS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
 NOTHING = "(?!)"  # matches no wildcard
 
@@ -46,14 +36,6 @@ wildcard_constraints:
     encoder="|".join(EMBEDDED),
     seed="0|[1-9][0-9]*",
     task="0|[1-9][0-9]*",
-
-
-def ask_slurm(status_command):
-    """Stop where Slurm would not tell what became of jobs, rather than wait for ever."""
-    try:
-        slurm.check(status_command)
-    except RadtError as error:
-        raise SystemExit(f"error: {error}") from None
 
 
 def made(directory, file):
@@ -74,28 +56,3 @@ def settings(*sections):
 def methods(*models):
     """Wildcard constraint: the methods that use one of `models`."""
     return "|".join(RUNS.methods(*models)) or NOTHING
-
-
-def memory(job):
-    """Resource: MB for a job, by its benchmark file; jobs that were measured say how many, further tries ask for more."""
-    return lambda wildcards, attempt: NEEDS.memory(job.format(**dict(wildcards.items())), attempt)
-
-
-def minutes(job):
-    """Resource: the same for minutes."""
-    return lambda wildcards, attempt: NEEDS.minutes(job.format(**dict(wildcards.items())), attempt)
-
-
-def gpu(section):
-    """Resource: how many GPUs a job of a stage takes in its run."""
-    return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
-
-
-def ranks(section):
-    """Threads: how many processes a training has in its run."""
-    return lambda wildcards: RUNS.ranks(wildcards.experiment, section)
-
-
-def torchrun(section):
-    """Parameter: what starts the command of a training several times; nothing where it has one process."""
-    return lambda wildcards: RUNS.torchrun(wildcards.experiment, section)

@@ -1,4 +1,4 @@
-"""What the workflow asks a cluster to give to a job: memory and time, by jobs that were measured, twice as much at each new try."""
+"""What the workflow asks a cluster for: memory and time of a job, by jobs that were measured, twice as much at each new try."""
 
 from __future__ import annotations
 

@@ -1,0 +1,48 @@
+"""What jobs ask for, memory, time, GPUs and processes, and how they and Snakemake take the signals of a scheduler."""
+
+import signal
+
+from radt.commands import slurm
+from radt.commands.resources import Needs
+from radt.devices import SLOTS
+
+NEEDS = Needs(RUNS)
+
+shell.prefix("trap : TERM; ")  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
+if slots := workflow.global_resources.get("gpu").value:
+    os.environ[SLOTS] = str(slots)
+
+
+def memory(job):
+    """Resource: MB for a job, by its benchmark file; jobs that were measured say how many, further tries ask for more."""
+    return lambda wildcards, attempt: NEEDS.memory(job.format(**dict(wildcards.items())), attempt)
+
+
+def minutes(job):
+    """Resource: the same for minutes."""
+    return lambda wildcards, attempt: NEEDS.minutes(job.format(**dict(wildcards.items())), attempt)
+
+
+def gpu(section):
+    """Resource: how many GPUs a job of a stage takes in its run."""
+    return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
+
+
+def ranks(section):
+    """Threads: how many processes a training has in its run."""
+    return lambda wildcards: RUNS.ranks(wildcards.experiment, section)
+
+
+def torchrun(section):
+    """Parameter: what starts the command of a training several times; nothing where it has one process."""
+    return lambda wildcards: RUNS.torchrun(wildcards.experiment, section)
+
+
+def ask_slurm():
+    """Stop where jobs go to a Slurm that would not tell what became of them, rather than wait for ever."""
+    if workflow.executor_plugin.name == "slurm":
+        try:
+            slurm.check(workflow.executor_settings.status_command)
+        except RadtError as error:
+            raise SystemExit(f"error: {error}") from None
