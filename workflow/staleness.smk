@@ -2,6 +2,8 @@
 
 Snakemake's notes are lost in a fresh clone, where it then overlooks a changed setting, and times change with every copy. So two of its
 methods are replaced here; docs/decisions/0010-records-decide.md says why, tests/test_staleness.py fails when they are no longer asked.
+Three more are silenced: a job that fails leaves the old artifact or the new one (`radt.making`), so nothing is to be copied away, put
+back or removed. On a cluster, where the files of a job are not prepared, old results would be gone after a failed submission.
 """
 
 import re
@@ -9,6 +11,7 @@ import shlex
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
+from snakemake.jobs import Job
 from snakemake.persistence import PersistenceBase
 from snakemake.utils import format as fill
 
@@ -43,5 +46,11 @@ async def never(file, time):
     return False
 
 
+async def keep(job, skip_outputs):
+    """Outputs of a failed job stay: they are whole."""
+
+
 PersistenceBase.incomplete = incomplete
+PersistenceBase.backup_output = PersistenceBase.restore_output = lambda persistence, path: False
+Job.cleanup = keep
 _IOFile.is_newer = never
