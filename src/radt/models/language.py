@@ -70,7 +70,9 @@ class FrozenHopfield:
     def _compute(self, codes: Codes) -> Tensor:
         """Tokens [N, W] of `codes` [N]; the scores are sums of rows of E P, as x holds ones and zeros."""
         place = np.stack(np.unravel_index(codes, self.sizes), 1) + self._offset
-        x = self._words.new_zeros(len(codes), sum(self.sizes)).scatter_(1, moved(torch.from_numpy(place), str(self._words.device)), 1.0)
+        x = self._words.new_zeros(len(codes), sum(self.sizes)).scatter_(
+            1, moved(torch.from_numpy(place), str(self._words.device)), 1.0
+        )
         cosine = x @ self._scores / (x @ self._projection).norm(dim=1, keepdim=True)
         return torch.softmax(self._beta * cosine, 1) @ self._words
 

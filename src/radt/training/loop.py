@@ -179,7 +179,9 @@ def check_compiler() -> None:
     """Raise `RadtError` where there is no C++ compiler for `compile_blocks`."""
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
-        raise RadtError(f"`compile` needs the C++ compiler {compiler}, which is not there: install g++, or set `compile` to false")
+        raise RadtError(
+            f"`compile` needs the C++ compiler {compiler}, which is not there: install g++, or set `compile` to false"
+        )
 
 
 def compile_blocks(model: nn.Module) -> None:
