@@ -79,7 +79,7 @@ class Fake:
     def __init__(self, entries):
         self.entries = entries
 
-    def measure(self, runs):
+    def measure(self, runs, device="cpu"):
         return [replace(entry, runs=runs) for entry in self.entries]
 
 

@@ -71,8 +71,8 @@ def key_of(name: Name, sections: Sections) -> Key:
 
 def ranks_of(name: str, sections: Sections) -> int:
     """Processes of a job of a stage."""
-    chosen = getattr(sections, STAGES[name].section, None)
-    return chosen.optimization.ranks if hasattr(chosen, "optimization") else 1
+    optimization = getattr(getattr(sections, STAGES[name].section, None), "optimization", None)
+    return optimization.ranks if optimization else 1
 
 
 def moved(sections: Sections, section: str, device: str) -> Sections:
