@@ -1,5 +1,6 @@
 """Small rooms, networks and data that several tests use."""
 
+import pytest
 import torch
 from transformers import BertConfig, BertModel
 
@@ -7,6 +8,8 @@ from radt.data.steps import Steps
 from radt.settings import Experiment, Generate, Model
 from radt.tasks.grid import ACTIONS
 
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=GPU)]
 ROOM = Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
 GENERATE = Generate(
     seed=7, histories=1, episodes=5, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=4,

@@ -11,7 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers import MODEL, ROOM, random_steps
+from helpers import DEVICES, MODEL, ROOM, random_steps
 from radt import machine
 from radt.bench import __main__ as bench
 from radt.bench import embedding, evaluation, harness, reading, search, startup, training
@@ -79,7 +79,7 @@ class Fake:
     def __init__(self, entries):
         self.entries = entries
 
-    def measure(self, runs):
+    def measure(self, runs, device="cpu"):
         return [replace(entry, runs=runs) for entry in self.entries]
 
 
@@ -162,6 +162,26 @@ def test_foreign_file_is_one_sentence(fake, content):
         bench.main(["--markdown", "--output", "x.json"])
 
 
+@pytest.mark.parametrize(
+    ("only", "sentence"),
+    [([], "--device cuda is for training and search: add --only training search"), (["--only", "search"], "torch finds no GPU")],
+)
+def test_a_gpu_is_refused_where_there_is_none_or_for_what_it_is_not_used(fake, monkeypatch, only, sentence):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RadtError, match=sentence):
+        bench.main(["--device", "cuda", *only])
+    assert not (fake / "results").exists()
+
+
+def test_a_device_is_told_to_what_is_measured_on_it(fake, monkeypatch):
+    monkeypatch.setattr(bench.loop, "prepare", lambda device: "cpu")
+    told, measured = [], sys.modules["radt.bench.search"].measure
+    monkeypatch.setattr(sys.modules["radt.bench.search"], "measure", lambda *given: told.append(given) or measured(*given), False)
+    bench.main(["--runs", "2"])
+    bench.main(["--runs", "2", "--device", "cuda", "--only", "search"])
+    assert told == [(2, "cpu"), (2, "cuda")]
+
+
 def test_runs_must_be_positive(fake):
     with pytest.raises(RadtError, match="--runs is 0"):
         bench.main(["--runs", "0"])
@@ -215,10 +235,11 @@ def test_a_peer_in_bfloat16_computes_in_it(monkeypatch):
     assert rounded[-1] < 0.8 * rounded[0]
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("tokens", ["step", "interleaved"])
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-def test_ours_learns_in_an_update(tokens, precision, monkeypatch):
-    losses = seen_losses(lambda: training.ours(TINY, tokens, precision), monkeypatch)
+def test_ours_learns_in_an_update(tokens, precision, device, monkeypatch):
+    losses = seen_losses(lambda: training.ours(TINY, tokens, precision, device), monkeypatch)
     assert abs(losses[0] - torch.tensor(5.0).log()) < 0.4
     assert losses[-1] < 0.8 * losses[0]
 

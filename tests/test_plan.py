@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from radt.runs import Runs
 from radt.settings import parse
 
 
-def job(number, needs=(), priority=0, gpus=0):
-    return plan.Job(number, "rule", Name("run", "train_ad", f"seed{number}"), frozenset(needs), priority, gpus)
+def job(number, needs=(), priority=0, gpus=0, threads=1):
+    return plan.Job(number, "rule", Name("run", "train_ad", f"seed{number}"), frozenset(needs), priority, gpus, threads)
 
 
 def sections(runs, run):
@@ -42,6 +43,45 @@ def test_jobs_that_share_one_gpu_wait_for_it():
     assert plan.schedule(todo, seconds, 3, 2)[2] == (0, 5)
     with pytest.raises(RadtError, match="no job can start"):
         plan.schedule([job(1, gpus=2)], seconds, 3, 1)
+
+
+def test_a_job_of_several_ranks_waits_for_as_many_cores():
+    todo, seconds = [job(1, threads=3), job(2), job(3, priority=1, threads=2)], {1: 4.0, 2: 1.0, 3: 2.0}
+    assert plan.schedule(todo, seconds, 3, 0) == {3: (0, 2), 2: (0, 1), 1: (2, 6)}
+    assert plan.schedule(todo, seconds, 5, 0) == {3: (0, 2), 1: (0, 4), 2: (2, 3)}
+    with pytest.raises(RadtError, match="no job can start on 2 cores"):
+        plan.schedule(todo[:1], seconds, 2, 0)
+    text = plan.report([todo[0]], {1: Estimate(3600.0, 1e9, 0.0, "recorded")}, 4, 0)
+    assert re.search(r"^all +1 +3\.000 ", text, flags=re.MULTILINE) and "critical path: 60 min" in text
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(8, 3), (2, 2)])
+def test_the_cores_of_a_job_are_those_that_snakemake_would_give_it(made, tmp_path, monkeypatch, cores, threads):
+    monkeypatch.chdir(made)
+    (tmp_path / "ranks.yaml").write_text("train_ad: {optimization: {ranks: 3}}")
+    todo = plan.jobs(plan.dry_run([FIGURE], [tmp_path / "ranks.yaml"], cores))
+    assert {one.rule: one.threads for one in todo} == {"train_ad": threads, "evaluate_plain": 1, "figure": 1}
+
+
+def test_ranks_share_the_work_and_have_memory_of_their_own():
+    runs, name = Runs(config.settings()), Name("darkroom", "train_ad", "seed42")
+    one = sections(runs, "darkroom")
+    four = changed_ranks(one, 4)
+    known = [job for job in recorded(runs) if job.run == "darkroom" and job.key.folder == "train_ad"]
+    alone_, shared = (estimate(name, "darkroom", asked, known) for asked in (one, four))
+    start = costs.STAGES["train_ad"].start
+    assert shared.seconds - start == pytest.approx((alone_.seconds - start) / 4) and shared.memory == pytest.approx(
+        4 * alone_.memory
+    )
+    measured_in_four = [replace(job, sections=four, seconds=shared.seconds, memory=shared.memory) for job in known]
+    back = estimate(name, "darkroom", one, measured_in_four)
+    assert back.seconds == pytest.approx(alone_.seconds) and back.memory == pytest.approx(alone_.memory)
+
+
+def changed_ranks(chosen, ranks):
+    """The same sections with AD trained by so many ranks."""
+    optimization = chosen.train_ad.optimization.model_copy(update={"ranks": ranks})
+    return chosen.model_copy(update={"train_ad": chosen.train_ad.model_copy(update={"optimization": optimization})})
 
 
 def test_cpu_seconds_of_the_last_look_are_continued_to_the_end_of_the_job():
@@ -91,7 +131,7 @@ def test_a_gpu_is_estimated_from_a_cpu_only_where_no_gpu_was_measured_and_it_say
     assert measured.origin == "keydoor_40x20, recorded"  # the only one that a GPU made
     guess = estimate(name, "darkroom", sections(runs, "darkroom"), [one for one in known if one.run == "darkroom"])
     assert guess.origin == "recorded, on a CPU" and guess.seconds > 2 * measured.seconds
-    on_gpu = plan.Job(1, "train_ad", name, frozenset(), 5, 1)
+    on_gpu = plan.Job(1, "train_ad", name, frozenset(), 5, 1, 1)
     assert "estimated from CPU" in plan.report([on_gpu], {1: guess}, 2, 1)
     assert "estimated from CPU" not in plan.report([on_gpu], {1: measured}, 2, 1)
 
@@ -184,4 +224,4 @@ def test_hours_memory_and_disk_are_summed():
     text = plan.report(todo, found, 4, 1)
     assert re.search(r"^all +2 +1\.500 +0\.500 +2\.0$", text, flags=re.MULTILINE)
     assert "largest job: 2.0 GB, run/train_ad/seed2" in text and "disk for the results: 1.00 GB" in text
-    assert "critical path: 90 min" in text and "expected time: 90 min with 4 jobs at a time" in text
+    assert "critical path: 90 min" in text and "expected time: 90 min on 4 cores" in text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import MODEL, ROOM
+from helpers import DEVICES, GPU, MODEL, ROOM
 from radt.data.windows import Columns
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index, search
@@ -16,30 +16,32 @@ from radt.retrieval.index import ChunkIndex, distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
 from radt.retrieval.search import DECIMALS, Search
 
+ENGINES = [("faiss", "cpu"), ("torch", "cpu"), pytest.param("torch", "cuda", marks=GPU)]
+
 
 def unit(count, width, seed):
     keys = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
     return keys / np.linalg.norm(keys, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("engine", ["faiss", "torch"])
+@pytest.mark.parametrize(("engine", "device"), ENGINES)
 @pytest.mark.guarantee
-def test_g5_search_equals_brute_force_with_ties(engine):
+def test_g5_search_equals_brute_force_with_ties(engine, device):
     keys = unit(300, 8, 0)
     keys[100:140] = keys[7]  # forty identical keys: the order among them is that of their ids
     queries = np.concatenate([unit(20, 8, 1), keys[7:8]])
-    scores, ids = Search(keys, engine).nearest(queries, 20)
+    scores, ids = Search(keys, engine, device).nearest(queries, 20)
     exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(DECIMALS)
     expected = np.stack([sorted(range(300), key=lambda i, row=row: (-row[i], i))[:20] for row in exact])
     np.testing.assert_array_equal(ids, expected)
     np.testing.assert_allclose(scores, np.take_along_axis(exact, expected, 1), atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ["faiss", "torch"])
+@pytest.mark.parametrize(("engine", "device"), ENGINES)
 @pytest.mark.parametrize(("first", "stop"), [(0, 300), (20, 90), (5, 8), (7, 7)])
-def test_search_in_a_range_equals_brute_force(engine, first, stop):
+def test_search_in_a_range_equals_brute_force(engine, device, first, stop):
     keys, queries = unit(300, 8, 0), unit(20, 8, 1)
-    scores, ids = Search(keys, engine).nearest_within(queries, 20, np.full(20, first), np.full(20, stop))
+    scores, ids = Search(keys, engine, device).nearest_within(queries, 20, np.full(20, first), np.full(20, stop))
     found = min(20, stop - first)
     assert (scores[:, :found] > -np.inf).all() and (scores[:, found:] == -np.inf).all() and not ids[:, found:].any()
     exact = (queries.astype(np.float64) @ keys.astype(np.float64).T).round(DECIMALS)
@@ -52,9 +54,9 @@ def brute_force(keys, queries, count):
     return np.lexsort((np.broadcast_to(np.arange(len(keys)), exact.shape), -exact), axis=-1)[:, :count]
 
 
-@pytest.mark.parametrize("engine", ["faiss", "torch"])
+@pytest.mark.parametrize(("engine", "device"), ENGINES)
 @pytest.mark.guarantee
-def test_g5_many_keys_with_duplicates_on_both_sides_of_every_block(engine, monkeypatch):
+def test_g5_many_keys_with_duplicates_on_both_sides_of_every_block(engine, device, monkeypatch):
     """Several stripes of several blocks, a last block that is not full, near-duplicates around a few centres, and exact ties."""
     monkeypatch.setattr(TorchEngine, "BLOCK", 512)
     monkeypatch.setattr(TorchEngine, "QUERIES", 32)
@@ -63,9 +65,40 @@ def test_g5_many_keys_with_duplicates_on_both_sides_of_every_block(engine, monke
     keys[[1, 511, 512, 1023, 1024, 1700, 3599]] = keys[0]
     queries = np.concatenate([keys[:40], unit(40, 16, 3), 5 * unit(1, 16, 4), np.zeros((1, 16), np.float32)])
     for count in (1, 7, 100):
-        np.testing.assert_array_equal(Search(keys, engine).nearest(queries, count)[1], brute_force(keys, queries, count))
-    _, ids = Search(keys, engine).nearest_within(queries, 50, np.full(len(queries), 300), np.full(len(queries), 3300))
+        np.testing.assert_array_equal(Search(keys, engine, device).nearest(queries, count)[1], brute_force(keys, queries, count))
+    _, ids = Search(keys, engine, device).nearest_within(queries, 50, np.full(len(queries), 300), np.full(len(queries), 3300))
     np.testing.assert_array_equal(ids, brute_force(keys[300:3300], queries, 50) + 300)
+
+
+def to_tf32(values):
+    """Numbers as the tensor cores of a GPU read them: 10 bits of the mantissa, rounded."""
+    return ((values.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_ids_are_the_same_where_a_training_lets_a_gpu_round_products(device, monkeypatch):
+    """Thousands of keys that differ by less than TF32 tells. On a CPU its rounding is put in place of the product, under the
+    switch that the GPU obeys; with it alone, ids are others."""
+    keys = unit(1, 16, 0) + 1e-3 * unit(5000, 16, 1)
+    keys, queries = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32), unit(20, 16, 2)
+    product, always = torch.mm, False
+
+    def mm(left, right, out):
+        rounded = always or torch.get_float32_matmul_precision() == "high"
+        return product(*(map(to_tf32, (left.contiguous(), right.contiguous())) if rounded else (left, right)), out=out)
+
+    if device == "cpu":
+        monkeypatch.setattr(torch, "mm", mm)
+    found = Search(keys, "torch", device)
+    torch.set_float32_matmul_precision("high")
+    try:
+        np.testing.assert_array_equal(found.nearest(queries, 100)[1], brute_force(keys, queries, 100))
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    always = True
+    if device == "cpu":
+        assert (found.nearest(queries, 100)[1] != brute_force(keys, queries, 100)).any()
 
 
 @pytest.mark.parametrize("pairs", [1, 1000, 10**6])

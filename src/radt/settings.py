@@ -230,9 +230,9 @@ class Optimization(Section):
     """Decay of the weight matrices; biases, norms and embeddings have none."""
     gradient_clip: PositiveFloat
     """Largest norm of the gradient."""
-    precision: Literal["float32", "bfloat16"]
-    """Precision of the matrix products; the loss stays in float32, and so does attention on a GPU, with dropout, and over more
-    than 256 tokens."""
+    precision: Literal["float32", "tfloat32", "bfloat16"]
+    """Precision of the matrix products. `tfloat32` is float32 whose products a GPU rounds to TF32; on a CPU it is float32. With
+    `bfloat16` the loss stays in float32, and so does attention on a GPU, with dropout, and over more than 256 tokens."""
     checkpoint_every: PositiveInt
     """Updates between two checkpoints."""
     log_every: PositiveInt
@@ -243,6 +243,9 @@ class Optimization(Section):
     ranks: Annotated[PositiveInt, Field(exclude_if=lambda ranks: ranks == 1)] = 1
     """Processes that train together, each on its share of every batch, with a core or a GPU of its own (torchrun). They see the
     same data in the same order as one, and add up the same gradients but for rounding; dropout differs."""
+    compile: Annotated[bool, Field(exclude_if=lambda compile: not compile)] = False
+    """Whether torch compiles the blocks of the network (`torch.compile`), which needs a C++ compiler and a minute or two when the
+    training starts: for networks far larger than the default ones (docs/performance.md)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

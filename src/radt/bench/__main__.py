@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from radt import artifacts
 from radt.bench.harness import Measurement
 from radt.errors import RadtError
@@ -17,6 +19,7 @@ from radt.stages import run
 from radt.training import loop
 
 MODULES = ("engines", "training", "search", "embedding", "evaluation", "reading", "startup")
+ON_A_GPU = ("training", "search")
 TOLERANCE = 0.15
 RECORDED = Path("docs") / "bench"
 
@@ -69,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         "--only", nargs="+", choices=MODULES, default=MODULES, help="measure these, and keep the rest of the files"
     )
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each side")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where training and search compute")
     parser.add_argument("--output", type=Path, default=Path("results") / "bench.json", help="file to write")
     parser.add_argument("--record", action="store_true", help="also keep the result for this kind of machine, in docs/bench/")
     parser.add_argument("--markdown", action="store_true", help="measure nothing, print the table of the output file")
@@ -78,14 +82,18 @@ def main(argv: list[str] | None = None) -> int:
     if given.markdown:
         print(table(read(given.output)))
         return 0
-    loop.prepare("cpu")
+    if given.device == "cuda" and not {*given.only} <= {*ON_A_GPU}:
+        raise RadtError(f"--device cuda is for {' and '.join(ON_A_GPU)}: add --only {' '.join(ON_A_GPU)}")
+    if loop.prepare(given.device) == "cuda":
+        torch.cuda.init()  # from now on the machine's name has the GPU's
     path = recorded_path(machine())
     before = read(path) if path.exists() else []
     others = read(given.output) if given.only != MODULES and given.output.exists() else []
     entries: list[Measurement] = []
     for name in given.only:
         print(f"measuring {name}", flush=True)
-        entries += importlib.import_module(f"radt.bench.{name}").measure(given.runs)
+        device = [given.device] if name in ON_A_GPU else []
+        entries += importlib.import_module(f"radt.bench.{name}").measure(given.runs, *device)
         artifacts.write_json(given.output, [asdict(entry) for entry in replaced(others, entries)])
     print(table(entries))
     for line in regressions(entries, before):

@@ -70,20 +70,20 @@ def flat_ranges(queries: Keys, keys: Keys, windows: list[tuple[slice, slice]]) -
 
 def topk_ranges(queries: torch.Tensor, keys: torch.Tensor, windows: list[tuple[slice, slice]]) -> list[torch.Tensor]:
     """The highest products by torch: the queries of a window at once in its range."""
-    return [(queries[rows] @ keys[ids].T).topk(min(WANTED, ids.stop - ids.start)).values for rows, ids in windows]
+    return [(queries[rows] @ keys[ids].T).topk(min(WANTED, ids.stop - ids.start)).values.cpu() for rows, ids in windows]
 
 
-def compared(name: str, origin: str, keys: Keys, task: Ids, runs: int) -> list[Measurement]:
+def compared(name: str, origin: str, keys: Keys, task: Ids, runs: int, device: str = "cpu") -> list[Measurement]:
     """Both pools of one index against both peers; how many keys of which `origin` stands with the peer, so that names stay."""
     queries, first, stop = batch(keys, task)
-    search, flat, matrix = Search(keys, "torch"), faiss.IndexFlatIP(keys.shape[1]), torch.from_numpy(keys)
+    search, flat = Search(keys, "torch", device), faiss.IndexFlatIP(keys.shape[1])
     flat.add(keys)
-    wanted, windows = torch.from_numpy(queries), shared(first, stop)
+    matrix, wanted, windows = torch.from_numpy(keys).to(device), torch.from_numpy(queries).to(device), shared(first, stop)
     pools = {
         "all": (
             lambda: search.nearest(queries, WANTED),
             lambda: flat.search(queries, WANTED),
-            lambda: (wanted @ matrix.T).topk(WANTED),
+            lambda: (wanted @ matrix.T).topk(WANTED).values.cpu(),
         ),
         "earlier": (
             lambda: search.nearest_within(queries, WANTED, first, stop),
@@ -104,10 +104,10 @@ def compared(name: str, origin: str, keys: Keys, task: Ids, runs: int) -> list[M
     return entries
 
 
-def measure(runs: int) -> list[Measurement]:
-    """The index before and after de-duplication."""
+def measure(runs: int, device: str = "cpu") -> list[Measurement]:
+    """The index before and after de-duplication; FAISS is on the CPU."""
     faiss.omp_set_num_threads(threads())
     origin, keys, task = default_index()
     stay = distinct(keys, task, defaults().index.duplicate_similarity)
-    entries = compared("all sub-trajectories", origin, keys, task, runs)
-    return entries + compared("after de-duplication", origin, keys[stay], task[stay], runs)
+    entries = compared("all sub-trajectories", origin, keys, task, runs, device)
+    return entries + compared("after de-duplication", origin, keys[stay], task[stay], runs, device)

@@ -32,7 +32,7 @@ FORMS: tuple[Tokens, ...] = ("step", "interleaved")
 PRECISIONS: tuple[Precision, ...] = ("bfloat16", "float32")
 TARGETS = {"step": 6.0, "interleaved": 3.0}
 ROOM = darkroom()
-PEAK_SIZES = (512, 1024, 2048)
+PEAK_SIZES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192, 16384)}
 SECONDS = 0.5
 
 
@@ -69,9 +69,9 @@ def sizes() -> tuple[Size, Size]:
     return default, Size("paper's size, batch 16", 512, 4, 8, window=50, batch=16, tokens="interleaved", share=0.45)
 
 
-def optimization(precision: Precision) -> Optimization:
+def optimization(precision: Precision, device: str = "cpu") -> Optimization:
     """Optimisation as in config/config.yaml."""
-    return defaults().pretrain.optimization.model_copy(update={"precision": precision, "device": "cpu"})
+    return defaults().pretrain.optimization.model_copy(update={"precision": precision, "device": device})
 
 
 def training_flops(model: Model, batch: int) -> float:
@@ -107,7 +107,7 @@ def random_batch(batch: int, window: int) -> Steps:
 
 
 def updating(model: nn.Module, loss: Callable[[], Tensor], settings: Optimization) -> Update:
-    """One update of `model`, as in `radt.training.loop.train`."""
+    """One update of `model`, as in `radt.training.loop.train`, to its end on a GPU, too."""
     optimizer = loop.optimizer_of(model, settings)
     model.train()
 
@@ -117,25 +117,29 @@ def updating(model: nn.Module, loss: Callable[[], Tensor], settings: Optimizatio
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
         optimizer.step()
+        if settings.device == "cuda":
+            torch.cuda.synchronize()
 
     return update
 
 
-def ours(size: Size, tokens: Tokens, precision: Precision) -> Update:
+def ours(size: Size, tokens: Tokens, precision: Precision, device: str = "cpu", compiled: bool = False) -> Update:
     """An update of radt's DT."""
-    settings = optimization(precision)
-    model = store.dt(ROOM, Training(model=size.model(tokens), opening=0.0, optimization=settings))
-    steps = random_batch(size.batch, size.window)
+    settings = optimization(precision, device)
+    model = store.dt(ROOM, Training(model=size.model(tokens), opening=0.0, optimization=settings)).to(device)
+    if compiled:
+        loop.compile_blocks(model)
+    steps = random_batch(size.batch, size.window).to(device)
 
     def loss() -> Tensor:
-        with loop.autocast(settings, "cpu"):
+        with loop.autocast(settings, device):
             logits, _ = model(steps)
         return loop.action_loss(logits, steps)[0]
 
     return updating(model, loss, settings)
 
 
-def hugging_face(size: Size, precision: Precision = "float32") -> Update:
+def hugging_face(size: Size, precision: Precision = "float32", device: str = "cpu") -> Update:
     """An update of transformers' Decision Transformer: actions as one-hot vectors, its action output as logits.
 
     In bfloat16 it runs under the autocast that ours runs under.
@@ -157,19 +161,19 @@ def hugging_face(size: Size, precision: Precision = "float32") -> Update:
         bos_token_id=None,
         eos_token_id=None,
     )
-    model = transformers.DecisionTransformerModel(config)
-    steps = random_batch(size.batch, size.window)
-    states, one_hot, settings = steps.observation.float(), F.one_hot(steps.action, ACTIONS).float(), optimization(precision)
+    model = transformers.DecisionTransformerModel(config).to(device)
+    steps, settings = random_batch(size.batch, size.window).to(device), optimization(precision, device)
+    states, one_hot = steps.observation.float(), F.one_hot(steps.action, ACTIONS).float()
 
     def loss() -> Tensor:
-        with loop.autocast(settings, "cpu"):
+        with loop.autocast(settings, device):
             result = model(states, one_hot, steps.reward[..., None], steps.returns[..., None], steps.time)
         return F.cross_entropy(result.action_preds.float().flatten(0, 1), steps.action.flatten())
 
     return updating(model, loss, settings)
 
 
-def d3rlpy(size: Size) -> Update:
+def d3rlpy(size: Size, device: str = "cpu") -> Update:
     """An update of d3rlpy's network for discrete actions, with one linear layer to encode the state."""
     package = peer_package("d3rlpy")
     model = peer_package("d3rlpy.models.builders").create_discrete_decision_transformer(
@@ -186,47 +190,53 @@ def d3rlpy(size: Size) -> Update:
         activation_type="gelu",
         embed_activation_type="tanh",
         position_encoding_type=package.PositionEncodingType.GLOBAL,
-        device="cpu",
+        device="cuda:0" if device == "cuda" else device,
         enable_ddp=False,
     )
-    steps = random_batch(size.batch, size.window)
+    steps = random_batch(size.batch, size.window).to(device)
     inputs = (steps.observation.float(), steps.action[..., None], steps.returns[..., None], steps.time)
-    hidden = torch.zeros(size.batch, size.window)
+    hidden = torch.zeros(size.batch, size.window, device=device)
 
     def loss() -> Tensor:
         _, logits = model(*inputs, hidden)
         return F.cross_entropy(logits.flatten(0, 1), steps.action.flatten())
 
-    return updating(model, loss, optimization("float32"))
+    return updating(model, loss, optimization("float32", device))
 
 
-def peak(precision: Precision) -> float:
+def peak(precision: Precision, device: str = "cpu") -> float:
     """Operations per second of the fastest single product of two square matrices."""
-    best = 0.0
-    for side in PEAK_SIZES:
-        left, right = torch.rand(2, side, side).to(getattr(torch, precision))
-        product_of_two = partial(torch.mm, left, right)
+    best, sizes_there = 0.0, PEAK_SIZES[device]
+    for side in sizes_there:
+        left, right = torch.rand(2, side, side, device=device).to(getattr(torch, precision))
+
+        def product_of_two(left: Tensor = left, right: Tensor = right) -> None:
+            torch.mm(left, right)
+            if device == "cuda":
+                torch.cuda.synchronize()
+
         begin = time.perf_counter()
-        while time.perf_counter() - begin < SECONDS / len(PEAK_SIZES):
+        while time.perf_counter() - begin < SECONDS / len(sizes_there):
             best = max(best, timed(product_of_two, 2.0 * side**3, 0.0))
     return best
 
 
-def measure_size(size: Size, runs: int) -> list[Measurement]:
+def measure_size(size: Size, runs: int, device: str) -> list[Measurement]:
     """One size: token forms and precisions against both peers, then the share of the peak in the form that radt trains; in that
-    form also against transformers in bfloat16.
+    form also against transformers in bfloat16, and compiled against not compiled.
 
     The peak is a limit, so it is the best of all rounds, not their median: other work on the host can halve a round's.
     """
     steps = size.batch * size.window
-    peers = {"transformers": hugging_face(size), "d3rlpy": d3rlpy(size)}
-    updates = {f"{form} {precision}": ours(size, form, precision) for form in FORMS for precision in PRECISIONS} | peers
-    updates["transformers bfloat16"] = hugging_face(size, "bfloat16")
+    peers = {"transformers": hugging_face(size, device=device), "d3rlpy": d3rlpy(size, device)}
+    updates = {f"{form} {precision}": ours(size, form, precision, device) for form in FORMS for precision in PRECISIONS} | peers
+    updates["transformers bfloat16"] = hugging_face(size, "bfloat16", device)
+    updates["compiled"] = ours(size, size.tokens, "bfloat16", device, compiled=True)
     rates = {name: partial(timed, update, float(steps), SECONDS) for name, update in updates.items()}
     peaks: dict[Precision, list[float]] = {precision: [] for precision in PRECISIONS}
 
     def watched(precision: Precision) -> float:
-        peaks[precision].append(peak(precision))
+        peaks[precision].append(peak(precision, device))
         return peaks[precision][-1]
 
     rate = rotate(rates | {f"peak {precision}": partial(watched, precision) for precision in PRECISIONS}, runs)
@@ -241,9 +251,12 @@ def measure_size(size: Size, runs: int) -> list[Measurement]:
         result.append(compare(name, "FLOP/s", "square matrix product", target, used, max(peaks[precision]), runs))
     name, both = f"training, {size.name}, {size.tokens} tokens, bfloat16: transformers in bfloat16", "transformers, bfloat16"
     mine, peers_rate = rate[f"{size.tokens} bfloat16"], rate["transformers bfloat16"]
-    return [*result, compare(name, "steps/s", both, None, mine, peers_rate, runs)]
+    result.append(compare(name, "steps/s", both, None, mine, peers_rate, runs))
+    name = f"training, {size.name}, {size.tokens} tokens, bfloat16, compiled: not compiled"
+    return [*result, compare(name, "steps/s", "the same, not compiled", None, rate["compiled"], mine, runs)]
 
 
-def measure(runs: int) -> list[Measurement]:
+def measure(runs: int, device: str = "cpu") -> list[Measurement]:
     """Every size."""
-    return [entry for size in sizes() for entry in measure_size(size, runs)]
+    loop.check_compiler()
+    return [entry for size in sizes() for entry in measure_size(size, runs, device)]

@@ -69,6 +69,12 @@ def key_of(name: Name, sections: Sections) -> Key:
     return Key(name.folder, "" if name.folder == "ppo" else model, device)
 
 
+def ranks_of(name: str, sections: Sections) -> int:
+    """Processes of a job of a stage."""
+    optimization = getattr(getattr(sections, STAGES[name].section, None), "optimization", None)
+    return optimization.ranks if optimization else 1
+
+
 def moved(sections: Sections, section: str, device: str) -> Sections:
     """The same sections with a stage on another device."""
     chosen = getattr(sections, section)
@@ -130,7 +136,7 @@ def measured(name: Name, run: str, place: str, sections: Sections, job: timeline
     except KeyError:
         return
     wall = job.stop - job.start
-    seconds = wall if key.device == "cuda" else alone(wall, job.cpu)
+    seconds = wall if key.device == "cuda" else alone(wall, job.cpu / ranks_of(name.folder, sections))
     yield Measured(key, run, place, sections, seconds, job.memory * 2**20)
 
 
@@ -139,6 +145,7 @@ def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) ->
 
     The best guides are measured jobs of the same device, then those of about as much work, of the same run, measured here, and of
     the same world; of equally good ones (seeds) the mean time and the largest memory count.
+    Ranks share the work of a training; each has memory of its own.
     """
     try:
         key = key_of(name, sections)
@@ -164,10 +171,12 @@ def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) ->
     nearest = min(map(distance, there or guides))
     best = [job for job in there or guides if distance(job) == nearest]
     was = stage.demand(best[0].sections, key.model)
-    took = sum(job.seconds for job in best) / len(best)
-    start = min(stage.start, took)
-    seconds = start + (took - start) * (demand.work / was.work if was.work else 1.0)
-    memory = max(job.memory for job in best) + demand.memory - was.memory + (0.0 if there or key.device == "cpu" else CUDA)
+    start = min(stage.start, *(job.seconds for job in best))
+    worked = [(job.seconds - start) * ranks_of(name.folder, job.sections) for job in best]
+    ranks = ranks_of(name.folder, sections)
+    seconds = start + sum(worked) / len(best) / ranks * (demand.work / was.work if was.work else 1.0)
+    most = max(job.memory / ranks_of(name.folder, job.sections) for job in best) + demand.memory - was.memory
+    memory = ranks * (most + (0.0 if there or key.device == "cpu" else CUDA))
     origin = best[0].place if best[0].run == run else f"{best[0].run}, {best[0].place}"
     origin += "" if there else f", on a {'CPU' if key.device == 'cuda' else 'GPU'}"
-    return Estimate(seconds, max(memory, LEAST), demand.disk, origin)
+    return Estimate(seconds, max(memory, ranks * LEAST), demand.disk, origin)

@@ -36,6 +36,8 @@ class Job:
     """Jobs whose outputs it reads."""
     priority: int
     gpus: int
+    threads: int
+    """Cores that it takes."""
 
 
 def jobs(text: str) -> list[Job]:
@@ -57,14 +59,15 @@ def jobs(text: str) -> list[Job]:
             frozenset(made[path] for path in inputs if path in made),
             int(fields.get("priority", 0)),
             int(next(iter(re.findall(r"\bgpu=(\d+)", fields.get("resources", ""))), 0)),
+            int(fields.get("threads", 1)),
         )
         for rule, inputs, fields in found
     ]
 
 
-def dry_run(targets: list[str], configfiles: list[Path]) -> str:
-    """What `snakemake --dry-run` prints; raises `RadtError` with its reason when it fails."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor"]
+def dry_run(targets: list[str], configfiles: list[Path], cores: int) -> str:
+    """What `snakemake --dry-run` prints; raises `RadtError` with its reason when it fails. No job has more than all `cores`."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", "--cores", str(cores)]
     command += ["--configfile", *map(str, configfiles)] if configfiles else []
     done = subprocess.run([*command, "--", *targets], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -84,7 +87,8 @@ def schedule(todo: list[Job], seconds: dict[int, float], cores: int, gpus: int) 
         ready = [job for job in waiting if all(need in times and need not in running for need in job.needs)]
         for job in sorted(ready, key=lambda job: (-job.priority, order[job.id])):
             used = sum(of[number].gpus for number in running)
-            if len(running) < cores and (not job.gpus or used + job.gpus <= gpus):
+            busy = sum(of[number].threads for number in running)
+            if busy + job.threads <= cores and (not job.gpus or used + job.gpus <= gpus):
                 times[job.id] = now, now + seconds[job.id]
                 running.add(job.id)
                 waiting.remove(job)
@@ -134,8 +138,8 @@ def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -
         f"disk for the results: {sum(one.disk for one in found.values()) / 1e9:.2f} GB at most",
         f"critical path: {duration(sum(seconds[job.id] for job in chain))}, whatever the number of cores",
         *(f"    {duration(seconds[job.id]):>8}  {job.name}" for job in chain),
-        f"expected time: {duration(max(stop for _, stop in times.values()) + SNAKEMAKE)} with {cores} jobs at a time"
-        + (f", of those with a GPU {gpus}" if any(job.gpus for job in todo) else ""),
+        f"expected time: {duration(max(stop for _, stop in times.values()) + SNAKEMAKE)} on {cores} cores"
+        + (f", with {gpus} jobs on a GPU at a time" if any(job.gpus for job in todo) else ""),
     ]
     if any(job.gpus and "on a CPU" in found[job.id].origin for job in todo):
         lines.append("Where the last column says so, GPU hours are estimated from CPU: they are those that a core would take.")
@@ -144,7 +148,7 @@ def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -
 
 def _sums(own: list[Job], found: dict[int, Estimate]) -> tuple[str, str, str, str]:
     """Number, CPU hours, GPU hours and largest memory of some jobs, as text."""
-    cpu = sum(found[job.id].seconds for job in own) / 3600
+    cpu = sum(found[job.id].seconds * job.threads for job in own) / 3600
     gpu = sum(found[job.id].seconds * job.gpus for job in own) / 3600
     return str(len(own)), f"{cpu:.3f}", f"{gpu:.3f}", f"{max(found[job.id].memory for job in own) / 1e9:.1f}"
 
@@ -158,8 +162,8 @@ def duration(seconds: float) -> str:
 
 def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: int) -> str:
     """What it takes to make some targets, as text; raises `RadtError` when Snakemake cannot plan them."""
-    runs = Runs(settings(*configfiles))
-    todo = jobs(dry_run(targets, configfiles))
+    runs, cores = Runs(settings(*configfiles)), cores or os.cpu_count() or 1
+    todo = jobs(dry_run(targets, configfiles, cores))
     if not todo:
         return "nothing would run: everything is up to date"
     known = [*here(runs), *recorded(runs)]
@@ -170,4 +174,4 @@ def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: i
         found[job.id] = estimate(job.name, job.name.run or first, sections, known) or NOT_COUNTED
     if all(one is NOT_COUNTED for one in found.values()):
         raise RadtError("no such job was ever measured: restore results/recorded from the repository, or run the workflow once")
-    return report(todo, found, cores or os.cpu_count() or 1, gpus)
+    return report(todo, found, cores, gpus)

@@ -9,6 +9,13 @@ import torch
 from torch import Tensor
 
 
+def moved(tensor: Tensor, device: str) -> Tensor:
+    """A tensor of a batch on a device; to a GPU by way of pinned memory, so that the CPU need not wait until it is there."""
+    if tensor.device.type == "cpu" and device.startswith("cuda"):
+        return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 @dataclass(frozen=True)
 class Steps:
     """Windows of steps, padded on the right where `mask` is false.
@@ -43,7 +50,7 @@ class Steps:
 
     def to(self, device: str) -> Steps:
         """The same steps on a device."""
-        return self.map(lambda tensor: tensor.to(device))
+        return self.map(lambda tensor: moved(tensor, device))
 
     def __getitem__(self, index: object) -> Steps:
         """Index every tensor alike."""

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from radt.data.steps import moved
 from radt.data.trajectories import Shard, Trajectories
 from radt.settings import Experiment
 from radt.tasks.grid import ACTIONS
@@ -42,7 +43,7 @@ class Transitions:
 
     def to(self, device: str) -> Transitions:
         """The same transitions on a device."""
-        return Transitions(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return Transitions(**{field.name: moved(getattr(self, field.name), device) for field in fields(self)})
 
     def __getitem__(self, index: object) -> Transitions:
         """Index every tensor alike."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from radt.data.steps import Steps
+from radt.data.steps import Steps, moved
 from radt.errors import RadtError
 from radt.seeding import torch_generator
 from radt.settings import Experiment, Language
@@ -70,7 +70,9 @@ class FrozenHopfield:
     def _compute(self, codes: Codes) -> Tensor:
         """Tokens [N, W] of `codes` [N]; the scores are sums of rows of E P, as x holds ones and zeros."""
         place = np.stack(np.unravel_index(codes, self.sizes), 1) + self._offset
-        x = self._words.new_zeros(len(codes), sum(self.sizes)).scatter_(1, torch.from_numpy(place).to(self._words.device), 1.0)
+        x = self._words.new_zeros(len(codes), sum(self.sizes)).scatter_(
+            1, moved(torch.from_numpy(place), str(self._words.device)), 1.0
+        )
         cosine = x @ self._scores / (x @ self._projection).norm(dim=1, keepdim=True)
         return torch.softmax(self._beta * cosine, 1) @ self._words
 

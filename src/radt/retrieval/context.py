@@ -14,6 +14,7 @@ from radt.data.steps import Steps
 from radt.data.windows import Episodes
 from radt.errors import RadtError
 from radt.retrieval.chunks import contexts, segment_stops
+from radt.retrieval.engines import in_float32
 from radt.retrieval.index import ChunkIndex
 from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings import Embed, Retrieval
@@ -61,6 +62,7 @@ class TrainingContexts:
         self.reward = torch.cat([self.rewards(ids) for ids in torch.arange(len(index.anchor)).split(self.BLOCK)])
 
     @torch.no_grad()
+    @in_float32()
     def __call__(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> Steps:
         """Contexts [B, S, C] of [B, T] windows; the mask is all false where nothing was found.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import faiss
@@ -21,6 +23,17 @@ class Engine(Protocol):
 
         All keys are among them whose product is at least the `count`-th highest less the query's `margin` [Q], in any order.
         """
+
+
+@contextmanager
+def in_float32() -> Iterator[None]:
+    """Products of float32 are not rounded to TF32, whatever the training has set: `Search` counts on their precision."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class FaissEngine:
@@ -57,6 +70,7 @@ class TorchEngine:
         self._keys = torch.from_numpy(keys if keys.flags.writeable else keys.copy()).to(device)  # torch takes no read-only array
         self._products = self._keys.new_empty(self.STRIPE * self.QUERIES * self.BLOCK)  # kept: fresh memory is slow
 
+    @in_float32()
     def candidates(
         self, queries: NDArray[np.float32], count: int, first: int, stop: int, margin: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.pretrain
-    device = loop.prepare(training.optimization.device, training.optimization.ranks)
+    device = loop.prepare_training(training.optimization)
     data = job.read_data(given.trajectories, room)
     seeding.seed_torch(given.seed, "dt weights")
     model = store.dt(room, training).to(device)

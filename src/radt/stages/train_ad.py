@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_ad
-    device = loop.prepare(training.optimization.device, training.optimization.ranks)
+    device = loop.prepare_training(training.optimization)
     data = job.read_data(given.trajectories, room)
     seeding.seed_torch(given.seed, "ad weights")
     model = store.ad(room, training).to(device)

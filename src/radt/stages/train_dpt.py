@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 
 from radt import seeding
 from radt.data import trajectories
+from radt.data.steps import moved
 from radt.data.transitions import Experience
 from radt.models import store
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
@@ -36,11 +38,11 @@ def loss_of(
     device = model.device
     task = random.integers(0, len(experience.tasks), contexts)
     context, number = experience.contexts(task, training.context, random)
-    observation, received, action = (part.to(device) for part in experience.queries(task, training.queries, random))
+    observation, received, action = (moved(part, device) for part in experience.queries(task, training.queries, random))
     read = (random.random(action.shape) * (number.numpy() + 1)[:, None]).astype(np.int64)
     with loop.autocast(training.optimization, model.head.weight.device.type):
         memory = model.encode(context.to(device), training.queries)
-        logits = model(observation, received, memory, number.new_tensor(read).to(device))
+        logits = model(observation, received, memory, moved(torch.from_numpy(read), device))
     loss = F.cross_entropy(logits.float().flatten(0, 1), action.flatten())
     return loop.Loss(loss, (logits.argmax(-1) == action).float().mean(), loss.new_tensor(action.numel()))
 
@@ -50,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_dpt
-    device = loop.prepare(training.optimization.device, training.optimization.ranks)
+    device = loop.prepare_training(training.optimization)
     data = trajectories.read(given.trajectories, room)
     experience = Experience(data, room)
     seeding.seed_torch(given.seed, "dpt weights")

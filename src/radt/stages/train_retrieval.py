@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     selection = parse(Selection, given.settings)
     room, training, kind = selection.experiment, selection.train_retrieval, str(given.model)
     optimization, window, stride = training.optimization, training.model.span(room), training.model.stride(room)
-    device = loop.prepare(optimization.device, optimization.ranks)
+    device = loop.prepare_training(optimization)
     data = job.read_data(given.trajectories, room)
     ask, encoder_hash = asker(selection, data.episodes, given.encoder, device)
     check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, **selection.embed.origin()})

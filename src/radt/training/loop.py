@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from radt.data.steps import Steps
 from radt.errors import RadtError
 from radt.interruption import STATUS, interruption
 from radt.machine import rank, threads, world_size
+from radt.models.blocks import Block
 from radt.settings import Optimization
 from radt.training import checkpoints, ranks
 
@@ -89,6 +92,8 @@ def train(
     interruption.defer()
     optimizer = optimizer_of(model, settings)
     restored = checkpoints.restore(state, identity, model, optimizer)
+    if settings.compile:
+        compile_blocks(model)
     rows, begin, spent = restored.rows, restored.update, restored.cpu_seconds
     parameters = sum(parameter.numel() for parameter in model.parameters())
     dropout = f"{name} dropout" + (f" {rank()}" if rank() else "")
@@ -141,24 +146,53 @@ def stop(done: int, updates: int) -> NoReturn:
     raise KeyboardInterrupt(f"interrupted at update {done} of {updates}; run again: goes on from update {done}")
 
 
-def prepare(device: str, count: int = 1) -> str:
+def prepare(device: str) -> str:
     """Take the threads that the rule gave (`OMP_NUM_THREADS`, else 1), meet the other ranks and take a GPU.
 
-    Args:
-        device: a `device` of the settings.
-        count: how many ranks they ask for.
-
-    Returns `cpu` or `cuda`. Raises `RadtError` when there is no GPU, or another number of ranks.
+    Returns `cpu` or `cuda` for a `device` of the settings. Raises `RadtError` when there is no GPU.
     """
     torch.set_num_threads(threads())
-    if count != world_size():
-        raise RadtError(
-            f"`ranks` is {count}, but the number of processes that train is {world_size()}: put `python -m radt.training.torchrun"
-            f" {count}` before the command, as snakemake does"
-        )
     chosen = devices.choose(device)
     ranks.join(chosen)
     return chosen
+
+
+def prepare_training(settings: Optimization) -> str:
+    """`prepare` for a training, and let a GPU round products to TF32 where the settings say so.
+
+    Returns `cpu` or `cuda`. Raises `RadtError` when there is no GPU, another number of ranks, or nothing to compile with.
+    """
+    if settings.ranks != world_size():
+        raise RadtError(
+            f"`ranks` is {settings.ranks}, but the number of processes that train is {world_size()}: put `python -m"
+            f" radt.training.torchrun {settings.ranks}` before the command, as snakemake does"
+        )
+    if settings.compile:
+        check_compiler()
+    chosen = prepare(settings.device)
+    if chosen == "cuda":  # not on a CPU: oneDNN knows TF32, too, where the processor does
+        torch.set_float32_matmul_precision("high" if settings.precision == "tfloat32" else "highest")
+    return chosen
+
+
+def check_compiler() -> None:
+    """Raise `RadtError` where there is no C++ compiler for `compile_blocks`."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise RadtError(
+            f"`compile` needs the C++ compiler {compiler}, which is not there: install g++, or set `compile` to false"
+        )
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Have every block of `model` compiled when it is first called, in place: names of weights stay.
+
+    Blocks share what is compiled for one shape. The batches of a training have one or two, so each is compiled for itself.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads()))  # torch would start a process for each core
+    for part in model.modules():
+        if isinstance(part, Block):
+            part.compile(dynamic=False)
 
 
 def autocast(settings: Optimization, device: str) -> torch.autocast:
