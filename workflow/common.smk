@@ -15,6 +15,8 @@ from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
 from radt.configuration import load
 
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
+if "CONDA" in (method.name for method in workflow.deployment_settings.deployment_method):  # here it is that of envs/radt.yaml
+    shell.prefix('set -euo pipefail; export PATH="$CONDA_PREFIX/bin:$PATH" PYTHONPATH=src; ')
 
 STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index", "train_retrieval", "train_ad", "train_dpt"]
 STAGES += ["evaluate", "figure", "overview", "ablation"]
@@ -30,7 +32,6 @@ except RadtError as error:
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
 if slots := workflow.global_resources.get("gpu").value:
     os.environ[SLOTS] = str(slots)
-
 RUNS = Runs(SETTINGS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
 NOTHING = "(?!)"  # matches no wildcard
