@@ -19,6 +19,7 @@ case "$1 $2" in
         cp "$file" "{base}/created.yaml"
         mkdir -p "$prefix/bin"
         cp "{base}/python" "$prefix/bin/python" ;;
+    "clean -y") ;;
     *) exit 1 ;;
 esac
 """
