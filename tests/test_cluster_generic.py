@@ -1,13 +1,20 @@
 """Jobs through any submit command end in the bytes of a local run; a job that disappears is noticed, a wrong command is named."""
 
-import os
 import sys
 
 import pytest
 
 from project import FIGURE, content, run
 
-SUBMIT = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/cluster-generic", "--seconds-between-status-checks", "1"]
+SUBMIT = [
+    sys.executable,
+    "-m",
+    "snakemake",
+    "--workflow-profile",
+    "profiles/cluster-generic",
+    "--seconds-between-status-checks",
+    "1",
+]
 QUEUE = {
     "submit": """setsid sh -c 'sh "$1" && touch "queue/$$"' - "$1" > queue/log 2>&1 & echo $!""",
     "forgetful": """[ -e queue/first ] && exec ./submit "$1"; touch queue/first; true & echo $!""",  # loses the first job

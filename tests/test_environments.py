@@ -1,7 +1,8 @@
-"""Jobs run in the environment that envs/radt.yaml describes: a stand-in for conda tells what Snakemake asks of it, and what ran there."""
+"""Jobs run in the environment of envs/radt.yaml: a stand-in for conda tells what Snakemake asks of it, and what ran there."""
 
 import os
 import sys
+from pathlib import Path
 
 import yaml
 
@@ -23,7 +24,8 @@ case "$1 $2" in
     *) exit 1 ;;
 esac
 """
-ACTIVATE = 'export CONDA_PREFIX="$1" PATH="${{PATH/"{base}/bin"/"$1/bin"}}"\n'  # as conda does: in the place of the environment before
+# As conda does, in the place of the environment before.
+ACTIVATE = 'export CONDA_PREFIX="$1" PATH="${{PATH/"{base}/bin"/"$1/bin"}}"\n'
 PYTHON = """#!/usr/bin/env bash
 echo "${{PYTHONPATH-}}: $*" >> "{base}/calls"
 [[ "$2" == pip ]] || exec "{python}" "$@"
@@ -31,7 +33,7 @@ echo "${{PYTHONPATH-}}: $*" >> "{base}/calls"
 
 
 def test_jobs_run_in_the_conda_environment_of_the_lock_with_the_code_of_the_checkout(copy, tmp_path):
-    """Snakemake runs in a virtual environment inside conda's `base`, as after `conda init`: its own Python is the first in PATH."""
+    """Snakemake runs in a virtual environment inside conda's `base`: its own Python is the first in PATH."""
     base = tmp_path / "base"
     (base / "bin").mkdir(parents=True)
     for name, text in {"bin/conda": CONDA, "bin/activate": ACTIVATE, "python": PYTHON}.items():
@@ -39,7 +41,7 @@ def test_jobs_run_in_the_conda_environment_of_the_lock_with_the_code_of_the_chec
         (base / name).chmod(0o755)
     before = content(copy)
     (copy / TARGET).unlink()
-    path = os.pathsep.join([os.path.dirname(sys.executable), str(base / "bin"), *os.get_exec_path()])
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(base / "bin"), *os.get_exec_path()])
     command = [sys.executable, "-m", "snakemake", "--software-deployment-method", "conda", "--", TARGET]
     status, text = run(command, copy, PATH=path, PYTHONPATH=str(copy / "src"))
     assert status == 0, text

@@ -16,8 +16,9 @@ jobs = pathlib.Path("jobs")
 if sys.argv[1] == "create":
     name = f"job.batch-radt-{{len(list(jobs.iterdir()))}}"
     (jobs / name).write_text(sys.stdin.read())
-    done = subprocess.run(yaml.safe_load((jobs / name).read_text())["spec"]["template"]["spec"]["containers"][0]["command"], capture_output=True)
-    (jobs / name).with_suffix(".status").write_text("SuccessCriteriaMet Complete" if not done.returncode else "FailureTarget Failed")
+    (container,) = yaml.safe_load((jobs / name).read_text())["spec"]["template"]["spec"]["containers"]
+    failed = subprocess.run(container["command"], capture_output=True).returncode
+    (jobs / name).with_suffix(".status").write_text("FailureTarget Failed" if failed else "SuccessCriteriaMet Complete")
     print(name)
 else:
     print((jobs / sys.argv[2]).with_suffix(".status").read_text())
@@ -40,7 +41,10 @@ def test_figure_through_kubernetes_is_the_local_one_and_its_jobs_fit_the_schema(
     spec = evaluation["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     assert spec["activeDeadlineSeconds"] == 60 * 60 and container["workingDir"] == str(copy)
-    assert container["resources"] == {"requests": {"cpu": 1, "memory": "2000M"}, "limits": {"memory": "2000M", "nvidia.com/gpu": 0}}
+    assert container["resources"] == {
+        "requests": {"cpu": 1, "memory": "2000M"},
+        "limits": {"memory": "2000M", "nvidia.com/gpu": 0},
+    }
 
 
 def test_the_volume_fits_the_schema_and_is_that_of_the_jobs():
