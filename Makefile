@@ -27,8 +27,8 @@ help:
 	@echo "make record      copy what is small to results/recorded/ and tell DVC of all results; refused when out of date"
 	@echo "make pull        the results that this commit records, from DVC"
 	@echo "make bench       speed against what people use, results/bench.json; has its own environment, .venv-bench"
-	@echo "make lint        ruff, mypy, snakefmt and snakemake --lint; make type is mypy alone"
-	@echo "make format      repair what lint finds, and write config/schema.json and config/README.md anew"
+	@echo "make lint        ruff, mypy, snakefmt, snakemake --lint and hadolint; make type is mypy alone"
+	@echo "make format      repair what lint finds, and write config/schema.json, config/README.md and envs/radt.yaml anew"
 	@echo "make setup       only the environment, .venv"
 	@echo "make setup-ppo   the same and the extra ppo, for trajectories.source: ppo"
 	@echo "make setup-cluster  the same and Snakemake's plugins for Slurm and other schedulers"
@@ -83,6 +83,7 @@ lint: $(VENV)/.dev type
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) snakefmt --line-length 130 --check Snakefile workflow
 	$(IN_VENV) snakemake --lint
+	$(IN_VENV) hadolint envs/Containerfile
 
 type: $(VENV)/.dev
 	$(IN_VENV) mypy
@@ -90,6 +91,7 @@ type: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(IN_VENV) python -m radt.configuration
 	$(IN_VENV) python -m radt.manual
+	{ sed '/- pip:$$/q' envs/radt.yaml; sed -n 's/^[^#].*/      - &/p' envs/requirements.txt; } > envs/radt.new && mv envs/radt.new envs/radt.yaml
 	$(IN_VENV) ruff check --fix .
 	$(IN_VENV) ruff format .
 	$(IN_VENV) snakefmt --line-length 130 Snakefile workflow

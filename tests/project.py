@@ -16,8 +16,8 @@ from radt.configuration import merge
 
 ROOT = Path(__file__).parents[1]
 FIGURE = "results/darkroom/figure.pdf"
-FILES = (".dvcignore", ".gitignore", "Snakefile", "environment.yaml", "dvc.yaml")
-FOLDERS = (".dvc", "config", "profiles", "src", "workflow")
+FILES = (".dvcignore", ".gitignore", "Snakefile", "dvc.yaml")
+FOLDERS = (".dvc", "config", "envs", "profiles", "src", "workflow")
 TIMED = ("provenance.json", "metrics.csv", "table.csv")
 """Names of files that hold times."""
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net")

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
@@ -110,6 +111,15 @@ def test_lock_holds_what_the_package_asks_for():
     extras = project["optional-dependencies"]
     assert names(extras["dev"]) | names(extras["minihack"]) <= dev | lock
     assert not dev & lock
+
+
+def test_conda_environment_of_the_jobs_is_the_lock():
+    def pins(name):
+        return [line for line in (ROOT / f"envs/{name}.txt").read_text().splitlines() if not line.startswith("#")]
+
+    *_, packages = yaml.safe_load((ROOT / "envs/radt.yaml").read_text())["dependencies"]
+    assert packages["pip"] == pins("requirements"), "run make format"
+    assert (ROOT / "envs/radt.post-deploy.sh").read_text().split()[-1:] == pins("requirements-model")
 
 
 def test_readme_has_no_gaps_left_to_fill():

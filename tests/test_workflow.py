@@ -147,3 +147,8 @@ def test_every_output_outlives_a_failure(forced):
     outputs = re.findall(r"^ +output: (.+)$", forced, flags=re.MULTILINE)
     assert outputs
     assert all(name.endswith(" (update)") for names in outputs for name in names.split(", "))
+
+
+@pytest.mark.parametrize("name", ["default", "slurm", "cluster-generic", "kubernetes"])
+def test_every_profile_is_accepted(name):
+    assert planned("--workflow-profile", f"profiles/{name}", "--forceall", *SMOKE)["figure"] == 1

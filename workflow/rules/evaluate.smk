@@ -17,7 +17,7 @@ rule evaluate_retrieval:
     wildcard_constraints:
         method=methods(*ENCODERS),
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/evaluate_retrieval/{method}_seed{seed}"),
@@ -47,7 +47,7 @@ rule evaluate_plain:
     wildcard_constraints:
         method=methods(*PLAIN),
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/evaluate_plain/{method}_seed{seed}"),
@@ -74,7 +74,7 @@ rule evaluate_reference:
     wildcard_constraints:
         method=methods(*REFERENCES),
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/evaluate_reference/{method}_seed{seed}"),

@@ -25,7 +25,7 @@ rule figure:
     wildcard_constraints:
         experiment="|".join(SETTINGS.experiments),
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/figure/figure"),
@@ -55,7 +55,7 @@ rule overview:
     benchmark:
         "benchmarks/overview.tsv"
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("overview"),
@@ -86,7 +86,7 @@ rule ablation:
     benchmark:
         "benchmarks/ablations/{ablation}.tsv"
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("ablations/{ablation}"),

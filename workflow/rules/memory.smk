@@ -18,7 +18,7 @@ rule embed:
         "benchmarks/{experiment}/embed/dt.tsv"
     priority: 20
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/embed/dt"),
@@ -47,7 +47,7 @@ rule embed_language:
         "benchmarks/{experiment}/embed/lm.tsv"
     priority: 20
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/embed/lm"),
@@ -75,7 +75,7 @@ rule index:
         "benchmarks/{experiment}/index/{encoder}.tsv"
     priority: 20
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/index/{encoder}"),

@@ -16,7 +16,7 @@ rule pretrain:
         "benchmarks/{experiment}/pretrain/seed{seed}.tsv"
     priority: 10
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: ranks("pretrain")
     resources:
         mem_mb=memory("{experiment}/pretrain/seed{seed}"),

@@ -22,7 +22,7 @@ rule train_retrieval:
         model="|".join(ENCODERS),
     priority: 5
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: ranks("train_retrieval")
     resources:
         mem_mb=memory("{experiment}/train_retrieval/{model}_seed{seed}"),
@@ -57,7 +57,7 @@ rule train_ad:
         "benchmarks/{experiment}/train_ad/seed{seed}.tsv"
     priority: 5
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: ranks("train_ad")
     resources:
         mem_mb=memory("{experiment}/train_ad/seed{seed}"),
@@ -88,7 +88,7 @@ rule train_dpt:
         "benchmarks/{experiment}/train_dpt/seed{seed}.tsv"
     priority: 5
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: ranks("train_dpt")
     resources:
         mem_mb=memory("{experiment}/train_dpt/seed{seed}"),

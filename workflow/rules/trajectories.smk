@@ -13,7 +13,7 @@ rule ppo:
     benchmark:
         "benchmarks/{experiment}/ppo/task{task}.tsv"
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/ppo/task{task}"),
@@ -39,7 +39,7 @@ rule trajectories:
     benchmark:
         "benchmarks/{experiment}/trajectories/trajectories.tsv"
     conda:
-        "../../environment.yaml"
+        "../../envs/radt.yaml"
     threads: 1
     resources:
         mem_mb=memory("{experiment}/trajectories/trajectories"),
