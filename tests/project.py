@@ -61,6 +61,19 @@ def planned(*options, folder=ROOT):
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
 
 
+def asked(target, folder):
+    """MB and minutes that a dry run asks for, by benchmark file."""
+    status, text = snakemake("--dry-run", "--forceall", "--", target, folder=folder)
+    assert status == 0, text
+    found = {}
+    for block in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+        fields = dict(re.findall(r"^    (\w+): (.+)$", block, flags=re.MULTILINE))
+        if "benchmark" in fields:
+            memory, minutes = (int(re.search(rf"\b{key}=(\d+)", fields["resources"])[1]) for key in ("mem_mb", "runtime"))
+            found[fields["benchmark"]] = (memory, minutes)
+    return found
+
+
 def edit(path, old, new):
     """Replace a text in a file, once."""
     text = path.read_text()

@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from project import FIGURE, ROOT, content, run
+from project import FIGURE, ROOT, asked, content, run
 
 PROFILE = ROOT / "profiles/kubernetes"
 SUBMIT = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/kubernetes", "--seconds-between-status-checks", "1"]
@@ -32,6 +32,7 @@ def test_figure_through_kubernetes_is_the_local_one_and_its_jobs_fit_the_schema(
     (copy / "bin/kubectl").chmod(0o755)
     for name in ("results/darkroom/evaluate/random/seed42.csv", FIGURE):
         (copy / name).unlink()
+    memory, minutes = asked(FIGURE, copy)["benchmarks/darkroom/evaluate_reference/random_seed42.tsv"]
     status, text = run(["env", f"PATH={copy}/bin:{sys.exec_prefix}/bin:/usr/bin:/bin", *SUBMIT, "--", FIGURE], copy)
     assert status == 0, text
     assert content(copy) == content(made)
@@ -40,10 +41,10 @@ def test_figure_through_kubernetes_is_the_local_one_and_its_jobs_fit_the_schema(
         kubernetes_validate.validate(job, "1.30", strict=True)
     spec = evaluation["spec"]
     (container,) = spec["template"]["spec"]["containers"]
-    assert spec["activeDeadlineSeconds"] == 60 * 60 and container["workingDir"] == str(copy)
+    assert spec["activeDeadlineSeconds"] == 60 * minutes and container["workingDir"] == str(copy)
     assert container["resources"] == {
-        "requests": {"cpu": 1, "memory": "2000M"},
-        "limits": {"memory": "2000M", "nvidia.com/gpu": 0},
+        "requests": {"cpu": 1, "memory": f"{memory}M"},
+        "limits": {"memory": f"{memory}M", "nvidia.com/gpu": 0},
     }
 
 

@@ -2,27 +2,13 @@
 
 import csv
 import math
-import re
 
 import pytest
 
-from project import FIGURE, ROOT, copy_of_the_project, snakemake
+from project import FIGURE, ROOT, asked, copy_of_the_project
 from radt.commands import config
 from radt.commands.resources import Needs
 from radt.runs import Runs
-
-
-def asked(target, folder):
-    """MB and minutes that a dry run asks for, by benchmark file."""
-    status, text = snakemake("--dry-run", "--forceall", "--", target, folder=folder)
-    assert status == 0, text
-    found = {}
-    for block in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
-        fields = dict(re.findall(r"^    (\w+): (.+)$", block, flags=re.MULTILINE))
-        if "benchmark" in fields:
-            memory, minutes = (int(re.search(rf"\b{key}=(\d+)", fields["resources"])[1]) for key in ("mem_mb", "runtime"))
-            found[fields["benchmark"]] = (memory, minutes)
-    return found
 
 
 def test_jobs_of_a_recorded_experiment_ask_for_what_they_took_and_more():

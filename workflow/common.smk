@@ -13,8 +13,12 @@ from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
 from radt.configuration import load
 
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
-if "CONDA" in (method.name for method in workflow.deployment_settings.deployment_method):  # here it is that of envs/radt.yaml
-    shell.prefix('set -euo pipefail; export PATH="$CONDA_PREFIX/bin:$PATH" PYTHONPATH=src; ')
+line = "set -euo pipefail; trap : TERM; "  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
+if "CONDA" in (
+    method.name for method in workflow.deployment_settings.deployment_method
+):  # here `python` is that of envs/radt.yaml
+    line += 'export PATH="$CONDA_PREFIX/bin:$PATH" PYTHONPATH=src; '
+shell.prefix(line)
 
 STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index", "train_retrieval", "train_ad", "train_dpt"]
 STAGES += ["evaluate", "figure", "overview", "ablation"]

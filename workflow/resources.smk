@@ -8,7 +8,6 @@ from radt.devices import SLOTS
 
 NEEDS = Needs(RUNS)
 
-shell.prefix("trap : TERM; ")  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
 if slots := workflow.global_resources.get("gpu").value:
     os.environ[SLOTS] = str(slots)
