@@ -18,6 +18,8 @@ SUBMIT = [
 QUEUE = {
     "submit": """setsid sh -c 'sh "$1" && touch "queue/$$"' - "$1" > queue/log 2>&1 & echo $!""",
     "forgetful": """[ -e queue/first ] && exec ./submit "$1"; touch queue/first; true & echo $!""",  # loses the first job
+    "late": """setsid sh -c 'sh "$1" && mv "$LATE" queue/late && touch "queue/$$" && { sleep 8; mv queue/late "$LATE"; } &' - "$1" \
+        > queue/log 2>&1 & echo $!""",  # a file of another node is seen after some seconds
     "status": """kill -0 "$1" 2> queue/log && echo running || { [ -e "queue/$1" ] && echo success || echo failed; }""",
 }
 
@@ -41,6 +43,15 @@ def test_figure_through_a_submit_command_is_the_local_one_although_a_job_disappe
     assert status == 0, text
     assert text.count("Submitted job ") == 4  # two evaluations and the figure, one of them twice
     assert content(queue) == content(made)
+
+
+def test_files_that_come_late_are_waited_for(queue, made):
+    late = "results/darkroom/evaluate/random/seed42.csv"
+    commands = ["--cluster-generic-submit-cmd", "./late", "--cluster-generic-status-cmd", "./status"]
+    status, text = run([*SUBMIT, *commands, "--", late], queue, LATE=late)
+    assert status == 0, text
+    assert text.count("Submitted job ") == 1
+    assert (queue / late).read_bytes() == (made / late).read_bytes()
 
 
 def test_a_submit_command_that_there_is_not_is_named(queue):

@@ -19,11 +19,20 @@ SUBMIT = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slu
 SUBMIT += ["--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2"]  # a small, quick queue
 
 
-def submit(folder, *options):
-    """Snakemake that submits jobs of a project, and the file that has what it says."""
-    environment, log = {**os.environ, "PYTHONPATH": str(folder / "src")}, folder / "submitted.log"
-    with log.open("w") as told:
-        return subprocess.Popen([*SUBMIT, *options], cwd=folder, env=environment, stdout=told, stderr=told), log
+@pytest.fixture
+def submit(copy):
+    """Start Snakemake that submits jobs of a project: the process, and the file that has what it says."""
+    started, log = [], copy / "submitted.log"
+
+    def start(*options):
+        with log.open("w") as told:
+            environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
+            started.append(subprocess.Popen([*SUBMIT, *options], cwd=copy, env=environment, stdout=told, stderr=told))
+        return started[-1], log
+
+    yield start
+    for process in started:
+        process.kill()
 
 
 def megabytes(text):
@@ -51,7 +60,7 @@ def test_figure_made_by_slurm_is_the_local_one(queue, copy):
     assert content(copy) == content(other)
 
 
-def test_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_bytes(queue, copy):
+def test_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_bytes(queue, copy, submit):
     other = Path(shutil.copytree(copy, copy.parent / "other"))
     for folder in (copy, other):
         change(folder, "train_ad.optimization.updates", 2000)
@@ -59,7 +68,7 @@ def test_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_bytes
     status, text = run([sys.executable, "-m", "snakemake", "--cores", "1", "--", TRAINING], other)
     assert status == 0, text
     log = copy / "logs/darkroom/train_ad/seed42.log"
-    submitted, told = submit(copy, "--", TRAINING)
+    submitted, told = submit("--", TRAINING)
     queue.wait((copy / "state/darkroom/ad/seed42/checkpoint.safetensors").exists, 90)
     queue.run("scancel", *queue.jobs("RUNNING"))
     queue.wait(lambda: "going on from update" in log.read_text() and queue.jobs("RUNNING"), 90)
@@ -75,7 +84,7 @@ def test_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_bytes
     assert content(copy) == content(other)
 
 
-def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second_try(queue, copy):
+def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second_try(queue, copy, submit):
     """What is known of the job is too little: a benchmark file of a time when its batches were smaller."""
     change(copy, "train_ad.optimization.batch_size", 6000)
     change(copy, "train_ad.optimization.updates", 6)
@@ -85,7 +94,7 @@ def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second
     def watch():
         asked.extend(queue.run("squeue", "--noheader", "--states=RUNNING", "--format=%m").split())
 
-    submitted, told = submit(copy, "--", TRAINING)
+    submitted, told = submit("--", TRAINING)
     queue.wait(lambda: watch() or submitted.poll() is not None, 300)
     assert submitted.returncode == 0, told.read_text()
     first, second = map(megabytes, dict.fromkeys(asked))
@@ -101,10 +110,10 @@ def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second
         (["--slurm-status-command", "sacct"], "error: this Slurm has no accounting.*use --workflow-profile profiles/slurm"),
     ],
 )
-def test_what_this_slurm_does_not_have_is_named(queue, copy, options, reason):
+def test_what_this_slurm_does_not_have_is_named(queue, copy, submit, options, reason):
     change(copy, "train_ad.optimization.updates", 30)
     before = content(copy)
-    submitted, told = submit(copy, "--retries", "0", *options, "--", TRAINING)
+    submitted, told = submit("--retries", "0", *options, "--", TRAINING)
     assert submitted.wait(timeout=120) == 1, told.read_text()
     assert re.search(reason, told.read_text()), told.read_text()
     assert content(copy) == before

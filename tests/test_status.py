@@ -52,7 +52,7 @@ def train(path, state, stop):
         time.sleep(0.01)
         loss = (model(torch.ones(1, 3)) - update).square().mean()
         losses.append(loss.item())
-        return loss, torch.tensor(0.0)
+        return loss, torch.tensor(0.0), 1
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file, contextlib.redirect_stdout(file), contextlib.suppress(RuntimeError):
@@ -158,9 +158,9 @@ def test_results_of_a_whole_workflow_are_all_there(made, monkeypatch):
 def test_watching_ends_with_ctrl_c(made):
     environment = {**os.environ, "PYTHONPATH": str(made / "src")}
     command = [sys.executable, "-m", "radt", "status", "--watch"]
-    with subprocess.Popen(
-        command, cwd=made, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a parent in the background may ignore Ctrl-C
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=made, env=environment, **pipes, **heeds) as process:
         seen = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
