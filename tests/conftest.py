@@ -1,6 +1,5 @@
 """A tiny room for the tests of data, its learning histories in the published form, and a pipeline on one."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import project
 from helpers import GENERATE
 from radt.settings import Experiment, Generate
 from stages import Chain
-
-os.environ.pop("SLURM_JOB_ID", None)  # tests that run in a job of Slurm see themselves as outside
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ SUBMIT = [
 QUEUE = {
     "submit": """setsid sh -c 'sh "$1" && touch "queue/$$"' - "$1" > queue/log 2>&1 & echo $!""",
     "forgetful": """[ -e queue/first ] && exec ./submit "$1"; touch queue/first; true & echo $!""",  # loses the first job
-    "late": """setsid sh -c 'sh "$1" && mv "$LATE" queue/late && touch "queue/$$" && { sleep 8; mv queue/late "$LATE"; } &' - "$1" \
-        > queue/log 2>&1 & echo $!""",  # a file of another node is seen after some seconds
+    # A file of another node is seen after some seconds.
+    "late": """setsid sh -c 'sh "$1" && mv "$LATE" queue/late && touch "queue/$$" && (sleep 8; mv queue/late "$LATE") &' - "$1" &
+        echo $!""",
     "status": """kill -0 "$1" 2> queue/log && echo running || { [ -e "queue/$1" ] && echo success || echo failed; }""",
 }
 

@@ -123,9 +123,9 @@ def test_ranks_that_lose_torchrun_write_a_checkpoint_and_end(copied):
 def test_in_slurm_a_warned_training_waits_with_its_checkpoint_to_be_ended(copied, number, ranks):
     """A job that ends by itself would not be queued again."""
     job = Job(copied.root, ranks)
-    process = job.warned(number, SLURM_JOB_ID="7")
+    process = job.warned(number, RADT_STAYS_WHEN_WARNED="1")
     deadline = time.monotonic() + 60
-    while not job.log.read_text().endswith("\n") or "interrupted at update" not in job.log.read_text():
+    while not job.log.read_text().endswith("waits for Slurm to end this job\n"):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     assert (copied.root / "state/job/checkpoint.safetensors").exists()
@@ -135,7 +135,9 @@ def test_in_slurm_a_warned_training_waits_with_its_checkpoint_to_be_ended(copied
     for pid in [process.pid, *children(process.pid)]:
         os.kill(pid, signal.SIGKILL)
     assert process.wait(timeout=10) == -signal.SIGKILL
-    _, ended = begun_and_ended(job.log.read_text().splitlines())
+    *told, last = job.log.read_text().splitlines()
+    assert last == "waits for Slurm to end this job"
+    _, ended = begun_and_ended(told)
     _, lines = job.interrupted(signal.SIGTERM)
     assert begun_and_ended(lines)[0] == ended
 
@@ -172,7 +174,7 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
 @pytest.mark.parametrize("slurm", [False, True], ids=["alone", "in Slurm"])
 def test_other_stages_end_at_once_or_in_slurm_go_on(number, slurm):
     code = "import time; from radt.stages import run; run(lambda given: print('begun', flush=True) or time.sleep(2) or 0)"
-    environment = {**os.environ, **({"SLURM_JOB_ID": "7"} if slurm else {})}
+    environment = {**os.environ, **({"RADT_STAYS_WHEN_WARNED": "1"} if slurm else {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
     assert process.stdout.readline() == "begun\n"

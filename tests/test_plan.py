@@ -59,7 +59,7 @@ def test_a_job_of_several_ranks_waits_for_as_many_cores():
 def test_the_cores_of_a_job_are_those_that_snakemake_would_give_it(made, tmp_path, monkeypatch, cores, threads):
     monkeypatch.chdir(made)
     (tmp_path / "ranks.yaml").write_text("train_ad: {optimization: {ranks: 3}}")
-    todo = plan.jobs(plan.dry_run([FIGURE], [tmp_path / "ranks.yaml"], cores))
+    todo = plan.jobs(plan.dry_run([FIGURE], [tmp_path / "ranks.yaml"], cores, 1))
     assert {one.rule: one.threads for one in todo} == {"train_ad": threads, "evaluate_plain": 1, "figure": 1}
 
 

@@ -11,9 +11,14 @@ from radt.commands.resources import Needs
 from radt.runs import Runs
 
 
-def test_jobs_of_a_recorded_experiment_ask_for_what_they_took_and_more():
+def test_jobs_of_a_recorded_experiment_ask_for_what_they_took_and_more(tmp_path):
     """Half as much again and some for Snakemake itself, three times as long and ten minutes; never for a node of its own."""
-    found = asked(FIGURE, ROOT)
+    for path in ROOT.iterdir():
+        if path.name not in ("results", "benchmarks", "logs", "state", ".snakemake", ".git"):  # nothing was run here
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/recorded").symlink_to(ROOT / "results/recorded")
+    found = asked(FIGURE, tmp_path)
     with (ROOT / "results/recorded/darkroom/timeline.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(found) == len(rows)
@@ -33,6 +38,10 @@ def test_a_job_that_was_measured_here_asks_for_what_it_took(tmp_path):
     memory, minutes = asked(FIGURE, folder)["benchmarks/darkroom/train_ad/seed42.tsv"]
     assert memory == math.ceil((1.5 * 5000 * 2**20 + 500e6) / 1e6)
     assert minutes == 30  # 10 + 3 x 400 s
+    log = folder / "logs/darkroom/train_ad/seed42.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("going on from update 1990 of state/darkroom/ad/seed42/checkpoint.safetensors\n")
+    assert asked(FIGURE, folder)["benchmarks/darkroom/train_ad/seed42.tsv"] != (memory, minutes)  # only the rest was measured
 
 
 def test_every_further_try_asks_for_twice_as_much(monkeypatch):

@@ -1,4 +1,4 @@
-"""A Slurm that would not tell that a job has ended is refused before anything is submitted, instead of waited for."""
+"""A Slurm that would not take jobs, or not tell that they have ended, is refused before anything is submitted."""
 
 import pytest
 
@@ -31,25 +31,56 @@ def scontrol(tmp_path, monkeypatch):
         (DATABASE, "10 sec", "sacct", None),
         (NONE, "300 sec", "sacct", "no accounting, so sacct tells of no job: use --workflow-profile profiles/slurm"),
         ("(null)", "300 sec", "sacct", "no accounting"),
-        (NONE, "10 sec", "squeue", "forgets jobs 10 s after their end.*ask for MinJobAge=300"),
+        (NONE, "10 sec", "squeue", "MinJobAge is 10 s.: ask for MinJobAge=300"),
         (DATABASE, "10 sec", "squeue", "use --slurm-status-command sacct"),
     ],
 )
 def test_slurm_must_tell_what_became_of_jobs(scontrol, accounting, age, command, reason):
     scontrol(accounting, age)
     if reason is None:
-        slurm.check(command)
+        slurm.check(command, set(), set(), False)
     else:
         with pytest.raises(RadtError, match=reason):
-            slurm.check(command)
+            slurm.check(command, set(), set(), False)
 
 
 def test_no_slurm_and_no_controller_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RadtError, match="Slurm's programs are not here"):
-        slurm.check("squeue")
+    with pytest.raises(RadtError, match="program scontrol is not here"):
+        slurm.check("squeue", set(), set(), False)
     program = tmp_path / "scontrol"
     program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
     program.chmod(0o755)
     with pytest.raises(RadtError, match="Unable to contact slurm controller"):
-        slurm.check("squeue")
+        slurm.check("squeue", set(), set(), False)
+
+
+@pytest.fixture
+def cluster(scontrol, tmp_path):
+    """A Slurm with accounting, two partitions and two accounts."""
+    scontrol(DATABASE, "300 sec")
+    for name, lines in {"sinfo": "main\nurgent", "sacctmgr": "lab\nother", "sacct": ""}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat <<END\n{lines}\nEND\n")
+        (tmp_path / name).chmod(0o755)
+
+
+def test_partitions_and_accounts_are_known(cluster):
+    slurm.check("squeue", {"main", "urgent"}, {"lab"}, True)
+    with pytest.raises(RadtError, match="unknown partition 'nowhere'; this Slurm has main, urgent: change slurm_partition"):
+        slurm.check("squeue", {"main", "nowhere"}, set(), False)
+    with pytest.raises(RadtError, match="unknown account 'nobody'; this Slurm has lab, other: change slurm_account"):
+        slurm.check("squeue", set(), {"nobody"}, False)
+
+
+def test_without_accounting_no_account_can_be_charged(scontrol):
+    scontrol(NONE, "300 sec")
+    with pytest.raises(RadtError, match="no accounts: leave slurm_account out"):
+        slurm.check("squeue", set(), {"lab"}, False)
+
+
+def test_a_missing_sacct_is_named_where_it_would_be_asked(scontrol, monkeypatch):
+    scontrol(DATABASE, "300 sec")
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
+    slurm.check("squeue", set(), set(), False)
+    with pytest.raises(RadtError, match=r"sacct is not here.*set slurm_account, or use --slurm-no-account"):
+        slurm.check("squeue", set(), set(), True)

@@ -87,12 +87,22 @@ def test_a_line_that_is_half_written_leaves_the_one_before(folder):
 
 def test_a_training_without_a_sign_of_life_is_silent(folder):
     text = "update 20/100 loss 1.0 0.5/s 160 s left\nupdate 40/100 loss 1.0 0.5/s 120 s left\n"  # a line every 40 s
-    for age, heard in ((59, "59 s ago"), (190, "3 min ago"), (210, "silent for 4 min")):
+    for age, heard in ((59, "59 s ago"), (190, "3 min ago"), (210, "silent for 4 min: killed?")):
         log_of(folder, "train_ad/seed42", age, text)
         assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
-    for age, heard in ((59, "59 s ago"), (61, "silent for 61 s")):  # a line every second: a minute is allowed all the same
+    for age, heard in (
+        (59, "59 s ago"),
+        (61, "silent for 61 s: killed?"),
+    ):  # a line every second: a minute is allowed all the same
         log_of(folder, "train_ad/seed42", age, text.replace("0.5/s", "20.0/s"))
         assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
+    assert "silent for 61 s: darkroom/train_ad/seed42\n    update 20/100" in status.status([], NOW)
+
+
+def test_an_empty_log_is_of_a_job_that_just_started_or_was_never_submitted(folder):
+    log_of(folder, "train_ad/seed42", age=30, text="")
+    told = "30 s ago, said nothing: just started, or never submitted"
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == told
 
 
 def test_stages_that_failed_show_the_end_of_their_logs(folder):
@@ -113,12 +123,12 @@ def test_stages_that_failed_show_the_end_of_their_logs(folder):
     interrupted = "import os, signal; from radt.stages import run; run(lambda arguments: os.kill(os.getpid(), signal.SIGTERM))"
     fails("train_dpt/seed43", code=interrupted)
     text = status.status([], NOW)
-    found = dict(re.findall(r"^failed 1 s ago: darkroom/(\S+)\n((?:    .*\n?)+)", text, flags=re.MULTILINE))
+    found = dict(re.findall(r"^(?:failed|interrupted) 1 s ago: darkroom/(\S+)\n((?:    .*\n?)+)", text, flags=re.MULTILINE))
     assert re.match(r"    error: configuration key '\w+' is missing", found["train_ad/seed42"])
     assert "error: the following arguments are required: --settings" in found["train_ad/seed43"]
     assert found["train_dpt/seed42"].endswith("    ZeroDivisionError: division by zero\n")
     assert found["train_dpt/seed43"].startswith("    interrupted; run again")
-    assert "running" not in text
+    assert "interrupted 1 s ago: darkroom/train_dpt/seed43" in text and "running" not in text
 
 
 def test_a_job_is_done_when_its_record_is_newer_than_its_log(folder):
@@ -127,7 +137,7 @@ def test_a_job_is_done_when_its_record_is_newer_than_its_log(folder):
     record.write_text("{}")
     log_of(folder, "train_ad/seed42", age=100, text="update 12/12 loss 1.0 9.0/s 0 s left\n")
     os.utime(record, (NOW - 99, NOW - 99))
-    assert "no job is running, and none has failed" in status.status([], NOW)
+    assert "no job writes a log, and none has failed" in status.status([], NOW)
     os.utime(record, (NOW - 500, NOW - 500))  # of an earlier run
     assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][0] == "12/12"
 
@@ -152,7 +162,7 @@ def test_results_of_a_whole_workflow_are_all_there(made, monkeypatch):
     assert {str(path) for path in status.wanted(runs, "darkroom")} == set(commands(made))  # what Snakemake would make
     text = status.status([], time.time())
     assert lines(text)["darkroom"] == ["32 of 32"] and lines(text)["keydoor"] == ["0 of 32"]
-    assert "no job is running, and none has failed" in text
+    assert "no job writes a log, and none has failed" in text
 
 
 def test_watching_ends_with_ctrl_c(made):

@@ -5,10 +5,13 @@ import signal
 from radt.commands import slurm
 from radt.commands.resources import Needs
 from radt.devices import SLOTS
+from radt.interruption import STAYS
 
 NEEDS = Needs(RUNS)
 
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
+if workflow.remote_exec and "SLURM_JOB_ID" in os.environ:
+    os.environ[STAYS] = "1"
 if slots := workflow.global_resources.get("gpu").value:
     os.environ[SLOTS] = str(slots)
 
@@ -39,9 +42,15 @@ def torchrun(section):
 
 
 def ask_slurm():
-    """Stop where jobs go to a Slurm that would not tell what became of them, rather than wait for ever."""
+    """Stop where jobs go to a Slurm that would not take them or tell what became of them, rather than wait for ever."""
     if workflow.executor_plugin.name == "slurm":
+        given = workflow.executor_settings
+        asked = [
+            (job.resources.get("slurm_partition"), job.resources.get("slurm_account")) for job in workflow.dag.needrun_jobs()
+        ]
+        partitions, accounts = ({name for name in names if name} for names in zip(*asked))
+        guess = not given.no_account and not all(account for _, account in asked)
         try:
-            slurm.check(workflow.executor_settings.status_command)
+            slurm.check(given.status_command, partitions, accounts, guess)
         except RadtError as error:
             raise SystemExit(f"error: {error}") from None

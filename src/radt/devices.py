@@ -88,7 +88,8 @@ def _name(slot: int, devices: int) -> str:
     """File of a slot: the device, by the name that all see it by, and how many slots it has before."""
     visible = os.environ.get(VISIBLE, "").split(",")
     number = slot % devices
-    return f"gpu-{visible[number].strip() if len(visible) >= devices and visible[0] else number}-{slot // devices}"
+    name = visible[number].strip().replace("/", "-") if len(visible) >= devices and visible[0] else number
+    return f"gpu-{name}-{slot // devices}"
 
 
 def _lock(path: Path) -> bool:

@@ -2,13 +2,15 @@
 the present update.
 
 Slurm sends them some time before it takes the machine away. A job that then ends by itself has failed for Slurm, one that is
-still there is queued again. So in Slurm a training waits after its checkpoint, and other stages go on, until Slurm ends them.
+still there is queued again. So in a job that the workflow has submitted to Slurm a training waits after its checkpoint, and other
+stages go on, until Slurm ends them.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from types import FrameType
 
@@ -17,8 +19,8 @@ from radt.machine import rank, world_size
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 STATUS = 130
 """Exit status of a job that was interrupted."""
-SLURM = "SLURM_JOB_ID"
-"""Variable that Slurm sets in its jobs."""
+STAYS = "RADT_STAYS_WHEN_WARNED"
+"""Variable that the workflow sets in jobs that it has submitted to Slurm."""
 NOTICE = 3600
 """Seconds that an interrupted training waits in Slurm, the longest notice (`GraceTime`, `--signal`) that is foreseen."""
 
@@ -57,13 +59,14 @@ class Interruption:
         """In a job of Slurm that was warned, wait for its end; elsewhere, and after Ctrl-C, return."""
         if self._warned:
             for number in SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
+                signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
+            print("waits for Slurm to end this job", file=sys.stderr, flush=True)
             time.sleep(NOTICE)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Remember a signal, or interrupt."""
         self._asked = True
-        self._warned = SLURM in os.environ and number != signal.SIGINT
+        self._warned = STAYS in os.environ and number != signal.SIGINT
         if not self.deferred and not self._warned:
             raise KeyboardInterrupt
 

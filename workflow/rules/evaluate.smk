@@ -22,6 +22,7 @@ rule evaluate_retrieval:
     resources:
         mem_mb=memory("{experiment}/evaluate_retrieval/{method}_seed{seed}"),
         runtime=minutes("{experiment}/evaluate_retrieval/{method}_seed{seed}"),
+        evaluation=1,
         gpu=gpu("evaluate"),
     params:
         settings=lambda wildcards: settings("evaluate", *EMBEDDED[encoder_of(wildcards)])(wildcards),
@@ -52,6 +53,7 @@ rule evaluate_plain:
     resources:
         mem_mb=memory("{experiment}/evaluate_plain/{method}_seed{seed}"),
         runtime=minutes("{experiment}/evaluate_plain/{method}_seed{seed}"),
+        evaluation=1,
         gpu=gpu("evaluate"),
     params:
         settings=settings("evaluate"),
@@ -79,6 +81,7 @@ rule evaluate_reference:
     resources:
         mem_mb=memory("{experiment}/evaluate_reference/{method}_seed{seed}"),
         runtime=minutes("{experiment}/evaluate_reference/{method}_seed{seed}"),
+        evaluation=1,
     params:
         settings=settings("evaluate"),
         code=CODE["evaluate"],

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+LOGS, BENCHMARKS = Path("logs"), Path("benchmarks")
+
 RECORDS = {
     "trajectories": "{run}/trajectories/{file}",
     "ppo": "{run}/ppo/{name}.{file}",

@@ -12,13 +12,12 @@ from typing import Any
 from radt import artifacts, provenance
 from radt.bench import timeline
 from radt.commands.costs import STAGES, Sections
-from radt.commands.jobs import Name, name_of
+from radt.commands.jobs import BENCHMARKS, LOGS, Name, name_of
 from radt.configuration import merge
 from radt.errors import RadtError
 from radt.runs import Runs
 from radt.settings import parse
 
-BENCHMARKS = Path("benchmarks")
 SAMPLED, EVERY = 15, 30
 """Snakemake looks at a job twice a second for 15 s, then every 30 s; it writes down the CPU seconds of the last look."""
 FAR = 4.0
@@ -101,9 +100,15 @@ def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | Non
 
 
 def here(runs: Runs) -> Iterator[Measured]:
-    """Jobs with a benchmark file in this folder, with the settings of their records, or the present ones without a record."""
+    """Jobs with a benchmark file in this folder, with the settings of their records, or the present ones without a record.
+
+    Not those that went on from a checkpoint: the file tells of the rest only.
+    """
     for path in sorted(BENCHMARKS.rglob("*.tsv")):
         name = name_of(path.relative_to(BENCHMARKS))
+        log = LOGS / path.relative_to(BENCHMARKS).with_suffix(".log")
+        if log.exists() and log.read_bytes().startswith(b"going on from update "):
+            continue
         run = name.run or next(iter(runs.settings.experiments))
         sections = sections_of(runs, run, _settings(name.record)) if name.record else None
         if sections:

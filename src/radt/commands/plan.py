@@ -14,8 +14,8 @@ from pathlib import Path
 
 from radt.commands.config import settings
 from radt.commands.costs import Sections
-from radt.commands.jobs import Name, name_of
-from radt.commands.measured import BENCHMARKS, Estimate, estimate, here, recorded
+from radt.commands.jobs import BENCHMARKS, Name, name_of
+from radt.commands.measured import Estimate, estimate, here, recorded
 from radt.errors import RadtError
 from radt.runs import Runs
 from radt.settings import parse
@@ -65,9 +65,9 @@ def jobs(text: str) -> list[Job]:
     ]
 
 
-def dry_run(targets: list[str], configfiles: list[Path], cores: int) -> str:
-    """What `snakemake --dry-run` prints; raises `RadtError` with its reason when it fails. No job has more than all `cores`."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", "--cores", str(cores)]
+def dry_run(targets: list[str], configfiles: list[Path], cores: int, gpus: int) -> str:
+    """What `snakemake --dry-run` prints; raises `RadtError` with its reason when it fails. No job has more than all of them."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", "--cores", str(cores), "--resources", f"gpu={gpus}"]
     command += ["--configfile", *map(str, configfiles)] if configfiles else []
     done = subprocess.run([*command, "--", *targets], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -163,7 +163,7 @@ def duration(seconds: float) -> str:
 def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: int) -> str:
     """What it takes to make some targets, as text; raises `RadtError` when Snakemake cannot plan them."""
     runs, cores = Runs(settings(*configfiles)), cores or os.cpu_count() or 1
-    todo = jobs(dry_run(targets, configfiles, cores))
+    todo = jobs(dry_run(targets, configfiles, cores, gpus))
     if not todo:
         return "nothing would run: everything is up to date"
     known = [*here(runs), *recorded(runs)]

@@ -1,8 +1,10 @@
-"""Whether a Slurm tells what became of its jobs; where it does not, Snakemake would wait for ever."""
+"""Whether a Slurm takes the jobs of a run and tells what became of them; where not, Snakemake may wait for ever."""
 
 from __future__ import annotations
 
+import getpass
 import re
+import shutil
 import subprocess
 
 from radt.errors import RadtError
@@ -11,23 +13,47 @@ ASKED = 180
 """Seconds within which Snakemake's plugin asks for the state of jobs."""
 
 
-def check(command: str) -> None:
-    """Raise `RadtError` when `command`, `squeue` or `sacct`, could not tell that a job has ended.
+def check(command: str, partitions: set[str], accounts: set[str], guess: bool) -> None:
+    """Raise `RadtError` when jobs could not be submitted, or when nobody could tell that they have ended.
 
-    `sacct` needs accounting, `squeue` a controller that remembers ended jobs until it is asked.
+    Args:
+        command: what Snakemake asks, `squeue` (needs a controller that remembers ended jobs until it is asked) or `sacct` (needs
+            accounting).
+        partitions: those that jobs are to run in, by name; without any Slurm takes its default.
+        accounts: those that jobs are charged to.
+        guess: whether there are jobs without an account, for which Snakemake's plugin asks `sacct`.
     """
-    try:
-        told = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=True, timeout=60).stdout
-    except FileNotFoundError:
-        raise RadtError("Slurm's programs are not here (scontrol): run Snakemake where jobs are submitted from") from None
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        reason = " ".join(str(error.stderr or error).split())
-        raise RadtError(f"Slurm's controller cannot be asked (scontrol: {reason}): wait until it is back") from None
-    config = dict(re.findall(r"^(\w+) *= *(.*)$", told, re.MULTILINE))
+    config = dict(re.findall(r"^(\w+) *= *(.*)$", "\n".join(_told("scontrol", "show", "config")), re.MULTILINE))
     accounting = config.get("AccountingStorageType", "(null)") not in ("accounting_storage/none", "(null)")
     remembered = int(re.sub(r"\D.*", "", config.get("MinJobAge", "0")) or 0)
     if command == "sacct" and not accounting:
         raise RadtError("this Slurm has no accounting, so sacct tells of no job: use --workflow-profile profiles/slurm")
     if command == "squeue" and remembered < ASKED:
         remedy = "use --slurm-status-command sacct" if accounting else "ask for MinJobAge=300 in slurm.conf"
-        raise RadtError(f"this Slurm forgets jobs {remembered} s after their end, before Snakemake asks for them: {remedy}")
+        raise RadtError(f"this Slurm does not keep ended jobs until Snakemake asks (MinJobAge is {remembered} s): {remedy}")
+    if guess and shutil.which("sacct") is None:
+        raise RadtError("sacct is not here, which is asked for an account: set slurm_account, or use --slurm-no-account")
+    _known("partition", partitions, _told("sinfo", "--all", "--noheader", "--format=%R") if partitions else [])
+    if accounts and not accounting:
+        raise RadtError("this Slurm has no accounts: leave slurm_account out")
+    user = f"user={getpass.getuser()}"
+    associations = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", user, "format=account")
+    _known("account", accounts, _told(*associations) if accounts else [])
+
+
+def _known(kind: str, asked: set[str], known: list[str]) -> None:
+    """Raise `RadtError` for what is not known."""
+    there = {name.strip() for name in known}
+    if unknown := sorted(asked - there):
+        raise RadtError(f"unknown {kind} {unknown[0]!r}; this Slurm has {', '.join(sorted(there))}: change slurm_{kind}")
+
+
+def _told(*command: str) -> list[str]:
+    """Lines that a program of Slurm prints."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    except FileNotFoundError:
+        raise RadtError(f"Slurm's program {command[0]} is not here: run Snakemake where jobs are submitted from") from None
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        reason = " ".join(str(error.stderr or error).split())
+        raise RadtError(f"Slurm cannot be asked ({command[0]}: {reason}): wait until it is back") from None

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Literal
 
 from radt.commands.config import settings
-from radt.commands.jobs import Name, name_of
+from radt.commands.jobs import LOGS, Name, name_of
 from radt.provenance import FILE
 from radt.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
 
-LOGS = Path("logs")
 TAIL = 65536
 """Bytes that are read of a log, from its end."""
 LINE = re.compile(r"^update (\d+)/(\d+) loss (\S+) ([\d.]+)/s (\d+) s left$")
 """What `radt.training.loop` prints."""
-FAILED = re.compile(r"^(error: |interrupted|usage: )|: error: ")
+FAILED = re.compile(r"^(error: |usage: )|: error: ")
+INTERRUPTED = re.compile(r"^(interrupted|waits for Slurm)")
 TRACEBACK = "Traceback (most recent call last):"
 SHOWN = 3
 """Last lines of a failed job's log."""
@@ -39,7 +39,7 @@ class Job:
     """A job that is not done: what its log says, and when it last said something."""
 
     name: Name
-    state: Literal["running", "failed"]
+    state: Literal["running", "interrupted", "failed"]
     age: float
     """Seconds since the log was written to."""
     lines: list[str]
@@ -70,12 +70,15 @@ def read(path: Path) -> tuple[float, list[str]]:
     return path.stat().st_mtime, [line for line in lines if line.strip()]
 
 
-def failed(lines: list[str]) -> bool:
-    """Whether a log ends with the reason of a failure: a sentence, or a traceback behind the last line of progress."""
+def state(lines: list[str]) -> Literal["running", "interrupted", "failed"]:
+    """What the end of a log says: the reason of a failure, a sentence or a traceback behind the last line of progress; or that it
+    was interrupted; or neither, also of a job that was killed."""
     if not lines:
-        return False
+        return "running"
+    if INTERRUPTED.search(lines[-1]):
+        return "interrupted"
     tail = lines[max((number for number, line in enumerate(lines) if LINE.match(line)), default=-1) + 1 :]
-    return bool(FAILED.search(lines[-1])) or TRACEBACK in tail
+    return "failed" if FAILED.search(lines[-1]) or TRACEBACK in tail else "running"
 
 
 def unfinished(now: float) -> Iterator[Job]:
@@ -89,10 +92,10 @@ def unfinished(now: float) -> Iterator[Job]:
             made = name.record.stat().st_mtime if name.record.exists() else 0.0
         except OSError:
             continue  # it has just been replaced
-        bad = failed(lines)
-        if made >= written or (not bad and made >= written - EXIT):
+        what = state(lines)
+        if made >= written or (what == "running" and made >= written - EXIT):
             continue
-        yield Job(name, "failed" if bad else "running", max(now - written, 0.0), lines)
+        yield Job(name, what, max(now - written, 0.0), lines)
 
 
 def wanted(runs: Runs, run: str) -> list[Path]:
@@ -122,7 +125,8 @@ def ago(seconds: float) -> str:
 
 def row(job: Job) -> tuple[str, ...]:
     """A line of the table of running jobs."""
-    heard = f"silent for {ago(job.age)}" if job.silent else f"{ago(job.age)} ago"
+    heard = f"silent for {ago(job.age)}: killed?" if job.silent else f"{ago(job.age)} ago"
+    heard += "" if job.lines else ", said nothing: just started, or never submitted"
     if not job.progress:
         return str(job.name), "", "", "", "", "", heard
     done, total, loss, speed, left = job.progress[-1].groups()
@@ -157,10 +161,12 @@ def status(configfiles: list[Path], now: float) -> str:
         head = ("running", "update", "share", "loss", "updates/s", "left", "last heard of")
         lines += ["", *aligned([head, *map(row, running)])]
     for job in found:
-        if job.state == "failed":
-            lines += ["", f"failed {ago(job.age)} ago: {job.name}", *(f"    {line}" for line in job.lines[-SHOWN:])]
+        if job.state != "running" or (job.silent and job.lines):
+            what = "silent for" if job.state == "running" else job.state
+            since = ago(job.age) + (" ago" if job.state != "running" else "")
+            lines += ["", f"{what} {since}: {job.name}", *(f"    {line}" for line in job.lines[-SHOWN:])]
     if not found:
-        lines += ["", "no job is running, and none has failed"]
+        lines += ["", "no job writes a log, and none has failed"]
     return "\n".join(lines)
 
 

@@ -20,9 +20,7 @@ from radt import interruption
 from radt.machine import threads
 from radt.training.ranks import LOST
 
-PATIENCE = 600
-"""Seconds that ranks have after a signal to finish their update; who sent it may give them less."""
-OPTIONS = ("--standalone", "--local-addr=localhost", "--max-restarts=0", f"--shutdown-timeout={PATIENCE}", "--no-python")
+OPTIONS = ("--standalone", "--local-addr=localhost", "--max-restarts=0", "--no-python")
 SIGNALS = ",".join(dict.fromkeys([*(number.name for number in interruption.SIGNALS), "SIGHUP", "SIGQUIT"]))
 INTERRUPTED = {interruption.STATUS, *(-number for number in interruption.SIGNALS)}
 """Exit statuses of ranks that a signal has ended."""
@@ -48,7 +46,15 @@ def main(arguments: list[str]) -> int:
     logging.disable(logging.CRITICAL)
     os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // int(ranks)))
     try:
-        run.main([*OPTIONS, f"--signals-to-handle={SIGNALS}", f"--nproc-per-node={ranks}", *command])
+        run.main(
+            [
+                *OPTIONS,
+                f"--shutdown-timeout={interruption.NOTICE}",
+                f"--signals-to-handle={SIGNALS}",
+                f"--nproc-per-node={ranks}",
+                *command,
+            ]
+        )
     except SignalException:
         return interruption.STATUS
     except ChildFailedError as error:
