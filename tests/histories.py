@@ -42,4 +42,4 @@ def trajectories_stage(output, experiment, generate, source, *options, import_fo
     sections = {"source": source, "generate": generate.model_dump(), "ppo": PPO, "download": DOWNLOAD}
     text = json.dumps({"experiment": experiment.model_dump(), "trajectories": {**sections, "import_folder": import_folder}})
     command = [sys.executable, "-m", "radt.stages.trajectories", "--experiment", "tiny", "--settings", text]
-    return subprocess.run([*command, "--output", str(output), *options], capture_output=True, text=True)
+    return subprocess.run([*command, "--output", str(output), *options], capture_output=True, encoding="utf-8")

@@ -32,11 +32,11 @@ def copy_of_the_project(folder):
         shutil.copy(ROOT / name, folder)
     for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp"))
-    config, smoke = (yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "smoke"))
+    config, smoke = (yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("config", "smoke"))
     room = smoke.pop("experiments")["smoke"]
     rooms = {"darkroom": room, "keydoor": {**room, "world": "keydoor"}}
     config = {**merge(config, smoke), "experiments": rooms, "overrides": {}, "ablations": {}}
-    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return folder
 
 
@@ -44,7 +44,9 @@ def run(command, folder, **variables):
     """Run a command on the code of `folder`: exit status and everything that it printed."""
     place = [str(Path(sys.executable).parent), *os.get_exec_path()]
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PATH": os.pathsep.join(place), **variables}
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+    )
     return done.returncode, done.stdout
 
 
@@ -76,20 +78,20 @@ def asked(target, folder):
 
 def edit(path, old, new):
     """Replace a text in a file, once."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new, 1))
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def change(folder, path, value):
     """Change one key of the configuration of a project, `path` with dots."""
     *parents, last = path.split(".")
-    config = yaml.safe_load((folder / "config/config.yaml").read_text())
+    config = yaml.safe_load((folder / "config/config.yaml").read_text(encoding="utf-8"))
     section = config
     for name in parents:
         section = section[name]
     section[last] = value
-    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def commands(folder):
@@ -117,11 +119,11 @@ def content(folder):
 def timeless(path):
     """A hash of a file that does not depend on how long anything took, or on when and where."""
     if path.name.endswith("provenance.json"):
-        made = json.loads(path.read_text())
+        made = json.loads(path.read_text(encoding="utf-8"))
         outputs = {name: timeless(path.with_name(name)) for name in made["outputs"]}
         return json.dumps([outputs, *(made[key] for key in ("place", "stage", "code", "settings", "arguments"))])
     if path.name in ("metrics.csv", "table.csv"):
-        lines = [line.split(",") for line in path.read_text().splitlines()]
+        lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
         timed = lines[0].index("cpu_seconds")
         return [cell for line in lines for number, cell in enumerate(line) if number != timed]
     return artifacts.sha256(path)

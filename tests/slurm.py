@@ -64,7 +64,7 @@ class Slurm:
         key.chmod(0o400)
         self.host = host = socket.gethostname()
         ports = dict(zip(("controller_port", "node_port"), free_ports(2), strict=True))
-        (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder, **ports))
+        (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder, **ports), encoding="utf-8")
         LINK.parent.mkdir(exist_ok=True)
         LINK.unlink(missing_ok=True)
         LINK.symlink_to(self.folder / "slurm.conf")
@@ -97,14 +97,16 @@ class Slurm:
 
     def run(self, *command):
         """What a command of Slurm prints."""
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout
 
     def wait(self, condition, seconds):
         """Until a condition holds; fails after some seconds, with what the daemons wrote."""
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
-                logs = [path.read_text()[-2000:] for path in (*self.folder.glob("*.log"), *self.folder.glob("*.out"))]
+                logs = [
+                    path.read_text(encoding="utf-8")[-2000:] for path in (*self.folder.glob("*.log"), *self.folder.glob("*.out"))
+                ]
                 raise AssertionError("Slurm does not do what was awaited\n" + "\n".join(logs))
             time.sleep(0.2)
 

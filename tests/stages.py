@@ -16,7 +16,7 @@ TINY = {"updates": 12, "batch_size": 4, "warmup": 2, "checkpoint_every": 5, "log
 
 
 def configuration(experiment=None):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "tasks": 10, "held_out": 2, "validation": 1}
     config |= {"experiments": {"tiny": {**room, **(experiment or {})}}, "overrides": {}, "ablations": {}}
     config["trajectories"]["generate"] |= {"episodes": 30, "epsilon_episodes": 20}
@@ -105,4 +105,4 @@ def flip(path):
 
 
 def change(path, **values):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")

@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
             for seed in (1, 2):
                 evaluation(variant, method, seed).to_csv(tmp_path / f"{variant}-{method}-{seed}.csv", index=False)
     content = "ablation,variant,last,average\nweights,return_5,100,\nweights,return_0_25,0,3.5\nother,mine,1,1\n"
-    (tmp_path / "paper.csv").write_text("# source: a paper\n" + content)
+    (tmp_path / "paper.csv").write_text("# source: a paper\n" + content, encoding="utf-8")
     return tmp_path
 
 
@@ -179,14 +179,14 @@ def test_a_variant_without_files_is_named(folder: Path):
 
 
 def test_the_papers_file_is_checked(folder: Path):
-    (folder / "paper.csv").write_text("ablation,variant,last,average\nweights,mine,1,1\nweights,mine,2,2\n")
+    (folder / "paper.csv").write_text("ablation,variant,last,average\nweights,mine,1,1\nweights,mine,2,2\n", encoding="utf-8")
     with pytest.raises(RadtError, match="two rows for the same variant"):
         run(folder)
 
 
 def test_repository_holds_the_papers_ablations():
     path = REPOSITORY / "config" / "paper_ablations.csv"
-    assert path.read_text().startswith("# source: ")
+    assert path.read_text(encoding="utf-8").startswith("# source: ")
     assert inputs.paper_ablation(path, "context_source").loc["uniform"].tolist() == [9.3, 12.0]
     assert np.isnan(inputs.paper_ablation(path, "ad_later").loc["later_1", "average"])
     assert inputs.paper_ablation(path, "no_such_ablation").empty

@@ -27,7 +27,7 @@ def test_text_and_json(tmp_path):
     path = tmp_path / "new" / "folder" / "a.json"
     artifacts.write_json(path, {"b": 1, "a": [1.5, "ü"]})
     assert artifacts.read_json(path) == {"a": [1.5, "ü"], "b": 1}
-    assert path.read_text().index('"a"') < path.read_text().index('"b"')
+    assert path.read_text(encoding="utf-8").index('"a"') < path.read_text(encoding="utf-8").index('"b"')
     assert [file.name for file in path.parent.iterdir()] == ["a.json"]
 
 
@@ -46,7 +46,7 @@ def test_full_disk_keeps_the_old_file(tmp_path):
     with pytest.raises(OSError, match="No space left") as caught:
         artifacts.write_text(path, "new")
     assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(path)
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EIO, "input/output error")])
@@ -59,7 +59,7 @@ def test_failure_before_the_rename_keeps_the_old_file(tmp_path, monkeypatch, err
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(type(error)):
         artifacts.write_text(path, "new")
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert path.read_text(encoding="utf-8") == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_tensors_agree_with_the_safetensors_package(tmp_path):

@@ -58,7 +58,7 @@ def test_timed_calls_once_at_least(monkeypatch):
 def test_machine_tells_processor_instructions_cores_and_threads(tmp_path, monkeypatch):
     info = tmp_path / "cpuinfo"
     core = "cpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Some Processor\nflags\t\t: fpu avx512f amx_bf16\n\n"
-    info.write_text(core * 2)
+    info.write_text(core * 2, encoding="utf-8")
     monkeypatch.setattr(machine, "CPU_INFO", info)
     monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -95,7 +95,7 @@ def fake(tmp_path, monkeypatch):
 
 def test_all_modules_are_written_and_printed(fake, capsys):
     assert bench.main(["--runs", "2"]) == 0
-    entries = json.loads((fake / "results" / "bench.json").read_text())
+    entries = json.loads((fake / "results" / "bench.json").read_text(encoding="utf-8"))
     assert entries == [asdict(replace(ENTRY, runs=2)), asdict(replace(ENTRY, name="search", target=None, runs=2))]
     assert {"name", "ours", "peer", "ratio", "unit", "runs", "machine", "commit"} <= set(entries[0])
     printed = capsys.readouterr().out
@@ -131,13 +131,15 @@ def test_other_machines_are_not_compared(fake, capsys, monkeypatch):
 def test_recording_a_part_keeps_the_rest(fake):
     assert bench.main(["--record"]) == 0
     assert bench.main(["--record", "--only", "search", "--runs", "9"]) == 0
-    recorded = json.loads((fake / "docs" / "bench" / "a-machine.json").read_text())
+    recorded = json.loads((fake / "docs" / "bench" / "a-machine.json").read_text(encoding="utf-8"))
     assert [(entry["name"], entry["runs"]) for entry in recorded] == [("engine", 5), ("search", 9)]
 
 
 def test_measuring_a_part_keeps_the_rest_of_the_output(fake):
     def written():
-        return [(entry["name"], entry["runs"]) for entry in json.loads((fake / "results" / "bench.json").read_text())]
+        return [
+            (entry["name"], entry["runs"]) for entry in json.loads((fake / "results" / "bench.json").read_text(encoding="utf-8"))
+        ]
 
     bench.main(["--only", "search", "--runs", "1"])
     assert written() == [("search", 1)]
@@ -149,7 +151,7 @@ def test_measuring_a_part_keeps_the_rest_of_the_output(fake):
 
 
 def test_a_foreign_output_is_known_before_anything_is_measured(fake, monkeypatch):
-    (fake / "x.json").write_text("[1]")
+    (fake / "x.json").write_text("[1]", encoding="utf-8")
     monkeypatch.setitem(sys.modules, "radt.bench.engines", None)
     with pytest.raises(RadtError, match="holds no measurements of this version"):
         bench.main(["--only", "engines", "--output", "x.json"])
@@ -157,7 +159,7 @@ def test_a_foreign_output_is_known_before_anything_is_measured(fake, monkeypatch
 
 @pytest.mark.parametrize("content", ["[{}]", '[{"name": 1}]', "[1]"])
 def test_foreign_file_is_one_sentence(fake, content):
-    (fake / "x.json").write_text(content)
+    (fake / "x.json").write_text(content, encoding="utf-8")
     with pytest.raises(RadtError, match="holds no measurements of this version"):
         bench.main(["--markdown", "--output", "x.json"])
 

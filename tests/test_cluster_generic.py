@@ -30,7 +30,7 @@ def queue(copy):
     """A project beside a scheduler of three lines, where two evaluations and the figure are missing."""
     (copy / "queue").mkdir()
     for name, line in QUEUE.items():
-        (copy / name).write_text(f"#!/bin/sh\n{line}\n")
+        (copy / name).write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
         (copy / name).chmod(0o755)
     for method in ("random", "retrieve"):
         (copy / f"results/darkroom/evaluate/{method}/seed42.csv").unlink()

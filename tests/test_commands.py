@@ -31,7 +31,7 @@ def test_verify_finds_the_same_from_any_root_and_through_links(copy, monkeypatch
     Path("results/darkroom").symlink_to(Path("elsewhere").absolute())
     assert verify.verify(Path("results")) == verify.verify(Path("results").absolute()) == []
     Path(AD, "model.safetensors").unlink()
-    Path(AD, "notes.txt").write_text("mine")
+    Path(AD, "notes.txt").write_text("mine", encoding="utf-8")
     expected = [
         f"{AD}/model.safetensors is missing: delete {AD}/provenance.json and run snakemake again",
         f"{AD}/notes.txt is in no record: delete it",

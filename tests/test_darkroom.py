@@ -89,7 +89,9 @@ def test_same_bytes_batched_alone_and_in_a_fresh_process():
         assert together == [play(np.array([k]))[0] for k in range(64)]
         print(hashlib.sha256(b"".join(together)).hexdigest())
     """
-    digests = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    digests = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout for _ in range(2)
+    }
     assert len(digests) == 1 and len(digests.pop()) == 65
 
 

@@ -30,7 +30,7 @@ def hold(tmp_path, monkeypatch):
     def start(count, number, **variables):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         command = [sys.executable, "-c", HOLD, str(count), str(number)]
-        started.append(subprocess.Popen(command, env={**os.environ, **variables}, text=True, **pipes))
+        started.append(subprocess.Popen(command, env={**os.environ, **variables}, encoding="utf-8", **pipes))
         return started[-1]
 
     yield start
@@ -134,5 +134,5 @@ def test_the_record_names_the_gpu_that_a_process_has_used(monkeypatch):
 def test_planning_looks_for_a_gpu_without_torch(visible, there):
     code = "import sys; from radt import devices, runs; print(devices.present(), 'torch' in sys.modules)"
     environment = {**os.environ, devices.VISIBLE: visible}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split() == [str(there), "False"]

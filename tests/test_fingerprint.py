@@ -77,7 +77,7 @@ def edited(tmp_path):
             text = "\n".join(line.removeprefix("        ") for line in text.splitlines()) + "\n"
             assert name != file or old in text
             (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_text(text.replace(old, new) if name == file and old else text)
+            (source / name).write_text(text.replace(old, new) if name == file and old else text, encoding="utf-8")
         return fingerprint("radt.stages.train", source)
 
     return make
@@ -152,7 +152,7 @@ def test_all_stages_together_read_each_file_once():
         "ast.parse = lambda *given, **named: (calls.append(1), parse(*given, **named))[1];"
         f"[fingerprint('radt.stages.' + stage) for stage in {STAGES}]; print(len(calls), len(list(SOURCE.rglob('*.py'))))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     calls, files = map(int, done.stdout.split())
     assert len(STAGES) < calls <= files
 
@@ -161,5 +161,5 @@ def test_stages_differ_and_do_not_depend_on_the_process():
     prints = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
     assert len(set(prints.values())) == len(STAGES)
     code = "from radt.fingerprint import fingerprint; print(fingerprint('radt.stages.embed'))"
-    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert again.stdout.strip() == prints["embed"]

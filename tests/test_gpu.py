@@ -206,6 +206,6 @@ def test_every_stage_misses_a_gpu_before_it_reads_anything(stage, tmp_path, monk
 
 def test_a_gpu_that_is_missing_is_one_sentence_and_status_1(tmp_path):
     command, hidden = [sys.executable, "-m", "radt.stages.evaluate", *words("evaluate")], {**os.environ, devices.VISIBLE: ""}
-    done = subprocess.run(command, cwd=tmp_path, env=hidden, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, env=hidden, capture_output=True, encoding="utf-8")
     assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: a device is set to 'cuda', but torch finds no GPU")

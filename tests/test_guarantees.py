@@ -24,7 +24,7 @@ from radt.commands import verify
 from radt.errors import RadtError
 
 FULL = os.environ.get("RADT_TORTURE") == "1"
-KNOWN = dict(line.split() for line in (Path(__file__).parent / "data.sha256").read_text().splitlines())
+KNOWN = dict(line.split() for line in (Path(__file__).parent / "data.sha256").read_text(encoding="utf-8").splitlines())
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 STAGES = {
     "trajectories": "results/darkroom/trajectories/provenance.json",
@@ -202,7 +202,7 @@ def interrupt(folder, number, awaited):
     """Start the workflow, and send a signal to all of it when a file is there, as a terminal does."""
     environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--", FIGURE]
-    with (folder / "interrupted.log").open("w") as log:
+    with (folder / "interrupted.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -214,7 +214,7 @@ def interrupt(folder, number, awaited):
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a parent in the background may ignore Ctrl-C
         )
         while not awaited.exists():
-            assert process.poll() is None, (folder / "interrupted.log").read_text()
+            assert process.poll() is None, (folder / "interrupted.log").read_text(encoding="utf-8")
             time.sleep(0.05)
         time.sleep(1)
         os.killpg(process.pid, number)

@@ -38,7 +38,7 @@ class Job:
 
     def warned(self, number, whom=None, **variables):
         """Send a signal to the job, or to one of its ranks, when it has trained a little; the process."""
-        with self.log.open("w") as log:
+        with self.log.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
                 self.command(),
                 stdout=log,
@@ -46,20 +46,20 @@ class Job:
                 env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a parent in the background may ignore Ctrl-C
             )
-        while not re.search(r"^update ", self.log.read_text(), re.MULTILINE):
-            assert process.poll() is None, self.log.read_text()
+        while not re.search(r"^update ", self.log.read_text(encoding="utf-8"), re.MULTILINE):
+            assert process.poll() is None, self.log.read_text(encoding="utf-8")
             time.sleep(0.02)
         os.kill(process.pid if whom is None else children(process.pid)[whom], number)
         return process
 
     def interrupted(self, number, whom=None):
         """The same; exit status and lines of the output."""
-        return self.warned(number, whom).wait(timeout=60), self.log.read_text().splitlines()
+        return self.warned(number, whom).wait(timeout=60), self.log.read_text(encoding="utf-8").splitlines()
 
 
 def children(pid):
     """Processes that a process has started, in order."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 def begun_and_ended(lines):
@@ -113,7 +113,7 @@ def test_ranks_that_lose_torchrun_write_a_checkpoint_and_end(copied):
     status, _ = job.interrupted(signal.SIGKILL)
     assert status == -signal.SIGKILL
     deadline = time.monotonic() + 60
-    while not job.log.read_text().splitlines()[-1].startswith("interrupted at update"):
+    while not job.log.read_text(encoding="utf-8").splitlines()[-1].startswith("interrupted at update"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert (copied.root / "state/job/checkpoint.safetensors").exists()
@@ -125,7 +125,7 @@ def test_in_slurm_a_warned_training_waits_with_its_checkpoint_to_be_ended(copied
     job = Job(copied.root, ranks)
     process = job.warned(number, RADT_STAYS_WHEN_WARNED="1")
     deadline = time.monotonic() + 60
-    while not job.log.read_text().endswith("waits for Slurm to end this job\n"):
+    while not job.log.read_text(encoding="utf-8").endswith("waits for Slurm to end this job\n"):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     assert (copied.root / "state/job/checkpoint.safetensors").exists()
@@ -135,7 +135,7 @@ def test_in_slurm_a_warned_training_waits_with_its_checkpoint_to_be_ended(copied
     for pid in [process.pid, *children(process.pid)]:
         os.kill(pid, signal.SIGKILL)
     assert process.wait(timeout=10) == -signal.SIGKILL
-    *told, last = job.log.read_text().splitlines()
+    *told, last = job.log.read_text(encoding="utf-8").splitlines()
     assert last == "waits for Slurm to end this job"
     _, ended = begun_and_ended(told)
     _, lines = job.interrupted(signal.SIGTERM)
@@ -153,16 +153,18 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
     environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     workflow = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **quiet)
-    while not log.exists() or not re.search(r"^update ", log.read_text(), re.MULTILINE):
+    while not log.exists() or not re.search(r"^update ", log.read_text(encoding="utf-8"), re.MULTILINE):
         assert workflow.poll() is None
         time.sleep(0.05)
     os.killpg(workflow.pid, signal.SIGUSR1)
     assert workflow.wait(timeout=60) == 1
-    _, ended = begun_and_ended(log.read_text().splitlines())
+    _, ended = begun_and_ended(log.read_text(encoding="utf-8").splitlines())
     assert not (place / "model.safetensors").exists()
     status, text = project.snakemake("--cores", "2", "--", target, folder=folder)
     assert status == 0, text
-    assert log.read_text().startswith(f"going on from update {ended} of state/darkroom/pretrain/seed42/checkpoint.safetensors\n")
+    assert log.read_text(encoding="utf-8").startswith(
+        f"going on from update {ended} of state/darkroom/pretrain/seed42/checkpoint.safetensors\n"
+    )
     record = artifacts.read_json(place / "provenance.json")
     assert record["settings"]["pretrain"]["optimization"]["ranks"] == 2
     assert {path.name for path in place.iterdir()} == {*record["outputs"], "provenance.json"}
@@ -175,7 +177,7 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
 def test_other_stages_end_at_once_or_in_slurm_go_on(number, slurm):
     code = "import time; from radt.stages import run; run(lambda given: print('begun', flush=True) or time.sleep(2) or 0)"
     environment = {**os.environ, **({"RADT_STAYS_WHEN_WARNED": "1"} if slurm else {})}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
     assert process.stdout.readline() == "begun\n"
     process.send_signal(number)

@@ -28,7 +28,7 @@ else:
 def test_figure_through_kubernetes_is_the_local_one_and_its_jobs_fit_the_schema(copy, made):
     (copy / "bin").mkdir()
     (copy / "jobs").mkdir()
-    (copy / "bin/kubectl").write_text(KUBECTL)
+    (copy / "bin/kubectl").write_text(KUBECTL, encoding="utf-8")
     (copy / "bin/kubectl").chmod(0o755)
     for name in ("results/darkroom/evaluate/random/seed42.csv", FIGURE):
         (copy / name).unlink()
@@ -36,7 +36,7 @@ def test_figure_through_kubernetes_is_the_local_one_and_its_jobs_fit_the_schema(
     status, text = run(["env", f"PATH={copy}/bin:{sys.exec_prefix}/bin:/usr/bin:/bin", *SUBMIT, "--", FIGURE], copy)
     assert status == 0, text
     assert content(copy) == content(made)
-    evaluation, figure = [yaml.safe_load(path.read_text()) for path in sorted(copy.glob("jobs/*-[0-9]"))]
+    evaluation, figure = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(copy.glob("jobs/*-[0-9]"))]
     for job in (evaluation, figure):
         kubernetes_validate.validate(job, "1.30", strict=True)
     spec = evaluation["spec"]
@@ -49,9 +49,9 @@ def test_figure_through_kubernetes_is_the_local_one_and_its_jobs_fit_the_schema(
 
 
 def test_the_volume_fits_the_schema_and_is_that_of_the_jobs():
-    claim = yaml.safe_load((PROFILE / "volume.yaml").read_text())
+    claim = yaml.safe_load((PROFILE / "volume.yaml").read_text(encoding="utf-8"))
     kubernetes_validate.validate(claim, "1.30", strict=True)
-    (volume,) = yaml.safe_load((PROFILE / "job.yaml").read_text())["spec"]["template"]["spec"]["volumes"]
+    (volume,) = yaml.safe_load((PROFILE / "job.yaml").read_text(encoding="utf-8"))["spec"]["template"]["spec"]["volumes"]
     assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 
 
@@ -59,6 +59,6 @@ def test_the_volume_fits_the_schema_and_is_that_of_the_jobs():
     ("told", "status"), [("", "running"), ("Complete", "success"), ("FailureTarget Failed", "failed"), ("NotFound", "failed")]
 )
 def test_what_kubernetes_tells_of_a_job_is_understood(tmp_path, told, status):
-    (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{told}'\n")
+    (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{told}'\n", encoding="utf-8")
     (tmp_path / "kubectl").chmod(0o755)
     assert run(["env", f"PATH={tmp_path}:/usr/bin:/bin", str(PROFILE / "status.sh"), "job"], ROOT) == (0, f"{status}\n")

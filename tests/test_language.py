@@ -236,8 +236,8 @@ def copied(source, target, **changes):
     target.mkdir()
     for path in source.iterdir():
         (target / path.name).write_bytes(path.read_bytes())
-    config = json.loads((source / "config.json").read_text()) | changes
-    (target / "config.json").write_text(json.dumps(config))
+    config = json.loads((source / "config.json").read_text(encoding="utf-8")) | changes
+    (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return target
 
 
@@ -252,7 +252,7 @@ def test_errors_name_the_remedy(bert, tmp_path, monkeypatch):
     refused("36 tokens, but .* reads 32", chunk=9, tokens="interleaved")
     refused("is no folder", model=str(tmp_path / "nowhere"))
     refused("has no config.json", model=str(tmp_path))
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     refused(r"has no \*.safetensors", model=str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     refused("cannot be read", model=str(tmp_path))

@@ -38,7 +38,7 @@ def folder(path):
 
 def imported(path):
     """The folders of the package that a file imports from."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: relative import"
@@ -62,13 +62,13 @@ def test_imports_run_one_way(path):
 
 def test_figure_stage_needs_neither_torch_nor_faiss():
     code = "import sys, radt.stages.figure; print(sorted({'torch', 'faiss'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_settings_are_checked_without_torch():
     code = "import sys, radt.settings, radt.fingerprint; print(sorted({'torch', 'faiss'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -76,23 +76,46 @@ def test_settings_are_checked_without_torch():
 @pytest.mark.guarantee
 def test_g6_nothing_is_pickled(path):
     forbidden = r"import (pickle|dill|joblib|shelve|cloudpickle)|torch\.(save|load)\(|allow_pickle=(?!False)|(read|to)_pickle"
-    assert not re.search(forbidden, path.read_text())
+    assert not re.search(forbidden, path.read_text(encoding="utf-8"))
 
 
 def test_no_file_for_everything_and_no_arguments_passed_through():
     assert not [path for path in SOURCES if path.stem in ("utils", "helpers", "common", "misc")]
     for path in SOURCES:
-        functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        functions = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)]
         assert not [function.name for function in functions if function.args.kwarg], path
 
 
+def without_encoding(call):
+    """Whether a call reads or writes text in the encoding of the machine."""
+    words = {word.arg: word.value for word in call.keywords}
+    name, owner = (ast.unparse(call.func).rpartition(".")[part] for part in (2, 0))
+    if "encoding" in words or owner in ("os", "artifacts"):
+        return False
+    if name in ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile"):
+        mode = [*call.args[: 1 if owner else 2], words.get("mode")]
+        return not any(isinstance(one, ast.Constant) and re.fullmatch("[rwax+]*b[rwax+]*", str(one.value)) for one in mode)
+    if name in ("read_text", "write_text"):
+        return bool(owner)
+    return any(ast.unparse(words[key]) == "True" for key in ("text", "universal_newlines") if key in words)
+
+
+def test_text_is_read_and_written_as_utf_8_whatever_the_encoding_of_the_machine():
+    for path in SOURCES + sorted((ROOT / "tests").glob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        assert not [f"{path}:{call.lineno}" for call in calls if without_encoding(call)], 'add encoding="utf-8"'
+    for path in [ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.smk")]:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert not [line for line in lines if re.search(r"(_text|\bopen)\(", line) and "encoding=" not in line], path
+
+
 def test_shared_workflow_code_stays_short():
-    assert len((ROOT / "workflow" / "common.smk").read_text().splitlines()) <= 80
+    assert len((ROOT / "workflow" / "common.smk").read_text(encoding="utf-8").splitlines()) <= 80
 
 
 def test_lock_pins_every_package_without_urls():
     for path in (ROOT / "envs").glob("*.txt"):
-        lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-r"))]
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith(("#", "-r"))]
         assert lines == sorted(lines, key=str.lower)
         for line in lines:
             assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line
@@ -102,10 +125,10 @@ def test_lock_holds_what_the_package_asks_for():
     def names(lines):
         return {re.split(r"[<>=\[]", line)[0].lower().replace("_", "-") for line in lines if line and line[0] not in "#-"}
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    top = names((ROOT / "envs" / "requirements.in").read_text().splitlines())
-    lock = names((ROOT / "envs" / "requirements.txt").read_text().splitlines())
-    dev = names((ROOT / "envs" / "requirements-dev.txt").read_text().splitlines())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    top = names((ROOT / "envs" / "requirements.in").read_text(encoding="utf-8").splitlines())
+    lock = names((ROOT / "envs" / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    dev = names((ROOT / "envs" / "requirements-dev.txt").read_text(encoding="utf-8").splitlines())
     assert names(project["dependencies"]) == top
     assert top <= lock
     extras = project["optional-dependencies"]
@@ -115,20 +138,20 @@ def test_lock_holds_what_the_package_asks_for():
 
 def test_conda_environment_of_the_jobs_is_the_lock():
     def pins(name):
-        return [line for line in (ROOT / f"envs/{name}.txt").read_text().splitlines() if not line.startswith("#")]
+        return [line for line in (ROOT / f"envs/{name}.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
 
-    *_, packages = yaml.safe_load((ROOT / "envs/radt.yaml").read_text())["dependencies"]
+    *_, packages = yaml.safe_load((ROOT / "envs/radt.yaml").read_text(encoding="utf-8"))["dependencies"]
     assert packages["pip"] == pins("requirements"), "run make format"
-    assert (ROOT / "envs/radt.post-deploy.sh").read_text().split()[-1:] == pins("requirements-model")
+    assert (ROOT / "envs/radt.post-deploy.sh").read_text(encoding="utf-8").split()[-1:] == pins("requirements-model")
 
 
 def test_readme_has_no_gaps_left_to_fill():
-    assert "@@" not in (ROOT / "README.md").read_text()
+    assert "@@" not in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_images_lead_to_files(page):
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
     paths = [link.partition("#")[0] for link in links if not re.match(r"[a-z]+:", link)]
     assert [path for path in paths if path and not (page.parent / path).exists()] == []

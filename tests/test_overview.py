@@ -96,8 +96,8 @@ def test_same_bytes_from_files_in_another_order(folder: Path):
     names = ["overview.csv", "overview.html", "overview.pdf", "overview.png"]
     digests = [[hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names] for out in outs]
     assert digests[0] == digests[1]
-    assert ",1234567," in (outs[0] / "overview.csv").read_text()
-    assert (outs[0] / "overview.html").read_text() == page_of(folder)
+    assert ",1234567," in (outs[0] / "overview.csv").read_text(encoding="utf-8")
+    assert (outs[0] / "overview.html").read_text(encoding="utf-8") == page_of(folder)
     assert sorted(path.name for path in outs[0].iterdir()) == names
 
 

@@ -58,7 +58,7 @@ def test_a_job_of_several_ranks_waits_for_as_many_cores():
 @pytest.mark.parametrize(("cores", "threads"), [(8, 3), (2, 2)])
 def test_the_cores_of_a_job_are_those_that_snakemake_would_give_it(made, tmp_path, monkeypatch, cores, threads):
     monkeypatch.chdir(made)
-    (tmp_path / "ranks.yaml").write_text("train_ad: {optimization: {ranks: 3}}")
+    (tmp_path / "ranks.yaml").write_text("train_ad: {optimization: {ranks: 3}}", encoding="utf-8")
     todo = plan.jobs(plan.dry_run([FIGURE], [tmp_path / "ranks.yaml"], cores, 1))
     assert {one.rule: one.threads for one in todo} == {"train_ad": threads, "evaluate_plain": 1, "figure": 1}
 
@@ -110,7 +110,7 @@ def test_a_recorded_run_is_predicted_from_another_of_a_fourth_of_its_size():
     runs = Runs(config.settings())
     known = [one for one in recorded(runs) if one.run == "darkroom"]
     predicted, least, most = defaultdict(float), defaultdict(float), defaultdict(float)
-    with (ROOT / "results/recorded/darkroom_20x20/timeline.csv").open(newline="") as file:
+    with (ROOT / "results/recorded/darkroom_20x20/timeline.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             found = estimate(
                 Name("darkroom_20x20", row["rule"], row["job"]), "darkroom_20x20", sections(runs, "darkroom_20x20"), known
@@ -163,7 +163,7 @@ def test_only_what_is_out_of_date_is_planned_and_its_time_grows_with_the_setting
     assert plan.plan([FIGURE], [], 2, 1) == "nothing would run: everything is up to date"
     for seed in (42, 43):
         head = "s\tmax_rss\tcpu_time\n"
-        (copy / f"benchmarks/darkroom/train_ad/seed{seed}.tsv").write_text(f"{head}13.5\t300\t13.5\n")
+        (copy / f"benchmarks/darkroom/train_ad/seed{seed}.tsv").write_text(f"{head}13.5\t300\t13.5\n", encoding="utf-8")
     change(copy, "train_ad.optimization.updates", 200)  # was 20
     text, todo = plan.plan([FIGURE], [], 2, 1), planned("--", FIGURE, folder=copy)
     assert todo == {"train_ad": 2, "evaluate_plain": 2, "figure": 1}
@@ -187,7 +187,7 @@ def test_a_plan_that_snakemake_refuses_is_one_sentence(made):
 def test_without_any_measured_job_the_plan_says_what_is_missing(copy, monkeypatch):
     monkeypatch.chdir(copy)
     for path in (copy / "benchmarks").rglob("*.tsv"):
-        path.write_text("cut off")
+        path.write_text("cut off", encoding="utf-8")
     change(copy, "train_ad.later", 3)
     with pytest.raises(RadtError, match="restore results/recorded"):
         plan.plan([FIGURE], [], 2, 1)

@@ -139,7 +139,7 @@ def test_trajectories_stage_merges(learned, tmp_path, generate):
     data = trajectories.read(tmp_path / "out", ROOM)
     assert data.manifest["source"] == {"name": "ppo", "algorithm": "ppo", **PPO}
     np.testing.assert_array_equal(data.shards[0].actions, join(list(ppo.read(learned, ROOM, SMALL))).actions)
-    assert (tmp_path / "out" / "learning.csv").read_text() == learning_curve(data.shards)
+    assert (tmp_path / "out" / "learning.csv").read_text(encoding="utf-8") == learning_curve(data.shards)
 
 
 def test_trajectories_stage_asks_for_the_histories(tmp_path, generate):
@@ -198,7 +198,9 @@ def test_library_gives_the_same_bytes_in_fresh_processes(tmp_path):
     text = json.dumps({"experiment": ROOM.model_dump(), "ppo": PPO})
     command = [sys.executable, "-m", "radt.stages.ppo", "--experiment", "tiny", "--task", "1", "--settings", text]
     for name in "ab":
-        done = subprocess.run([*command, "--output", str(tmp_path / name / "task1.safetensors")], capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--output", str(tmp_path / name / "task1.safetensors")], capture_output=True, encoding="utf-8"
+        )
         assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "a") == contents(tmp_path / "b") and len(contents(tmp_path / "a")) == 2
 

@@ -19,7 +19,7 @@ def make(content, names=("a.csv", "b.csv", "c.csv"), record=RECORD):
     def stage(arguments):
         folder = Path(arguments[arguments.index("--output") + 1])
         for name in names:
-            (folder / name).write_text(content)
+            (folder / name).write_text(content, encoding="utf-8")
         return 0
 
     return making.make(stage, STAGE, record, [], ["--settings", "{}", "--output", str(record.parent)])
@@ -72,7 +72,7 @@ def test_two_readers_put_what_waits_in_place(folder):
     waiting.mkdir()
     for path in folder.glob("*.csv"):
         shutil.move(path, waiting)
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
     context = multiprocessing.get_context("fork")
     readers = [context.Process(target=provenance.check, args=([folder / "a.csv"],)) for _ in range(4)]
     for process in readers:
@@ -80,7 +80,7 @@ def test_two_readers_put_what_waits_in_place(folder):
     for process in readers:
         process.join()
     assert [process.exitcode for process in readers] == [0] * 4
-    assert provenance.problems(RECORD) == [] and (folder / "c.csv").read_text() == "new" * 100_000
+    assert provenance.problems(RECORD) == [] and (folder / "c.csv").read_text(encoding="utf-8") == "new" * 100_000
 
 
 def test_a_second_job_of_the_same_artifact_is_refused_and_changes_nothing(folder):
@@ -93,7 +93,7 @@ def test_a_second_job_of_the_same_artifact_is_refused_and_changes_nothing(folder
 
     with pytest.raises(RadtError, match="ended with status 1"):
         making.make(stage, STAGE, RECORD, [], ["--settings", "{}", "--output", "results/x"])
-    assert provenance.problems(RECORD) == [] and (folder / "a.csv").read_text() == "old"
+    assert provenance.problems(RECORD) == [] and (folder / "a.csv").read_text(encoding="utf-8") == "old"
     assert not list(folder.glob(".*"))
 
 

@@ -190,6 +190,6 @@ def test_stage_imports_and_tells_of_keys_that_stay(tmp_path, keydoor, generate):
     done = trajectories_stage(tmp_path / "out", KEYDOOR, generate, "import", import_folder=str(keydoor))
     assert done.returncode == 0, done.stderr
     assert "the key stays taken in 2 of the histories" in done.stdout
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["steps"] == 5 * EPISODES * 20
     assert len(trajectories.read(tmp_path / "out", KEYDOOR).shards) == 1

@@ -88,7 +88,7 @@ def test_ranks_train_what_one_process_trains(alone, count):
     """Weights after 12 updates in float32 within 1e-5 of those of one process, metrics to their last digit; a training that one
     rank was asked to end goes on to the same bytes."""
     command = [sys.executable, "-m", "radt.training.torchrun", str(count), sys.executable, training_in_ranks.__file__, str(alone)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     ends = {f"rank {number}: {STATUS}" for number in range(1, count)}
     assert {*done.stderr.splitlines()} == {*ends, "rank 0: interrupted at update 5 of 12; run again: goes on from update 5"}
@@ -118,7 +118,7 @@ def test_the_cause_of_failed_ranks_comes_last(chain):
     config["train_dpt"]["optimization"]["ranks"] = 2
     run = Chain(Path(chain.root) / "nowhere", config)
     stage = [sys.executable, "-m", "radt.stages.train_dpt", *run.common("train_dpt"), *run.training("refused")]
-    done = subprocess.run([sys.executable, "-m", "radt.training.torchrun", "2", *stage], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "radt.training.torchrun", "2", *stage], capture_output=True, encoding="utf-8")
     assert done.returncode == 1
     assert (
         done.stderr.splitlines()[-1] == f"error: {run.root}/trajectories/manifest.json is missing: run the stage that writes it"

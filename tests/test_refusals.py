@@ -14,7 +14,9 @@ from stages import Chain, change, configuration, flip
 
 def run_command(stage, arguments):
     """Exit status and last line of stderr of a stage run as its rule runs it."""
-    done = subprocess.run([sys.executable, "-m", f"radt.stages.{stage}", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", f"radt.stages.{stage}", *arguments], capture_output=True, encoding="utf-8", check=False
+    )
     return done.returncode, done.stderr.strip().splitlines()[-1]
 
 

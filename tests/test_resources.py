@@ -19,7 +19,7 @@ def test_jobs_of_a_recorded_experiment_ask_for_what_they_took_and_more(tmp_path)
     (tmp_path / "results").mkdir()
     (tmp_path / "results/recorded").symlink_to(ROOT / "results/recorded")
     found = asked(FIGURE, tmp_path)
-    with (ROOT / "results/recorded/darkroom/timeline.csv").open(newline="") as file:
+    with (ROOT / "results/recorded/darkroom/timeline.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(found) == len(rows)
     for row in rows:
@@ -34,13 +34,13 @@ def test_a_job_that_was_measured_here_asks_for_what_it_took(tmp_path):
     folder = copy_of_the_project(tmp_path / "project")
     benchmark = folder / "benchmarks/darkroom/train_ad/seed42.tsv"
     benchmark.parent.mkdir(parents=True)
-    benchmark.write_text("s\tmax_rss\tcpu_time\n400.0\t5000.0\t400.0\n")
+    benchmark.write_text("s\tmax_rss\tcpu_time\n400.0\t5000.0\t400.0\n", encoding="utf-8")
     memory, minutes = asked(FIGURE, folder)["benchmarks/darkroom/train_ad/seed42.tsv"]
     assert memory == math.ceil((1.5 * 5000 * 2**20 + 500e6) / 1e6)
     assert minutes == 30  # 10 + 3 x 400 s
     log = folder / "logs/darkroom/train_ad/seed42.log"
     log.parent.mkdir(parents=True)
-    log.write_text("going on from update 1990 of state/darkroom/ad/seed42/checkpoint.safetensors\n")
+    log.write_text("going on from update 1990 of state/darkroom/ad/seed42/checkpoint.safetensors\n", encoding="utf-8")
     assert asked(FIGURE, folder)["benchmarks/darkroom/train_ad/seed42.tsv"] != (memory, minutes)  # only the rest was measured
 
 

@@ -25,7 +25,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def runs():
-    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     values["ablations"] = {"a": {"experiment": "keydoor", "methods": ["radt"], "variants": VARIANTS}}
     return Runs(load(values))
 
@@ -53,7 +53,7 @@ def test_learning_curves_are_named_where_variants_learn_from_several_sources(run
     places = runs.sources("a")
     assert list(places) == list(VARIANTS) and places["data"] == "results/ablations/a/data/trajectories/learning.csv"
     assert {place for variant, place in places.items() if variant != "data"} == {"results/keydoor/trajectories/learning.csv"}
-    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     shipped = Runs(load(values))
     assert [name for name in values["ablations"] if shipped.sources(name)] == ["source"]
 

@@ -55,7 +55,7 @@ def test_the_recorded_table_can_be_read():
 
 @pytest.mark.parametrize("content", ["", "axis,size\ntasks,80\n", f"{','.join(scale.COLUMNS)}\ntasks,80\n", "# old\na,b\n"])
 def test_a_foreign_table_is_one_sentence(tmp_path, content):
-    (tmp_path / "scale.csv").write_text(content)
+    (tmp_path / "scale.csv").write_text(content, encoding="utf-8")
     with pytest.raises(RadtError, match="holds no measurements of this version"):
         scale.main(["--only", "tasks", "--output", str(tmp_path)])
 

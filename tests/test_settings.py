@@ -16,9 +16,9 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 def merged(*names):
     """config.yaml with other files merged over it, as Snakemake does."""
-    values = yaml.safe_load((CONFIG / "config.yaml").read_text())
+    values = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
     for name in names:
-        merge(values, yaml.safe_load((CONFIG / name).read_text()))
+        merge(values, yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")))
     return values
 
 
@@ -52,7 +52,7 @@ def test_other_configurations_name_only_keys_that_exist(name):
         for key, value in values.items():
             yield from keys(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
 
-    new = set(keys(yaml.safe_load((CONFIG / name).read_text()))) - set(keys(merged()))
+    new = set(keys(yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")))) - set(keys(merged()))
     assert {key.split(".")[0] for key in new} <= {"experiments", "overrides"}
 
 
@@ -99,7 +99,7 @@ def test_paper_configuration_has_the_published_settings(run, batch, window, chun
 
 def test_paper_configuration_says_all_that_the_defaults_override():
     """Snakemake merges key by key: what only config.yaml overrides would hold for the paper, too."""
-    defaults, paper = (yaml.safe_load((CONFIG / name).read_text()) for name in ("config.yaml", "paper.yaml"))
+    defaults, paper = (yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")) for name in ("config.yaml", "paper.yaml"))
     not_of_the_paper = {("evaluate", "target_low")}  # of no use with fixed targets
     for name, changes in defaults["overrides"].items():
         wanted = {path for path in leaves(changes) if path[0] != "trajectories"}
@@ -107,7 +107,7 @@ def test_paper_configuration_says_all_that_the_defaults_override():
     assert configuration.load(merged("paper.yaml")).methods == ["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
 
 
-@pytest.mark.parametrize("main", yaml.safe_load((CONFIG / "config.yaml").read_text())["experiments"])
+@pytest.mark.parametrize("main", yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))["experiments"])
 def test_validation_tasks_are_training_tasks_of_an_experiment_with_its_settings(main):
     loaded = configuration.load(merged("validation.yaml"))
     name = main.replace("darkroom", "validation", 1) if main.startswith("darkroom") else f"validation_{main}"
@@ -127,22 +127,22 @@ def test_downloads_are_of_the_world_and_the_size_of_their_experiment():
 
 
 def test_schema_file_is_in_step():
-    assert (CONFIG / "schema.json").read_text() == configuration.schema(), "run: python -m radt.configuration"
+    assert (CONFIG / "schema.json").read_text(encoding="utf-8") == configuration.schema(), "run: python -m radt.configuration"
 
 
 def test_manual_is_in_step():
-    text = (CONFIG.parent / MANUAL).read_text()
+    text = (CONFIG.parent / MANUAL).read_text(encoding="utf-8")
     assert text == manual(text), "run: python -m radt.manual"
 
 
 def test_every_number_of_the_defaults_has_a_comment():
     """Those of an ablation are told by the names of its variants."""
-    lines = (CONFIG / "config.yaml").read_text().partition("\nablations:")[0].splitlines()
+    lines = (CONFIG / "config.yaml").read_text(encoding="utf-8").partition("\nablations:")[0].splitlines()
     assert not [line for line in lines if re.search(r"[:\[] ?\d", line.partition("#")[0]) and "#" not in line]
 
 
 def test_every_ablation_has_a_comment():
-    block = (CONFIG / "config.yaml").read_text().partition("\nablations:")[2]
+    block = (CONFIG / "config.yaml").read_text(encoding="utf-8").partition("\nablations:")[2]
     names = re.findall(r"^  (\w+):(.*)$", block, flags=re.MULTILINE)
     assert names and all("#" in rest for _, rest in names)
 

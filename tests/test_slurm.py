@@ -25,7 +25,7 @@ def submit(copy):
     started, log = [], copy / "submitted.log"
 
     def start(*options):
-        with log.open("w") as told:
+        with log.open("w", encoding="utf-8") as told:
             environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
             started.append(subprocess.Popen([*SUBMIT, *options], cwd=copy, env=environment, stdout=told, stderr=told))
         return started[-1], log
@@ -75,13 +75,15 @@ def test_g2_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_by
 
     def begun():
         """The update that the running job went on from, 0 for none, when it has trained a little; else None."""
-        found = re.match(r"(?:going on from update (\d+) .*\n)?update \d+/", log.read_text() if log.exists() else "")
+        found = re.match(
+            r"(?:going on from update (\d+) .*\n)?update \d+/", log.read_text(encoding="utf-8") if log.exists() else ""
+        )
         return int(found[1] or 0) if found and queue.jobs("RUNNING") else None
 
     def interrupted():
         """The update of the checkpoint of a job that was warned."""
-        queue.wait(lambda: "waits for Slurm" in log.read_text(), 60)
-        return int(re.search(r"interrupted at update (\d+) of 3000", log.read_text())[1])
+        queue.wait(lambda: "waits for Slurm" in log.read_text(encoding="utf-8"), 60)
+        return int(re.search(r"interrupted at update (\d+) of 3000", log.read_text(encoding="utf-8"))[1])
 
     submitted, told = submit("--", TRAINING)
     queue.wait(lambda: begun() == 0, 90)
@@ -95,7 +97,7 @@ def test_g2_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_by
     queue.wait(lambda: begun() == second, 200)  # a job that was queued again waits two minutes at most
     queue.run("scontrol", "update", f"nodename={queue.host}", "state=drain", "reason=test")
     assert queue.jobs("RUNNING") == [job]
-    assert submitted.wait(timeout=300) == 0, told.read_text()
+    assert submitted.wait(timeout=300) == 0, told.read_text(encoding="utf-8")
     queue.run("scontrol", "update", f"nodename={queue.host}", "state=resume")
     assert content(copy) == content(other)
 
@@ -112,7 +114,7 @@ def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second
 
     submitted, told = submit("--", TRAINING)
     queue.wait(lambda: watch() or submitted.poll() is not None, 300)
-    assert submitted.returncode == 0, told.read_text()
+    assert submitted.returncode == 0, told.read_text(encoding="utf-8")
     first, second = map(megabytes, dict.fromkeys(asked))
     assert second == pytest.approx(2 * first, abs=2)
     assert (copy / TRAINING).exists()
@@ -134,6 +136,6 @@ def test_what_this_slurm_does_not_have_is_named(queue, copy, submit, options, re
     change(copy, "train_ad.optimization.updates", 30)
     before = content(copy)
     submitted, told = submit("--retries", "0", *options, "--", TRAINING)
-    assert submitted.wait(timeout=120) == 1, told.read_text()
-    assert re.search(reason, told.read_text()), told.read_text()
+    assert submitted.wait(timeout=120) == 1, told.read_text(encoding="utf-8")
+    assert re.search(reason, told.read_text(encoding="utf-8")), told.read_text(encoding="utf-8")
     assert content(copy) == before

@@ -15,7 +15,7 @@ def scontrol(tmp_path, monkeypatch):
     def install(accounting, age):
         program = tmp_path / "scontrol"
         lines = ["Configuration data as of today", f"AccountingStorageType   = {accounting}", f"MinJobAge               = {age}"]
-        program.write_text("#!/bin/sh\ncat <<END\n" + "\n".join(lines) + "\nEND\n")
+        program.write_text("#!/bin/sh\ncat <<END\n" + "\n".join(lines) + "\nEND\n", encoding="utf-8")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
@@ -49,7 +49,7 @@ def test_no_slurm_and_no_controller_are_told_apart(tmp_path, monkeypatch):
     with pytest.raises(RadtError, match="program scontrol is not here"):
         slurm.check("squeue", set(), set(), False)
     program = tmp_path / "scontrol"
-    program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
+    program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n", encoding="utf-8")
     program.chmod(0o755)
     with pytest.raises(RadtError, match="Unable to contact slurm controller"):
         slurm.check("squeue", set(), set(), False)
@@ -60,7 +60,7 @@ def cluster(scontrol, tmp_path):
     """A Slurm with accounting, two partitions and two accounts."""
     scontrol(DATABASE, "300 sec")
     for name, lines in {"sinfo": "main\nurgent", "sacctmgr": "lab\nother", "sacct": ""}.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\ncat <<END\n{lines}\nEND\n")
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat <<END\n{lines}\nEND\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
 
 

@@ -19,7 +19,7 @@ AFTER_INDEX = {"train_retrieval": 4, "evaluate_retrieval": 6, "figure": 1}
 @pytest.mark.guarantee
 def test_g10_a_comment_and_the_clock_rerun_nothing(copy):
     edit(copy / "src/radt/training/loop.py", '"""', '"""Changed. ')
-    with (copy / "src/radt/settings.py").open("a") as file:
+    with (copy / "src/radt/settings.py").open("a", encoding="utf-8") as file:
         file.write("# a comment\n")
     later = 2_000_000_000
     for number, path in enumerate(sorted((copy / "results").rglob("*"))):
@@ -30,7 +30,7 @@ def test_g10_a_comment_and_the_clock_rerun_nothing(copy):
 
 @pytest.mark.guarantee
 def test_g10_an_edited_function_reruns_its_users_and_what_follows(copy):
-    with (copy / "src/radt/evaluation/rollout.py").open("a") as file:
+    with (copy / "src/radt/evaluation/rollout.py").open("a", encoding="utf-8") as file:
         file.write("\nassert True\n")
     assert planned("--", FIGURE, folder=copy) == {**EVALUATE, "figure": 1}
 
@@ -65,7 +65,7 @@ def test_g10_an_edited_shell_line_reruns_its_rule(copy):
 
 def test_an_edit_that_cannot_change_results_can_be_accepted(copy):
     made = artifacts.read_json(copy / "results/darkroom/provenance.json")["code"]
-    with (copy / "src/radt/figures/draw.py").open("a") as file:
+    with (copy / "src/radt/figures/draw.py").open("a", encoding="utf-8") as file:
         file.write("\nassert True\n")
     assert planned("--", FIGURE, folder=copy) == {"figure": 1}
     status, text = project.run(["python", "-m", "radt", "accept"], copy)
@@ -76,7 +76,7 @@ def test_an_edit_that_cannot_change_results_can_be_accepted(copy):
 
 
 def test_a_setting_that_is_changed_back_reruns_nothing(copy):
-    later = yaml.safe_load((copy / "config/config.yaml").read_text())["train_ad"]["later"]
+    later = yaml.safe_load((copy / "config/config.yaml").read_text(encoding="utf-8"))["train_ad"]["later"]
     change(copy, "train_ad.later", later + 1)
     assert planned("--", FIGURE, folder=copy) == {"train_ad": 2, "evaluate_plain": 2, "figure": 1}
     change(copy, "train_ad.later", later)
@@ -117,7 +117,7 @@ def test_g7_a_failing_job_tells_why_removes_nothing_and_is_tried_again(copy, key
     target = {"figure": FIGURE, "index": "results/darkroom/index/dt/index.safetensors"}[log.partition("/")[0]]
     status, text = snakemake("--cores", "1", "--", target, folder=copy)
     assert status != 0
-    last = (copy / "logs/darkroom" / log).read_text().strip().splitlines()[-1]
+    last = (copy / "logs/darkroom" / log).read_text(encoding="utf-8").strip().splitlines()[-1]
     assert last.startswith("error: ") and f"{damaged} is damaged: delete" in last
     assert last in text
     assert project.content(copy) == before

@@ -37,7 +37,7 @@ def log_of(folder, name, age=1.0, text=None):
     path = folder / "logs/darkroom" / f"{name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     if text is not None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     os.utime(path, (NOW - age, NOW - age))
     return path
 
@@ -55,7 +55,7 @@ def train(path, state, stop):
         return loss, torch.tensor(0.0), 1
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file, contextlib.redirect_stdout(file), contextlib.suppress(RuntimeError):
+    with path.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.suppress(RuntimeError):
         loop.train("ad", 42, model, batch_loss, HOW, state, "identity")
     return losses
 
@@ -77,7 +77,7 @@ def test_a_training_shows_what_its_loop_printed_last(folder):
 def test_a_line_that_is_half_written_leaves_the_one_before(folder):
     path = folder / "logs/darkroom/train_ad/seed42.log"
     train(path, folder / "state", stop=9)
-    whole = path.read_text()
+    whole = path.read_text(encoding="utf-8")
     assert whole.endswith("left\n") and whole.count("\n") == 2
     for cut in range(len(whole.splitlines()[0]) + 2, len(whole) - len(" left\n")):
         log_of(folder, "train_ad/seed42", text=whole[:cut])
@@ -109,7 +109,7 @@ def test_stages_that_failed_show_the_end_of_their_logs(folder):
     def fails(name, *arguments, code=None):
         command = [sys.executable, *(("-c", code) if code else ("-m", "radt.stages.train_ad", *arguments))]
         path = log_of(folder, name, text="")
-        with path.open("w") as file:
+        with path.open("w", encoding="utf-8") as file:
             done = subprocess.run(
                 command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}
             )
@@ -134,8 +134,8 @@ def test_stages_that_failed_show_the_end_of_their_logs(folder):
 def test_a_job_is_done_when_its_record_is_newer_than_its_log(folder):
     record = folder / "results/darkroom/train/ad/seed42/provenance.json"
     record.parent.mkdir(parents=True)
-    record.write_text("{}")
-    log_of(folder, "train_ad/seed42", age=100, text="update 12/12 loss 1.0 9.0/s 0 s left\n")
+    record.write_text("{}", encoding="utf-8")
+    log_of(folder, "train_ad/seed42", age=100, encoding="utf-8")
     os.utime(record, (NOW - 99, NOW - 99))
     assert "no job writes a log, and none has failed" in status.status([], NOW)
     os.utime(record, (NOW - 500, NOW - 500))  # of an earlier run
@@ -151,7 +151,7 @@ def test_where_nothing_has_run_it_says_so(folder):
 
 def test_files_that_are_no_logs_of_jobs_are_passed_over(folder):
     log_of(folder, "train_ad/seed42", text="").write_bytes(b"\xff\x00update 1/2 loss\n\n")
-    (folder / "logs/notes.log").write_text("error: of somebody else\n")
+    (folder / "logs/notes.log").write_text("error: of somebody else\n", encoding="utf-8")
     text = status.status([], NOW)
     assert "darkroom/train_ad/seed42" in text and "somebody" not in text
 
@@ -169,7 +169,7 @@ def test_watching_ends_with_ctrl_c(made):
     environment = {**os.environ, "PYTHONPATH": str(made / "src")}
     command = [sys.executable, "-m", "radt", "status", "--watch"]
     heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a parent in the background may ignore Ctrl-C
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     with subprocess.Popen(command, cwd=made, env=environment, **pipes, **heeds) as process:
         seen = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)

@@ -24,7 +24,7 @@ def benchmarks(tmp_path):
     for name, (start, stop, cpu, memory) in JOBS.items():
         path = tmp_path / "benchmarks" / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{HEAD}{stop - start}\t-\t{memory}\t0\t0\t0\t0\t0\t0\t{cpu}\n")
+        path.write_text(f"{HEAD}{stop - start}\t-\t{memory}\t0\t0\t0\t0\t0\t0\t{cpu}\n", encoding="utf-8")
         os.utime(path, (1000 + stop, 1000 + stop))
     return tmp_path / "benchmarks"
 

@@ -59,9 +59,9 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def forge(directory: Path, **changes: object) -> None:
     """Change the manifest and make its checksum fit again."""
-    manifest = json.loads((directory / "manifest.json").read_text()) | changes
+    manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8")) | changes
     manifest["checksum"] = trajectories._checksum(manifest)
-    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def test_comes_back(written, room, histories):
@@ -83,7 +83,7 @@ def test_shards_are_mapped(tmp_path, room, generate, histories, shard_steps):
 
 
 def test_manifest(written, room, histories, generate):
-    manifest = json.loads((written / "manifest.json").read_text())
+    manifest = json.loads((written / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["source"] == SOURCE and manifest["room"] == room.model_dump()
     assert (manifest["episodes"], manifest["steps"]) == (8 * generate.episodes, 8 * generate.episodes * room.horizon)
     assert [row["goal"] for row in manifest["tasks"]] == goals(room).tolist()
@@ -146,7 +146,7 @@ def test_other_formats(written, room):
     forge(written, version=1)
     with pytest.raises(RadtError, match="format version 1, this radt reads 3"):
         trajectories.read(written, room)
-    (written / "manifest.json").write_text("[]")
+    (written / "manifest.json").write_text("[]", encoding="utf-8")
     with pytest.raises(RadtError, match="does not describe trajectories"):
         trajectories.read(written, room)
 
@@ -229,7 +229,7 @@ def test_failed_write_leaves_the_old_data(written, room, generate, monkeypatch, 
 
 
 def test_new_data_replace_old_ones(written, room, generate):
-    (written / ".tasks_0.safetensors.partial").write_text("left by a killed run")
+    (written / ".tasks_0.safetensors.partial").write_text("left by a killed run", encoding="utf-8")
     before = files(written)
     trajectories.write(written, "tiny", room, SOURCE, [learn(room, generate.model_copy(update={"seed": 8}))])
     after = files(written)
@@ -284,7 +284,7 @@ def test_sigterm_is_an_interrupt(capsys):
 def stage(output: Path, room: Experiment, settings: dict[str, object]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "radt.stages.trajectories", "--experiment", "tiny", "--output", str(output)]
     text = json.dumps({"experiment": room.model_dump(), "trajectories": settings})
-    return subprocess.run([*command, "--settings", text], capture_output=True, text=True, check=False)
+    return subprocess.run([*command, "--settings", text], capture_output=True, encoding="utf-8", check=False)
 
 
 def test_stage_is_byte_identical_in_fresh_processes(tmp_path, room, generate):

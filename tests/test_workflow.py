@@ -49,7 +49,7 @@ def test_the_ablation_of_sources_is_told_their_learning_curves():
 
 
 def test_ablations_are_planned_and_share_what_they_do_not_change():
-    settings = load(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
+    settings = load(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
     plan = planned("--forceall", "--", "ablations")
     evaluations = sum(len(ablation.variants) * len(ablation.methods) for ablation in settings.ablations.values()) * 3
     assert plan["ablation"] == len(settings.ablations)
@@ -73,7 +73,7 @@ def test_evaluation_reads_weights_only_and_the_figure_tables_only(forced):
 
 
 def test_bad_settings_are_refused_before_the_graph_is_built(tmp_path):
-    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({"experiments": {"short": SHORT}}))
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({"experiments": {"short": SHORT}}), encoding="utf-8")
     refused(["embed.chunk", "50", "'short'", "30"], "--configfile", str(tmp_path / "bad.yaml"))
 
 
@@ -93,7 +93,7 @@ def refused(words, *options):
 
 
 def test_old_python_is_refused_in_a_sentence(monkeypatch):
-    head = (ROOT / "Snakefile").read_text().partition("configfile:")[0]
+    head = (ROOT / "Snakefile").read_text(encoding="utf-8").partition("configfile:")[0]
     compile(head, "Snakefile", "exec", dont_inherit=True)
     monkeypatch.setattr(sys, "version_info", (3, 10, 13))
     with pytest.raises(SystemExit, match=r"needs Python 3\.11 or newer, this is 3\.10"):
@@ -104,7 +104,7 @@ def test_rules_are_short_and_complete():
     blocks = [
         block
         for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
-        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]
+        for block in re.split(r"^(?=rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     ]
     assert len(blocks) == 15
     for block in blocks:
@@ -131,14 +131,14 @@ def test_rules_are_short_and_complete():
     ids=["one method", "index", "another experiment"],
 )
 def test_a_changed_setting_reruns_what_reads_it_and_what_follows(copy, tmp_path, key, value, rerun):
-    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({key: value}))
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({key: value}), encoding="utf-8")
     assert planned("--configfile", str(tmp_path / "changed.yaml"), "--", FIGURE, folder=copy) == rerun
 
 
 def test_the_report_is_one_page_with_captions(copy):
     status, text = snakemake("--report", "report.html", "--", FIGURE, folder=copy)
     assert status == 0, text
-    page = (copy / "report.html").read_text()
+    page = (copy / "report.html").read_text(encoding="utf-8")
     assert "read off its" in page  # the captions name their source
     assert not re.search(r"<(script|link|img)[^>]* (src|href)=.?https?:", page)
 

@@ -83,7 +83,7 @@ def tensor_parts(tensors: dict[str, Array], metadata: dict[str, str] | None = No
 def read_json(path: Path) -> Any:
     """The value in a JSON file; raises `RadtError` when the file is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RadtError(f"{path} is missing: run the stage that writes it") from None
     except OSError as error:

@@ -188,4 +188,4 @@ def schema() -> str:
 
 
 if __name__ == "__main__":
-    Path("config/schema.json").write_text(schema())
+    Path("config/schema.json").write_text(schema(), encoding="utf-8")

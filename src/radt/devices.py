@@ -59,7 +59,8 @@ def take(count: int, devices: int) -> list[int]:
     if count > slots:
         raise RadtError(f"a job needs {count} GPUs, but the workflow may use {slots}: run snakemake with --resources gpu={count}")
     folder = _folder()
-    queue = (folder / "queue").open("w")  # one job after the other looks for slots, so that no two wait for what the other has
+    # one job after the other looks for slots, so that no two wait for what the other has
+    queue = (folder / "queue").open("w", encoding="utf-8")
     fcntl.flock(queue, fcntl.LOCK_EX)
     found: list[int] = []
     waiting = False
@@ -94,7 +95,7 @@ def _name(slot: int, devices: int) -> str:
 
 def _lock(path: Path) -> bool:
     """Lock a file until this process ends; false when another process has it."""
-    file = path.open("w")
+    file = path.open("w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

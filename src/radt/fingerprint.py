@@ -136,7 +136,7 @@ def _read(name: str, source: Path) -> Module:
             return Module({}, {}, [])
         raise RadtError(f"module {name} is missing, expected in {path}.py: restore the file or correct the import")
     try:
-        body = ast.parse(file.read_text()).body
+        body = ast.parse(file.read_text(encoding="utf-8")).body
     except SyntaxError as error:
         raise RadtError(f"{file}:{error.lineno} is not valid Python ({error.msg}): correct it") from None
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]

@@ -33,7 +33,7 @@ def world_size() -> int:
 @cache
 def machine() -> str:
     """Kind of machine: processor, its wide instructions, cores, threads in use, and the GPU if this process has used one."""
-    text = CPU_INFO.read_text() if CPU_INFO.exists() else ""
+    text = CPU_INFO.read_text(encoding="utf-8", errors="replace") if CPU_INFO.exists() else ""
     fields = dict(re.findall(r"^(model name|cpu family|model|flags)\s*: (.*)$", text, re.MULTILINE))
     flags = fields.get("flags", "").split()
     wide = [label for label, flag in {"AVX512": "avx512f", "BF16": "avx512_bf16", "AMX": "amx_bf16"}.items() if flag in flags]
@@ -60,7 +60,7 @@ def commit(digits: int = 7) -> str:
     """Commit of the source, with "-dirty" when files that Git follows differ from it; "unknown" without Git or a clone."""
     command = ["git", "describe", "--always", "--dirty", f"--abbrev={digits}", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, encoding="utf-8", check=False)
     except FileNotFoundError:
         return "unknown"
     return done.stdout.strip() or "unknown"

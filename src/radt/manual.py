@@ -83,4 +83,4 @@ def _table(title: str, description: str, rows: list[tuple[str, str, str]]) -> st
 
 
 if __name__ == "__main__":
-    artifacts.write_text(MANUAL, manual(MANUAL.read_text()))
+    artifacts.write_text(MANUAL, manual(MANUAL.read_text(encoding="utf-8")))

@@ -87,7 +87,7 @@ def peer_package(name: str) -> Any:
 @cache
 def defaults() -> Settings:
     """The settings of config/config.yaml, so that what is measured is what is used."""
-    return load(yaml.safe_load((ROOT / "config" / "config.yaml").read_text()))
+    return load(yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8")))
 
 
 def darkroom() -> Experiment:

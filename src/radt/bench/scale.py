@@ -54,7 +54,9 @@ class Kept(NamedTuple):
 
 def resident(kind: str) -> float:
     """Resident MB of this process: `RssAnon`, its own memory, or `RssFile`, pages of mapped files, which the system may drop."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    fields = dict(
+        line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    )
     return int(fields[kind].split()[0]) / 1024
 
 
@@ -239,7 +241,7 @@ def read(path: Path) -> list[Kept]:
     """Rows of a CSV file that `main` wrote; none when there is no file. Raises `RadtError` when it holds something else."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         head, *lines = [*csv.reader(file)] or [[]]
     try:
         if tuple(head) != COLUMNS:

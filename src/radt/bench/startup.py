@@ -29,7 +29,7 @@ STAGE_LIMIT, PLAN_LIMIT = 2.5, 5.0  # seconds
 
 def start(*arguments: str) -> None:
     """Run a command of this Python in the repository; raises `RadtError` when it fails."""
-    done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RadtError(f"`python -m {' '.join(arguments)}` failed: {done.stderr.strip() or done.stdout.strip()}")
 

@@ -37,7 +37,7 @@ class Job:
 def read_job(path: Path) -> Job:
     """The job of one benchmark file; raises `RadtError` when Snakemake did not write it."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             row = next(csv.DictReader(file, delimiter="\t"))
         seconds, stop = float(row["s"]), path.stat().st_mtime
         cpu, memory = (0.0 if row[key] in ("NA", "-") else float(row[key]) for key in ("cpu_time", "max_rss"))
@@ -59,7 +59,7 @@ def read(directory: Path) -> list[Job]:
 def read_table(path: Path) -> list[Job]:
     """The jobs of a table that `table` made; raises `RadtError` when it is damaged."""
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             return [
                 Job(row["rule"], row["job"], *(float(row[key]) for key in ("start", "stop", "cpu_seconds", "max_rss_mb")))
                 for row in csv.DictReader(file)

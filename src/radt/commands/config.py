@@ -23,7 +23,7 @@ def settings(*changes: Path) -> Settings:
     values: dict[str, Any] = {}
     for path in (CONFIG, *changes):
         try:
-            more = yaml.safe_load(path.read_text())
+            more = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
             raise RadtError(f"{path} cannot be read as a configuration: {' '.join(str(error).split())}") from None
         if not isinstance(more, dict):

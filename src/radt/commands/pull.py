@@ -20,6 +20,6 @@ def pull() -> list[str]:
     """
     if not LOCK.exists():
         raise RadtError(f"{LOCK} is not here: this commit records no results, make some (make figure, then make record)")
-    stages = list(yaml.safe_load(LOCK.read_text())["stages"])
+    stages = list(yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"])
     run("dvc", "pull", *stages)
     return stages

@@ -67,7 +67,7 @@ def summarize(results: Path, name: str) -> None:
 
 def metrics(table: Path) -> dict[str, dict[str, float]]:
     """What `dvc metrics` compares: by method, the return of the last episode and the average over all, on held-out tasks."""
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "held_out"]
     return {row["method"]: {key: float(row[key]) for key in ("last", "average")} for row in rows}
 

@@ -51,7 +51,7 @@ def _known(kind: str, asked: set[str], known: list[str]) -> None:
 def _told(*command: str) -> list[str]:
     """Lines that a program of Slurm prints."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=60).stdout.splitlines()
     except FileNotFoundError:
         raise RadtError(f"Slurm's program {command[0]} is not here: run Snakemake where jobs are submitted from") from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:

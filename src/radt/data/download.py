@@ -95,7 +95,7 @@ def _from_hub(settings: Download, names: list[str]) -> dict[str, str]:
 def _from_file(path: Path) -> dict[str, str]:
     """sha256 by file name from a file in the form that `sha256sum` writes."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
         raise RadtError(
             f"{path} cannot be read: set trajectories.download.checksums to a file made by sha256sum, or null"

@@ -109,7 +109,7 @@ def write(
         write_json(directory / "manifest.json", _manifest(name, experiment, source, entries, tasks))
     except BaseException:
         manifest = directory / "manifest.json"
-        named = manifest.read_text() if manifest.exists() else ""
+        named = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
         for path in written:
             if path.name not in named:
                 path.unlink(missing_ok=True)

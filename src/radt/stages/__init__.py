@@ -7,6 +7,7 @@ in place as a whole, with a record of what made it (`radt.provenance`). Without 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -30,6 +31,8 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     Any other exception is a defect of radt and keeps its traceback. Of several ranks the first alone tells of progress.
     """
     interruption.listen()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks stops nothing
     try:
         with redirect_stdout(None if rank() else sys.stdout):
             sys.exit(_job(main, sys.argv[1:]))
@@ -82,7 +85,9 @@ def _fail(message: str) -> NoReturn:
 def _tell_torchrun(message: str) -> bool:
     """Write the cause of a failure where torchrun looks for it; false where there is no torchrun."""
     try:
-        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps({"message": message, "timestamp": int(time.time())}))
+        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(
+            json.dumps({"message": message, "timestamp": int(time.time())}), encoding="utf-8"
+        )
     except (KeyError, OSError):
         return False
     return True
