@@ -17,32 +17,32 @@ if slots := workflow.global_resources.get("gpu").value:
 
 
 def memory(job):
-    """Resource: MB for a job, by its benchmark file; jobs that were measured say how many, further tries ask for more."""
+    """Memory request in MB of a job, named by its benchmark file: estimate x safety, doubled per retry."""
     return lambda wildcards, attempt: NEEDS.memory(job.format(**dict(wildcards.items())), attempt)
 
 
 def minutes(job):
-    """Resource: the same for minutes."""
+    """Time request in minutes: estimate x safety, doubled per retry."""
     return lambda wildcards, attempt: NEEDS.minutes(job.format(**dict(wildcards.items())), attempt)
 
 
 def gpu(section):
-    """Resource: how many GPUs a job of a stage takes in its run."""
+    """Number of GPUs of a stage's job."""
     return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
 
 
 def ranks(section):
-    """Threads: how many processes a training has in its run."""
+    """Number of processes of a training; each takes a core."""
     return lambda wildcards: RUNS.ranks(wildcards.experiment, section)
 
 
 def torchrun(section):
-    """Parameter: what starts the command of a training several times; nothing where it has one process."""
+    """Command prefix that starts a training in several processes; empty for one process."""
     return lambda wildcards: RUNS.torchrun(wildcards.experiment, section)
 
 
 def ask_slurm():
-    """Stop where jobs go to a Slurm that would not take them or tell what became of them, rather than wait for ever."""
+    """Stop early if Slurm would refuse the jobs or could not report their state. Snakemake would wait for ever."""
     if workflow.executor_plugin.name == "slurm":
         given = workflow.executor_settings
         asked = [

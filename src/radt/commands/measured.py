@@ -1,4 +1,4 @@
-"""Jobs that were measured, here (`benchmarks/`) and for the recorded results, and what another job will take by them."""
+"""Predict a job's time and memory from past jobs: those of this folder (`benchmarks/`) and of the recorded results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workflow asks a cluster for: memory and time of a job, by jobs that were measured, twice as much at each new try."""
+"""Memory and time requests of jobs on a cluster: estimate x safety, doubled per retry."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from radt.runs import Runs
 from radt.settings import parse
 
 MEMORY, WITHIN = 1.5, 500e6
-"""Safety factor of memory, and bytes for the Snakemake that runs inside a job of a cluster: twice 150 MB, here with room."""
+"""Safety factor of memory, and bytes for the Snakemake inside a cluster job (measured: twice 150 MB)."""
 TIME, STARTING = 3.0, 600.0
-"""Safety factor of time, for other cores than those that were measured, and seconds for slow disks and starts."""
+"""Safety factor of time, because other cores may be slower, and seconds for slow disks and starts."""
 UNKNOWN = Estimate(86400 / TIME, 4e9, 0.0, "nothing")
-"""Where no such job was measured: a day, and several GB."""
+"""Request if no similar job was measured: a day and 4 GB."""
 
 
 class Needs:

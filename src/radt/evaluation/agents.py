@@ -38,23 +38,23 @@ class Agent(Protocol):
 
 
 def keeps(model: Model) -> bool:
-    """Whether keys and values of earlier steps can be kept."""
+    """Whether the model can use a KV cache over the steps of an episode."""
     return model.tokens == "step"
 
 
 def groups(tasks: int) -> list[slice]:
-    """Rows of the tasks that are read at once."""
+    """Slices of at most `GROUP` tasks, in order."""
     return [slice(first, first + GROUP) for first in range(0, tasks, GROUP)]
 
 
 def advance(caches: list[KeyValues], steps: Steps) -> None:
-    """Tell caches, whose rows were filled in groups, of [B, T] steps."""
+    """Advance every cache's length by T, the number of steps in `steps` [B, T]."""
     for cache in caches:
         cache.length += steps.time.shape[1]
 
 
 def emptied(caches: list[KeyValues] | None, model: DecisionTransformer | RetrievalTransformer, tasks: int) -> list[KeyValues]:
-    """Empty caches for a new episode: the memory of the last ones, where there are any."""
+    """Empty caches for a new episode. They reuse the memory of the last episode's caches if there are any."""
     for cache in caches or ():
         cache.length, cache.real = 0, None
     return caches or model.new_caches(tasks)

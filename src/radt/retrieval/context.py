@@ -114,11 +114,11 @@ class TrainingContexts:
         return self.ask(steps, episode, weight)[:, None], stops - 1
 
     def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
-        """First episode [B] that the memory of each window does not hold any more; pool `all` holds all.
+        """Exclusive upper episode index [B] of each window's memory; pool `all` holds every episode.
 
-        The memory begins with the learning history and ends uniformly between its first episode and the one before the window's:
-        good windows also meet the memory of a poor learner, as an agent does right after it has found the goal by chance. Only a
-        first episode has none, so that nothing but how learners seek is learned without a context.
+        The memory starts at the first episode of the learning history. Its end is uniform between the second episode and the
+        window's own. So good windows also see the memory of a poor learner, as an agent does right after a lucky find. Only first
+        episodes have an empty memory.
         """
         if self.settings.pool != "earlier":
             return torch.full_like(episode, len(self.episodes.task))
