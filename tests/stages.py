@@ -1,11 +1,11 @@
 """A pipeline on a tiny room, stage by stage through their command lines, and how to damage what it made."""
 
 import copy
-import json
 from pathlib import Path
 
 import yaml
 
+from radt import artifacts
 from radt.configuration import load
 from radt.stages import embed, embed_language, evaluate, index, pretrain, train_ad, train_dpt, train_retrieval, trajectories
 
@@ -105,4 +105,5 @@ def flip(path):
 
 
 def change(path, **values):
-    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}), encoding="utf-8")
+    """Change values of a JSON file that has a checksum, which is right again."""
+    artifacts.write_checked_json(path, {**artifacts.read_checked_json(path), **values})

@@ -93,9 +93,9 @@ def test_a_result_without_a_record_is_made_again_and_the_reason_told(copy):
 
 def test_results_of_a_newer_format_are_not_replaced(copy):
     path = copy / "results/darkroom/index/dt/provenance.json"
-    artifacts.write_json(path, {**artifacts.read_json(path), "format": 2, "radt": "7.0.0", "more": 1})
+    artifacts.write_checked_json(path, {**artifacts.read_checked_json(path), "format": 3, "radt": "7.0.0", "more": 1})
     status, text = snakemake("--cores", "1", "--", FIGURE, folder=copy)
-    assert status != 0 and "has format 2, radt 0.1.0 reads up to 1: use radt 7.0.0 or a newer one" in text
+    assert status != 0 and "has format 3, radt 0.1.0 reads up to 2: use radt 7.0.0 or a newer one" in text
     assert "Traceback" not in text
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from radt.errors import printable
 from radt.provenance import RECORDED
 from radt.stages import run
 
@@ -91,9 +92,9 @@ def main(argv: list[str] | None = None) -> int:
             from radt.commands import verify
 
             if wrong := verify.verify(given.root):
-                print("\n".join(wrong), file=sys.stderr)
+                print("\n".join(map(printable, wrong)), file=sys.stderr)
                 return 1
-            print(f"everything in {given.root} is whole and fits together")
+            print(printable(f"everything in {given.root} is whole and fits together"))
         case "explain":
             from radt.commands import explain
 

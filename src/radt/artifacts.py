@@ -1,4 +1,8 @@
-"""Files that are whole or not there: written beside their place, flushed, then renamed. No pickle."""
+"""Files that are whole or not there: written beside their place, flushed, then renamed. No pickle.
+
+What is read may be anything: a folder, a pipe, a damaged or a made-up file. Every reader here returns a value of the form that it
+promises, or raises `RadtError`, and takes no more memory than the file is large.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ import hashlib
 import json
 import mmap as mapping
 import os
-from math import prod
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +28,38 @@ HEADER = 8  # a safetensors file begins with the length of its JSON header, as 8
 DTYPES = {"BOOL": "b1", "U8": "u1", "I8": "i1", "U16": "u2", "I16": "i2", "U32": "u4", "I32": "i4", "U64": "u8", "I64": "i8"}
 DTYPES |= {"F16": "f2", "F32": "f4", "F64": "f8"}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
+JSON_BYTES, JSON_DEPTH, DIMENSIONS = 2**26, 64, 8
+"""What is larger, or nests deeper, is not of radt; all that radt writes is far from it."""
+UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY}
+"""What file systems answer that cannot flush."""
+UNSUPPORTED_OF_FOLDERS = UNSUPPORTED | {errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
+
+class MissingError(RadtError):
+    """A file that is not there."""
 
 
 def write_bytes(path: Path, *content: bytes | memoryview) -> None:
-    """Put `content` at `path` at once: after a crash or a full disk the old file is there, unchanged, and no other."""
+    """Put `content` at `path` at once: after a crash or a full disk the old file is there, unchanged, and no other.
+
+    An `OSError` names `path`. A link in its place is replaced, not followed.
+    """
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if partial.is_symlink():
+            partial.unlink()
         with partial.open("wb") as file:
             for part in content:
                 file.write(part)
             file.flush()
-            os.fsync(file.fileno())
+            _flush(file.fileno(), UNSUPPORTED)
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            error.filename = str(path)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
         raise
     flush_directory(path.parent)
 
@@ -49,7 +71,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """`write_bytes` of JSON with sorted keys, the same bytes for the same value."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_checked_json(path: Path, values: dict[str, Any]) -> None:
+    """`write_json` of `values` and their `checksum`."""
+    write_json(path, {**values, "checksum": checksum(values)})
 
 
 def write_tensors(path: Path, tensors: dict[str, Array], metadata: dict[str, str] | None = None) -> None:
@@ -80,16 +107,71 @@ def tensor_parts(tensors: dict[str, Array], metadata: dict[str, str] | None = No
     return [*header_parts, *(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data for name in order)]
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file to read from. What is no file (a folder, a pipe, a device) is refused at once instead of waited for.
+
+    Raises `MissingError`, and `RadtError` where there is something else or it cannot be read.
+    """
+    try:
+        _check_kind(path, path.stat().st_mode)
+        with open(path, "rb", opener=_without_waiting) as file:
+            _check_kind(path, os.fstat(file.fileno()).st_mode)
+            yield file
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"{path} is missing: run the stage that writes it") from None
+    except OSError as error:
+        raise RadtError(f"{path} cannot be read ({error.strerror}): check its name, owner and mode") from None
+    except ValueError:
+        raise RadtError(f"{path} is no name of a file: correct it") from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to anything; false, too, for one that no file can have."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file; raises `RadtError` when the file is missing or damaged."""
+    with opened(path) as file:
+        content = file.read(JSON_BYTES + 1)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RadtError(f"{path} is missing: run the stage that writes it") from None
-    except OSError as error:
-        raise RadtError(f"{path} cannot be read ({error.strerror}): change its owner or mode") from None
-    except (ValueError, UnicodeDecodeError):
+        return parse_json(content)
+    except Exception:
         raise RadtError(f"{path} is damaged (no valid JSON): delete it and run the stage that writes it again") from None
+
+
+def read_checked_json(path: Path) -> dict[str, Any]:
+    """What `write_checked_json` wrote; raises `RadtError` when it is missing or anything in it was changed."""
+    return without_checksum(path, read_json(path))
+
+
+def without_checksum(path: Path, values: Any) -> dict[str, Any]:
+    """The values of a checked JSON file, read from `path`; raises `RadtError` unless they are what their checksum says."""
+    if not isinstance(values, dict) or values.pop("checksum", None) != checksum(values):
+        raise RadtError(f"{path} is damaged (not what its checksum says): delete it and run the stage that writes it again")
+    return values
+
+
+def checksum(values: dict[str, Any]) -> str:
+    """Hexadecimal sha256 of plain values: of their JSON with sorted keys, in UTF-8."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of JSON text, which has one meaning: UTF-8, no key twice, finite numbers.
+
+    Raises `ValueError`, `RecursionError` or `MemoryError` otherwise, and for text that is too long or nests too deep.
+    """
+    if len(content) > JSON_BYTES:
+        raise ValueError("too long")
+    value = json.loads(content.decode(), object_pairs_hook=_without_duplicates)
+    _check_value(value, 0)
+    return value
 
 
 def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
@@ -97,14 +179,23 @@ def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
 
     Raises `RadtError` when the file is missing, or when its header does not describe the rest of the file.
     """
-    try:
-        content = np.memmap(path, mode="r", dtype=np.uint8)
-        arrays = _views(content)
-    except FileNotFoundError:
-        raise RadtError(f"{path} is missing: run the stage that writes it") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise RadtError(f"{path} is damaged (no valid safetensors): delete it and run the stage that writes it again") from None
+    with opened(path) as file:
+        try:
+            arrays = _views(np.memmap(file, mode="r", dtype=np.uint8))
+        except Exception:
+            raise RadtError(
+                f"{path} is damaged (no valid safetensors): delete it and run the stage that writes it again"
+            ) from None
     return arrays if mmap else {name: np.array(array) for name, array in arrays.items()}
+
+
+def check_finite(path: Path, tensors: dict[str, Array]) -> None:
+    """Raise `RadtError` when an array holds what is no number, or infinity; `path` is where they come from or go to."""
+    for name, array in tensors.items():
+        if array.dtype.kind == "f" and array.size and not (isfinite(array.min()) and isfinite(array.max())):
+            raise RadtError(
+                f"{path} holds numbers that are not finite ({name}): delete it and run the stage that writes it again"
+            )
 
 
 def read_at_random(array: Array) -> None:
@@ -121,41 +212,98 @@ def read_at_random(array: Array) -> None:
         owner.madvise(mapping.MADV_RANDOM)
 
 
+def sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file; raises `MissingError`, and `RadtError` for what is no file."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def verify(path: Path, config: Path) -> None:
+    """Raise `RadtError` unless `path` has the sha256 that stands in the checked JSON file `config`."""
+    if sha256(path) != read_checked_json(config).get("sha256"):
+        raise RadtError(f"{path} is damaged: delete {config.parent} and run the stage that writes it again")
+
+
+def flush_directory(directory: Path) -> None:
+    """Make a rename inside `directory` survive a power cut, on file systems that can."""
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        _flush(handle, UNSUPPORTED_OF_FOLDERS)
+    finally:
+        os.close(handle)
+
+
+def _flush(handle: int, unsupported: set[int]) -> None:
+    """Flush a file or folder to the disk, unless its file system does not know how to."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in unsupported:
+            raise
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to would be waited for otherwise."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    """Raise `RadtError` unless a path leads to a file."""
+    if not stat.S_ISREG(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "a device")
+        raise RadtError(f"{path} is {kind}, not a file: move it away and run the stage that writes it again")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises `ValueError` when a key is there twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+def _check_value(value: Any, depth: int) -> None:
+    """Raise `ValueError` for numbers that are not finite, text that is no Unicode, and what nests too deep."""
+    if depth > JSON_DEPTH or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError(value)
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_value(item, depth + 1)
+
+
 def _views(content: NDArray[np.uint8]) -> dict[str, Array]:
     """Every array of a mapped safetensors file; raises `ValueError` and the like when the header is wrong."""
-    start = HEADER + int(np.frombuffer(content[:HEADER].tobytes(), "<u8")[0])
-    header = json.loads(content[HEADER:start].tobytes())
-    header.pop("__metadata__", None)
+    start = HEADER + int.from_bytes(content[:HEADER].tobytes(), "little")
+    if not HEADER <= start <= min(len(content), JSON_BYTES):
+        raise ValueError("header")
+    header = parse_json(content[HEADER:start].tobytes())
+    metadata = header.pop("__metadata__", {})
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("metadata")
     arrays, used = {}, start
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        first, last = (start + offset for offset in entry["data_offsets"])
-        dtype = np.dtype("<" + DTYPES[entry["dtype"]])
-        if first != used or last - first != prod(entry["shape"]) * dtype.itemsize or last > len(content):
-            raise ValueError(name)
-        arrays[name] = content[first:last].view(dtype).reshape(entry["shape"])
-        used = last
+        array, last = _view(content, start, used, **entry)
+        arrays[name], used = array, last
     if used != len(content):
         raise ValueError("size")
     return arrays
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(path: Path, config: Path) -> None:
-    """Raise `RadtError` unless `path` has the sha256 that stands in the JSON file `config`."""
-    expected = read_json(config).get("sha256")
-    if not path.exists() or sha256(path) != expected:
-        raise RadtError(f"{path} is missing or damaged: delete {config.parent} and run the stage that writes it again")
-
-
-def flush_directory(directory: Path) -> None:
-    """Make a rename inside `directory` survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _view(
+    content: NDArray[np.uint8], start: int, used: int, dtype: str, shape: list[int], data_offsets: list[int]
+) -> tuple[Array, int]:
+    """One array and where it ends; raises `ValueError` and the like unless it begins at `used`, as large as its shape says."""
+    kind, numbers = np.dtype("<" + DTYPES[dtype]), [*shape, *data_offsets]
+    if not all(type(number) is int and 0 <= number < 2**60 for number in numbers) or len(shape) > DIMENSIONS:
+        raise ValueError("numbers")
+    first, last = (start + offset for offset in data_offsets)
+    if first != used or last - first != prod(shape) * kind.itemsize or last > len(content):
+        raise ValueError("size")
+    if kind.kind == "b" and (content[first:last] > 1).any():
+        raise ValueError("neither true nor false")
+    return content[first:last].view(kind).reshape(shape), last

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and how text from outside is shown to them."""
 
 
 class RadtError(Exception):
@@ -6,3 +6,8 @@ class RadtError(Exception):
 
     Every stage prints it without a traceback and exits with status 1 (`radt.stages.run`).
     """
+
+
+def printable(text: str) -> str:
+    """A text as one line that a terminal can show: what would move its cursor, change its colours or end the line is escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -7,12 +7,13 @@ into place, then the files. So a job that is killed at any moment leaves the old
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import os
-import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from platform import python_version
@@ -36,6 +37,12 @@ PACKAGES = (
     "matplotlib",
 )
 """Packages whose version a record holds, if the stage has imported them."""
+CHECKPOINT = "checkpoint.safetensors"
+"""The file that a training leaves in the folder of its state until it is done (`radt.training.checkpoints`)."""
+PATIENCE = 0.5
+"""Seconds for which a lock is waited for: a job holds it as long as it runs, `radt.commands.accept` only for a moment."""
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
+"""What file systems answer that cannot lock."""
 
 
 def parse(arguments: list[str]) -> tuple[Path | None, list[Path], list[str]]:
@@ -57,83 +64,159 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
         inputs: files that are checked first.
         arguments: the command line of the stage.
 
-    Raises `RadtError` when an input is damaged, or another job makes the same artifact; then, and when the stage fails,
-    everything stays as it was.
+    Raises `RadtError` when an input is damaged, another job makes the same artifact, or the stage writes what it should not;
+    then, and when the stage fails, everything stays as it was.
     """
+    if stage.rpartition(".")[2] not in provenance.WRITES:
+        raise RadtError(f"{stage} is not in radt.provenance.WRITES: add the names of the files that it writes")
     begun, spent = time.monotonic(), time.process_time()
     hashes, code = provenance.check(inputs), fingerprint(stage)
-    former = _former(record)
+    former = _former(record, stage)
     settings, rest = provenance.split(arguments)
     output = arguments.index("--output") + 1
     waiting, target = provenance.waiting_folder(record), Path(arguments[output])
     moved = waiting if target == record.parent else waiting / target.relative_to(record.parent)
-    lock = _lock(waiting)
-    try:
-        if status := main([*arguments[:output], str(moved), *arguments[output + 1 :]]):
-            raise RadtError(f"{stage} ended with status {status}")
-        outputs = {path.name: artifacts.sha256(path) for path in sorted(waiting.iterdir())}
-        made = Record(
-            format=FORMAT,
-            place=provenance.place(record),
-            stage=stage,
-            code=code,
-            accepted=[],
-            settings=settings,
-            arguments=rest,
-            inputs=hashes,
-            outputs=outputs,
-            replaced=sorted(former - outputs.keys()),
-            packages={name: sys.modules[name].__version__ for name in PACKAGES if name in sys.modules},
-            python=python_version(),
-            radt=version(),
-            machine=machine(),
-            commit=commit(40),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            wall_seconds=round(time.monotonic() - begun, 2),
-            cpu_seconds=round(time.process_time() - spent, 2),
-        )
-        artifacts.write_json(record, made.model_dump())
-    except BaseException:
-        shutil.rmtree(waiting, ignore_errors=True)
-        raise
-    wrong = provenance.problems(record)
-    shutil.rmtree(waiting, ignore_errors=True)
-    os.close(lock)
+    with locked(record):
+        _clear(waiting, stage)
+        try:
+            if status := main([*arguments[:output], str(moved), *arguments[output + 1 :]]):
+                raise RadtError(f"{stage} ended with status {status}")
+            outputs = _outputs(waiting, stage)
+            made = Record(
+                format=FORMAT,
+                place=provenance.place(record),
+                stage=stage,
+                code=code,
+                accepted=[],
+                settings=settings,
+                arguments=rest,
+                inputs=hashes,
+                outputs=outputs,
+                replaced=sorted(former - outputs.keys()),
+                packages={name: sys.modules[name].__version__ for name in PACKAGES if name in sys.modules},
+                python=python_version(),
+                radt=version(),
+                machine=machine(),
+                commit=commit(40),
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                wall_seconds=round(time.monotonic() - begun, 2),
+                cpu_seconds=round(time.process_time() - spent, 2),
+            )
+            provenance.write(record, made)
+        except BaseException:
+            with suppress(RadtError):
+                provenance.problems(record)  # which puts the files in place if the record is
+            _drop(waiting, stage)
+            raise
+        wrong = provenance.problems(record)
+        _drop(waiting, stage)
     if wrong:
         raise RadtError(wrong[0])
 
 
-def _former(record: Path) -> set[str]:
+def drop_checkpoint(state: Path) -> None:
+    """Remove the checkpoint of a training that is done, and its folder if nothing else is there; nothing behind a link."""
+    if not state.is_symlink():
+        with suppress(OSError):
+            for name in (CHECKPOINT, f".{CHECKPOINT}.partial"):
+                (state / name).unlink(missing_ok=True)
+            state.rmdir()
+
+
+@contextmanager
+def locked(record: Path) -> Iterator[None]:
+    """Hold the folder where an artifact waits, which is made for it, so that nobody else writes the artifact or its record.
+
+    Raises `RadtError` when another process holds it.
+    """
+    waiting = provenance.waiting_folder(record)
+    handle, patience = None, time.monotonic() + PATIENCE
+    while (handle := _lock(waiting)) is None:
+        if time.monotonic() > patience:
+            raise RadtError(f"another job is writing into {waiting}: wait until it has ended, or stop it")
+        time.sleep(PATIENCE / 20)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # something is left there
+            waiting.rmdir()
+        os.close(handle)
+
+
+def _outputs(waiting: Path, stage: str) -> dict[str, str]:
+    """The sha256 of all that a stage wrote; raises `RadtError` for a file that it is not known to write."""
+    for path in waiting.iterdir():
+        if not provenance.written(stage, path.name):
+            raise RadtError(f"{stage} wrote {path.name}: add the name to radt.provenance.WRITES")
+    return {path.name: artifacts.sha256(path) for path in sorted(waiting.iterdir())}
+
+
+def _former(record: Path, stage: str) -> set[str]:
     """The files that a job replaces, whole again if the last job was killed; raises `NewerError`.
 
-    Without a record these are all files of a folder that belongs to one artifact.
+    Without a record these are the files of a folder that belongs to one artifact which the stage can have written.
     """
     try:
         provenance.problems(record)
         made = provenance.read(record)
-        return {*made.outputs, *made.replaced}
+        names = {*made.outputs, *made.replaced}
     except NewerError:
         raise
     except RadtError:
-        there = record.parent.iterdir() if record.name == FILE and record.parent.exists() else ()
-        return {path.name for path in there if path.is_file() and path != record}
+        there = record.parent.iterdir() if record.name == FILE and record.parent.is_dir() else ()
+        names = {path.name for path in there if path.is_file()}
+    return {name for name in names if provenance.written(stage, name)}
 
 
-def _lock(waiting: Path) -> int:
-    """Make the folder where an artifact waits, empty, and hold it until the handle is closed or the process ends.
+def _own(path: Path, stage: str) -> bool:
+    """Whether a stage can have left a file where its artifact waits."""
+    name = path.name.removeprefix(".").removesuffix(".partial")
+    return provenance.written(stage, name) and (path.is_symlink() or not path.is_dir())
 
-    Raises `RadtError` when another process holds it.
+
+def _clear(waiting: Path, stage: str) -> None:
+    """Remove what a killed job of a stage has left; raises `RadtError` when there is anything else."""
+    for path in waiting.iterdir():
+        if not _own(path, stage):
+            raise RadtError(f"{path} is in the way, and {stage} did not write it: move it away")
+        path.unlink()
+
+
+def _drop(waiting: Path, stage: str) -> None:
+    """Remove what a job of a stage has written where its artifact waits."""
+    with suppress(OSError):
+        for path in filter(lambda path: _own(path, stage), waiting.iterdir()):
+            path.unlink(missing_ok=True)
+
+
+def _lock(waiting: Path) -> int | None:
+    """Make a folder and lock it until the handle is closed or the process ends; None when another process holds it.
+
+    Raises `RadtError` when there is a link or a file in its place. Where a file system cannot lock, a sentence says so.
     """
-    while True:
+    try:
         waiting.mkdir(parents=True, exist_ok=True)
-        handle = os.open(waiting, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise RadtError(f"another job is writing into {waiting}: wait until it has ended, or stop it") from None
-        if waiting.exists() and os.path.samestat(os.fstat(handle), waiting.stat()):  # not one that was just removed
-            for path in waiting.iterdir():
-                path.unlink()
-            return handle
-        os.close(handle)
+        handle = os.open(waiting, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:  # just removed
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST):
+            raise RadtError(f"{waiting} is a link or a file, where a folder is needed: move it away") from None
+        raise
+    if _flock(handle, waiting) and waiting.exists() and os.path.samestat(os.fstat(handle), waiting.stat()):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _flock(handle: int, waiting: Path) -> bool:
+    """Whether an open folder is locked now, or cannot be."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        print(f"{waiting.parent} is on a file system without locks: start no second job that writes there", flush=True)
+    return True

@@ -13,70 +13,140 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import version
-from radt.settings import Section
+from radt.settings import NonNegativeFloat, PositiveInt, Section
 
-FORMAT = 1
+FORMAT = 2
+WITHOUT_CHECKSUM = 1
+"""The format whose records have none."""
 FILE = "provenance.json"
 RECORDED = Path("results/recorded")
 """Copies for readers (`radt.commands.record`): no rule reads or writes there."""
+TRAINED = r"model\.safetensors|config\.json|metrics\.csv"
+WRITES = {
+    "trajectories": r"manifest\.json|learning\.csv|tasks_[0-9a-f]{16}\.safetensors",
+    "ppo": r"task\d+\.(json|safetensors)",
+    "pretrain": TRAINED,
+    "embed": r"config\.json|embeddings\.safetensors",
+    "embed_language": r"config\.json|embeddings\.safetensors",
+    "index": r"config\.json|index\.safetensors",
+    "train_retrieval": TRAINED,
+    "train_ad": TRAINED,
+    "train_dpt": TRAINED,
+    "evaluate": r"seed\d+\.csv",
+    "figure": r"(curves|table|seeds)\.csv|figure\.(pdf|png)",
+    "overview": r"overview\.(csv|pdf|png|html)",
+    "ablation": r"\w+\.(csv|curves\.csv|learning\.csv|pdf|png)",
+}
+"""Names of the files that each stage writes. No other is ever removed: it is somebody's own."""
 
 
 class NewerError(RadtError):
     """A record that only a newer radt can read."""
 
 
+def _file_name(name: str) -> str:
+    """A name of a file in the folder of its record; raises `ValueError` for any other text."""
+    if not name.isprintable() or "/" in name or name[:1] in ("", ".") or len(name.encode()) > 255 or name.endswith(FILE):
+        raise ValueError("no file name")
+    return name
+
+
+def _file_path(name: str) -> str:
+    """A path below the project, or from the root on; raises `ValueError` for any other text."""
+    path = PurePosixPath(name)
+    if not name.isprintable() or not path.name or ".." in path.parts or path.as_posix() != name or len(name.encode()) > 4095:
+        raise ValueError("no path")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+FilePath = Annotated[str, AfterValidator(_file_path)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
 class Record(Section):
     """Where an artifact comes from; docs/formats.md explains every field."""
 
-    format: int
+    format: PositiveInt
     place: str
-    stage: str
-    code: str
-    accepted: list[str]
+    stage: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+    code: Fingerprint
+    accepted: list[Fingerprint]
     settings: dict[str, Any]
     arguments: list[str]
-    inputs: dict[str, str]
-    outputs: dict[str, str]
-    replaced: list[str]
+    inputs: dict[FilePath, Sha256]
+    outputs: dict[FileName, Sha256]
+    replaced: list[FileName]
     packages: dict[str, str]
     python: str
     radt: str
     machine: str
     commit: str
     finished: str
-    wall_seconds: float
-    cpu_seconds: float
+    wall_seconds: NonNegativeFloat
+    cpu_seconds: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _owns_its_files(self) -> Record:
+        stem = PurePosixPath(self.place).name.removesuffix(FILE)
+        if self.outputs.keys() & set(self.replaced):
+            raise ValueError("a file is both there and replaced")
+        if stem and any(not name.startswith(stem) for name in [*self.outputs, *self.replaced]):
+            raise ValueError("a file of another artifact")
+        return self
 
 
 def place(path: Path) -> str:
-    """The path from the last folder `results` on, the same in every clone; a path without one is returned as it is."""
-    parts = path.parts
-    return "/".join(parts[len(parts) - 1 - parts[::-1].index("results") :]) if "results" in parts else path.as_posix()
+    """The path from the last folder `results` on, the same in every clone, and for a copy in results/recorded/ that of what was
+    copied; a path without one is returned as it is."""
+    below = _below_results(path)
+    if below is None:
+        return path.as_posix()
+    return "/".join(("results", *(below[1:] if is_copy(path) else below)))
+
+
+def is_copy(path: Path) -> bool:
+    """Whether a path is results/recorded/ or below it."""
+    return (_below_results(path) or ())[:1] == (RECORDED.name,)
+
+
+def written(stage: str, name: str) -> bool:
+    """Whether a stage writes files of this name."""
+    return re.fullmatch(WRITES.get(stage.rpartition(".")[2], "(?!)"), name) is not None
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file has the name of a record."""
+    return path.name == FILE or path.name.endswith(f".{FILE}")
 
 
 def record_of(path: Path) -> Path:
     """Where the record of a file is: `{stem}.provenance.json` beside it, or `provenance.json`, which is of the whole folder."""
     own = path.with_name(f"{path.name.partition('.')[0]}.{FILE}")
-    return own if own.exists() else path.with_name(FILE)
+    return own if artifacts.is_there(own) else path.with_name(FILE)
 
 
 def read(path: Path) -> Record:
     """A record; raises `RadtError` when it is missing, damaged, of a newer radt (`NewerError`) or of another place."""
-    value = artifacts.read_json(path)
-    if isinstance(value, dict) and isinstance(made := value.get("format"), int) and made > FORMAT:
-        wrote = value.get("radt", "version that wrote it")
+    values = artifacts.read_json(path)
+    if not isinstance(values, dict) or values.get("format") != WITHOUT_CHECKSUM or "checksum" in values:
+        values = artifacts.without_checksum(path, values)
+    if isinstance(made := values.get("format"), int) and made > FORMAT:
+        wrote = values.get("radt", "version that wrote it")
         raise NewerError(f"{path} has format {made}, radt {version()} reads up to {FORMAT}: use radt {wrote} or a newer one")
     try:
-        record = Record.model_validate(value)
+        record = Record.model_validate(values)
     except ValidationError:
         raise RadtError(f"{path} is damaged (not a record): delete it and run snakemake again") from None
     if record.place != place(path):
@@ -84,19 +154,31 @@ def read(path: Path) -> Record:
     return record
 
 
+def write(path: Path, record: Record) -> None:
+    """Write a record, with a checksum of all of it."""
+    artifacts.write_checked_json(path, record.model_dump())
+
+
 def files(root: Path) -> list[Path]:
-    """All files below `root`, sorted, through links of folders, too; hidden ones and copies in results/recorded/ left out."""
-    found = []
-    for folder, folders, names in os.walk(root, followlinks=True):
+    """All files below `root`, sorted, through links of folders, too, each folder once; hidden ones and, unless `root` is one of
+    them, copies in results/recorded/ left out. Raises `RadtError` for a folder that cannot be read."""
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
         here = Path(folder)
-        folders[:] = [name for name in folders if not name.startswith(".") and place(here / name) != RECORDED.as_posix()]
-        found += [here / name for name in names if not name.startswith(".")]
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = [name for name in folders if name[0] != "." and (is_copy(here) or not is_copy(here / name))]
+        found += [here / name for name in names if name[0] != "."]
     return sorted(found)
 
 
 def records(root: Path) -> list[Path]:
     """All records below `root`; raises `RadtError` when there are none."""
-    found = [path for path in files(root) if path.name.endswith(FILE)]
+    found = [path for path in files(root) if is_record(path)]
     if not found:
         raise RadtError(f"{root} holds no records of results: make some (make figure) or get some (make pull)")
     return found
@@ -104,9 +186,14 @@ def records(root: Path) -> list[Path]:
 
 def content_of(path: Path) -> str | None:
     """The sha256 that the record beside a file holds of it, of a file without record its own; None when there is no such file."""
-    if (record := record_of(path)).exists():
-        return read(record).outputs.get(path.name)
-    return artifacts.sha256(path) if path.exists() else None
+    try:
+        return read(record_of(path)).outputs.get(path.name)
+    except artifacts.MissingError:
+        pass
+    try:
+        return artifacts.sha256(path)
+    except artifacts.MissingError:
+        return None
 
 
 def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) -> str | None:
@@ -150,44 +237,53 @@ def problems(path: Path) -> list[str]:
     """What is wrong with the files of a record, a sentence each; those that a killed job has left waiting are put in place.
 
     Other readers, and the job that makes the artifact, may be at work: what is wrong is so only if the record is still the same.
+    A copy in results/recorded/ lacks large files, which is not wrong.
     """
-    record, waiting, found = read(path), waiting_folder(path), []
-    for name, expected in record.outputs.items():
-        file = path.with_name(name)
-        if not _settle(file, waiting / name, expected):
-            found.append(f"{file} is {'damaged' if file.exists() else 'missing'}: delete {path} and run snakemake again")
-    if found and read(path) != record:
-        return problems(path)
-    return found
+    while True:
+        record, waiting = read(path), waiting_folder(path)
+        for name, expected in record.outputs.items():
+            _settle(path.with_name(name), waiting / name, expected)
+        faults = [_fault(path, name, expected) for name, expected in record.outputs.items()]
+        found = list(filter(None, faults))
+        if not found or read(path) == record:
+            return found
 
 
 def broken_links(path: Path) -> list[str]:
     """Inputs of a record that are no longer what its artifact was made from, a sentence each."""
     found = []
     for name, expected in read(path).inputs.items():
-        present = content_of(Path(name))
+        present = content_of(source(path, name))
         if present != expected:
             state = "is missing: run `dvc pull`, or snakemake" if present is None else "has changed since: run snakemake"
             found.append(f"{path.parent} was made from {name}, which {state}")
     return found
 
 
+def source(record: Path, name: str) -> Path:
+    """Where an input of a record is; for that of a copy in results/recorded/, beside it if it is a result."""
+    inside = name.removeprefix("results/")
+    return RECORDED / inside if is_copy(record) and inside != name else Path(name)
+
+
 def chain(path: Path) -> list[Path]:
     """The records of all that a file was made from, each after those that it depends on, and its own last.
 
-    Raises `RadtError` when a file below results/ has no record.
+    Raises `RadtError` when a file below results/ has no record, or when records name each other in a circle.
     """
-    order: dict[Path, None] = {}
-
-    def follow(file: Path) -> None:
-        record = record_of(file)
-        if record not in order and (record.exists() or "results" in file.parts):
-            for name in read(record).inputs:
-                follow(Path(name))
-            order[record] = None
-
-    follow(path)
-    return list(order)
+    done: dict[Path, None] = {}
+    begun: set[Path] = set()
+    waiting = [record_of(path)]
+    while waiting:
+        record = waiting[-1]
+        needed = [] if record in done else [need for need in _needs(record) if need not in done]
+        if not needed:
+            done[waiting.pop()] = None
+        elif record in begun:
+            raise RadtError(f"{record} says that it was made from itself: delete it and run snakemake again")
+        begun.add(record)
+        waiting += reversed(needed)
+    return list(done)
 
 
 def check(inputs: Iterable[Path]) -> dict[str, str]:
@@ -200,8 +296,10 @@ def check(inputs: Iterable[Path]) -> dict[str, str]:
     for record in dict.fromkeys(record_of(path) for path in inputs if "results" in path.parts):
         if wrong := problems(record):
             raise RadtError(wrong[0])
-        for name in read(record).replaced:
-            record.with_name(name).unlink(missing_ok=True)
+        made = read(record)
+        for name in made.replaced:
+            if written(made.stage, name) and not record.with_name(name).is_dir():
+                record.with_name(name).unlink(missing_ok=True)
     for path in inputs:
         content = content_of(path)
         if content is None:
@@ -215,13 +313,42 @@ def waiting_folder(record: Path) -> Path:
     return record.with_name(f".{record.name.removesuffix('.json')}")
 
 
-def _settle(file: Path, waiting: Path, expected: str) -> bool:
-    """Whether `file` has the content that is expected, if need be after it was moved from where it waits."""
+def _below_results(path: Path) -> tuple[str, ...] | None:
+    """The parts of a path behind the last folder `results`; None without one."""
+    parts = path.parts
+    return parts[len(parts) - parts[::-1].index("results") :] if "results" in parts else None
+
+
+def _refuse(error: OSError) -> None:
+    """Raise `RadtError` for a folder that is there and cannot be read."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise RadtError(f"{error.filename} cannot be read ({error.strerror}): change its owner or mode")
+
+
+def _needs(record: Path) -> list[Path]:
+    """The records of the inputs of a record."""
+    inputs = [source(record, name) for name in read(record).inputs]
+    return [need for file in inputs if artifacts.is_there(need := record_of(file)) or "results" in file.parts]
+
+
+def _settle(file: Path, waiting: Path, expected: str) -> None:
+    """Move `file` into place from where it waits, if it does and has the content that is expected."""
+    if waiting.is_symlink() or waiting.parent.is_symlink():
+        return
     try:
         if artifacts.sha256(waiting) == expected:
             waiting.replace(file)
             artifacts.flush_directory(file.parent)
-            return True
-    except FileNotFoundError:  # nothing waits, or another reader was faster
+    except (RadtError, FileNotFoundError, IsADirectoryError):  # nothing waits, another reader was faster, or a folder is there
         pass
-    return file.exists() and artifacts.sha256(file) == expected
+
+
+def _fault(record: Path, name: str, expected: str) -> str | None:
+    """What is wrong with a file of a record, in a sentence."""
+    file, again = record.with_name(name), f"delete {record} and run snakemake again"
+    try:
+        return None if artifacts.sha256(file) == expected else f"{file} is damaged: {again}"
+    except artifacts.MissingError:
+        return None if is_copy(record) else f"{file} is missing: {again}"
+    except RadtError as error:
+        return str(error)

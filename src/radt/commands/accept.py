@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from radt import artifacts, provenance
+from radt import making, provenance
+from radt.errors import RadtError
 from radt.fingerprint import fingerprint
 
 
 def accept(root: Path) -> list[Path]:
     """Add the present fingerprint of its stage to every record below `root` that has another; returns these records.
 
-    A record goes on to say which code really made its artifact. Raises `RadtError` when there are no results.
+    A record goes on to say which code really made its artifact. Raises `RadtError` when there are no results, or a job is just
+    making one of them.
     """
-    changed = []
-    for path in provenance.records(root):
-        record = provenance.read(path)
-        if (code := fingerprint(record.stage)) not in (record.code, *record.accepted):
-            artifacts.write_json(path, {**record.model_dump(), "accepted": [*record.accepted, code]})
-            changed.append(path)
-    return changed
+    if provenance.is_copy(root):
+        raise RadtError(f"{root} holds copies, which no rule reads: name a folder of results")
+    return [path for path in provenance.records(root) if _accept(path)]
+
+
+def _accept(path: Path) -> bool:
+    """Add the present fingerprint to a record if it has another; whether it had. The job that makes it waits meanwhile."""
+    if not _other_code(path):
+        return False
+    with making.locked(path):
+        provenance.problems(path)  # which puts in place what a killed job has left waiting
+        if code := _other_code(path):
+            record = provenance.read(path)
+            accepted = [*record.accepted, code]
+            provenance.write(path, record.model_copy(update={"format": provenance.FORMAT, "accepted": accepted}))
+    return True
+
+
+def _other_code(path: Path) -> str | None:
+    """The present fingerprint of the stage of a record; None when the record has it."""
+    record = provenance.read(path)
+    code = fingerprint(record.stage)
+    return None if code in (record.code, *record.accepted) else code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 from pathlib import Path
@@ -15,22 +16,28 @@ from radt.errors import RadtError
 def verify(root: Path) -> list[str]:
     """What is wrong with the results below `root`, a sentence each: damaged, missing, changed and unknown files.
 
-    Hashes every file again, on all cores. Raises `RadtError` when there are no results.
+    Hashes every file again, on all cores. Of results/recorded/, copies without a record are not looked at, and files that are
+    only in DVC are not missed. Raises `RadtError` when there are no results, and for a folder that is not below results/.
     """
+    if "results" not in Path(os.path.normpath(root)).parts:
+        raise RadtError(f"{root} is not below results/: name a folder of results")
     made = provenance.records(root)
     with ThreadPoolExecutor(cpu_count()) as pool:
         found = list(tqdm(pool.map(_faults, made), total=len(made), unit="artifact", disable=None))
-    known = set(made).union(*(names for names, _ in found))
     faults = dict.fromkeys(fault for _, faults in found for fault in faults)
-    strange = sorted(path for path in provenance.files(root) if path not in known and path.parent.name != "results")
-    return [*faults, *(f"{path} is in no record: delete it" for path in strange)]
+    return [*faults, *([] if provenance.is_copy(root) else _strange(root, set(made).union(*(names for names, _ in found))))]
+
+
+def _strange(root: Path, known: set[Path]) -> list[str]:
+    """A sentence for each file below `root` that is not among the `known` ones; what is in results/ itself may be anybody's."""
+    strange = [path for path in provenance.files(root) if path not in known and path.parent.name != "results"]
+    return [f"{path} is in no record (radt did not write it, or its record is gone): move it elsewhere" for path in strange]
 
 
 def _faults(record: Path) -> tuple[set[Path], list[str]]:
     """The files that a record accounts for, and what is wrong with them; a damaged one accounts for its folder."""
     try:
         made = provenance.read(record)
-        names = {*made.outputs, *made.replaced}
     except RadtError as error:
         return set(record.parent.iterdir()), [str(error)]
     faults = []
@@ -39,4 +46,4 @@ def _faults(record: Path) -> tuple[set[Path], list[str]]:
             faults += look(record)
         except RadtError as error:  # of the record of an input
             faults.append(str(error))
-    return {record.with_name(name) for name in names}, faults
+    return {record.with_name(name) for name in [*made.outputs, *made.replaced]}, faults

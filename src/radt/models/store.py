@@ -16,6 +16,8 @@ from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.settings import Aggregate, Embed, Experiment, TrainAd, TrainDpt, Training, TrainRetrieval, parse
 
 WEIGHTS = "model.safetensors"
+FORM = {"kind": str, "room": dict, "inputs": dict, "training": dict, "sha256": str}
+"""Keys of `config.json` that are read, with the types of their values."""
 
 
 def dt(experiment: Experiment, training: Training, aggregate: Aggregate = "states") -> DecisionTransformer:
@@ -41,18 +43,19 @@ def radt(experiment: Experiment, training: TrainRetrieval, embed: Embed) -> Retr
 
 
 def write(directory: Path, model: nn.Module, config: dict[str, Any], metrics: str) -> None:
-    """Write a trained network; `config.json` comes last."""
+    """Write a trained network; `config.json` comes last. Raises `RadtError` when a weight is not finite."""
     tensors = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    artifacts.check_finite(directory / WEIGHTS, tensors)
     artifacts.write_tensors(directory / WEIGHTS, tensors)
     artifacts.write_text(directory / "metrics.csv", metrics)
-    artifacts.write_json(directory / "config.json", {**config, "sha256": artifacts.sha256(directory / WEIGHTS)})
+    artifacts.write_checked_json(directory / "config.json", {**config, "sha256": artifacts.sha256(directory / WEIGHTS)})
 
 
 def read_config(directory: Path, kind: str, experiment: Experiment) -> dict[str, Any]:
     """The `config.json` of a trained network, checked: the kind, the experiment and the weights' hash must agree."""
     path = directory / "config.json"
-    config: dict[str, Any] = artifacts.read_json(path)
-    if not isinstance(config, dict) or not {"kind", "room", "inputs", "training", "sha256"} <= config.keys():
+    config = artifacts.read_checked_json(path)
+    if not FORM.keys() <= config.keys() or not all(isinstance(config[key], form) for key, form in FORM.items()):
         raise RadtError(f"{path} is damaged: delete {directory} and train it again")
     if config.get("kind") != kind:
         raise RadtError(f"{path} is of a {config.get('kind')!r} model, not {kind!r}: give the directory of a {kind!r} model")
@@ -60,18 +63,24 @@ def read_config(directory: Path, kind: str, experiment: Experiment) -> dict[str,
     if config.get("room") != expected:
         raise RadtError(f"{path} was trained on {config.get('room')}, but the experiment is {expected}: train it again")
     weights = directory / WEIGHTS
-    if not weights.exists() or artifacts.sha256(weights) != config["sha256"]:
-        raise RadtError(f"{weights} is missing or damaged: delete {directory} and train it again")
+    if artifacts.sha256(weights) != config["sha256"]:
+        raise RadtError(f"{weights} is damaged: delete {directory} and train it again")
     return config
 
 
 def load_weights(model: nn.Module, directory: Path) -> None:
-    """Load the weights, freeze them and switch to evaluation."""
-    tensors = artifacts.read_tensors(directory / WEIGHTS, mmap=False)
-    try:
-        model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
-    except RuntimeError:
-        raise RadtError(f"{directory / WEIGHTS} does not fit its config.json: delete {directory} and train it again") from None
+    """Load the weights, freeze them and switch to evaluation.
+
+    Raises `RadtError` when names, types or shapes are not those of the network, or a weight is not finite.
+    """
+    path, own = directory / WEIGHTS, model.state_dict()
+    tensors = artifacts.read_tensors(path, mmap=False)
+    found = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    kinds = [{name: (value.dtype, value.shape) for name, value in weights.items()} for weights in (found, own)]
+    if kinds[0] != kinds[1]:
+        raise RadtError(f"{path} does not fit its config.json: delete {directory} and train it again")
+    artifacts.check_finite(path, tensors)
+    model.load_state_dict(found)
     model.eval().requires_grad_(False)
 
 

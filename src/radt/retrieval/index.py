@@ -59,7 +59,9 @@ def write(directory: Path, index: ChunkIndex, config: dict[str, object]) -> None
     """Write `index.safetensors` and `config.json`."""
     tensors = {"keys": index.keys, "episode": index.episode.numpy(), "anchor": index.anchor.numpy()}
     artifacts.write_tensors(directory / "index.safetensors", tensors)
-    artifacts.write_json(directory / "config.json", {**config, "sha256": artifacts.sha256(directory / "index.safetensors")})
+    artifacts.write_checked_json(
+        directory / "config.json", {**config, "sha256": artifacts.sha256(directory / "index.safetensors")}
+    )
 
 
 def read(directory: Path) -> ChunkIndex:

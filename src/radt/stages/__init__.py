@@ -10,7 +10,6 @@ import errno
 import io
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,14 +18,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from radt import making
-from radt.errors import RadtError
+from radt.errors import RadtError, printable
 from radt.interruption import STATUS, interruption
 from radt.machine import rank
 
+OUT_OF_MEMORY = ("bad_alloc", "can't allocate memory", "not enough memory", "out of memory")
+"""What libraries say."""
+
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:
-    """Call `main` with the command line and exit with its status; 1 after a `RadtError` or a full disk, 130 after Ctrl-C, SIGTERM
-    or SIGUSR1.
+    """Call `main` with the command line and exit with its status; 1 after a `RadtError`, a full disk or the like, 130 after
+    Ctrl-C, SIGTERM or SIGUSR1.
 
     Any other exception is a defect of radt and keeps its traceback. Of several ranks the first alone tells of progress.
     """
@@ -43,16 +45,27 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         print(str(interrupted) or again, file=sys.stderr, flush=True)
         interruption.linger()
         sys.exit(STATUS)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _fail(f"error: no space left to write {error.filename or 'a file'}: free disk space and run again")
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            _fail(f"error: no permission for {error.filename}: change its owner or mode and run again")
-        _tell_torchrun(f"error: {error}")
-        raise
     except Exception as error:
+        if cause := _cause(error):
+            _fail(f"error: {cause}")
         _tell_torchrun(f"error: {type(error).__name__}: {error}")
         raise
+
+
+def _cause(error: Exception) -> str | None:
+    """What is wrong with the machine, in a sentence; None when it is radt that is wrong."""
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
+        return "out of memory: let fewer jobs run at a time, take a smaller batch_size, or use a machine with more"
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    name = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left to write {name}: free disk space and run again"
+    if error.errno == errno.EFBIG:
+        return f"{name} would be larger than files may be here: raise the limit (ulimit -f) and run again"
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return f"no permission for {name}: change its owner or mode and run again"
+    return f"{name}: {error.strerror}: check this path and its disk and run again" if error.filename else None
 
 
 def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
@@ -71,12 +84,13 @@ def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     else:
         making.make(main, spec.name, record, inputs, rest)
     if "--state" in rest:
-        shutil.rmtree(rest[rest.index("--state") + 1], ignore_errors=True)
+        making.drop_checkpoint(Path(rest[rest.index("--state") + 1]))
     return status
 
 
 def _fail(message: str) -> NoReturn:
-    """Say why on stderr, or let torchrun say it last, and exit."""
+    """Say why on stderr, in one line, or let torchrun say it last, and exit."""
+    message = printable(message)
     if not _tell_torchrun(message):
         print(message, file=sys.stderr, flush=True)
     sys.exit(1)

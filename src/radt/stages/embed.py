@@ -78,7 +78,9 @@ def write(output: Path, vectors: dict[str, Tensor], data: job.Data, config: dict
     tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}
     artifacts.write_tensors(output / "embeddings.safetensors", tensors)
     config = {**config, "trajectories": data.sha256, "keys": len(keys)}
-    artifacts.write_json(output / "config.json", {**config, "sha256": artifacts.sha256(output / "embeddings.safetensors")})
+    artifacts.write_checked_json(
+        output / "config.json", {**config, "sha256": artifacts.sha256(output / "embeddings.safetensors")}
+    )
     print(f"{len(keys)} sub-trajectories, {keys.shape[1]} numbers each")
 
 

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
     settings = parse(Selection, given.settings).index
-    config = artifacts.read_json(given.embeddings / "config.json")
+    config = artifacts.read_checked_json(given.embeddings / "config.json")
     artifacts.verify(given.embeddings / "embeddings.safetensors", given.embeddings / "config.json")
     tensors = artifacts.read_tensors(given.embeddings / "embeddings.safetensors")
     similarity = settings.duplicate_similarity if given.encoder == "dt" else settings.duplicate_similarity_language

@@ -35,7 +35,7 @@ class Selection(Section):
 
 def check_origin(directory: Path, expected: dict[str, str | int | None]) -> None:
     """Raise `RadtError` unless embeddings or an index were made from this encoder, these trajectories and these settings."""
-    config = artifacts.read_json(directory / "config.json")
+    config = artifacts.read_checked_json(directory / "config.json")
     for name, value in expected.items():
         if config.get(name) != value:
             raise RadtError(f"{directory} was made from another {name}: run the embed and index stages again")

@@ -1,4 +1,4 @@
-"""Atomic checkpoints without pickle: one safetensors file; what is no tensor stands in it as JSON bytes."""
+"""Atomic checkpoints without pickle: one safetensors file; what is no tensor stands in it as JSON bytes, with a checksum."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from radt import artifacts
-from radt.errors import RadtError
-
-FILE = "checkpoint.safetensors"
+from radt.making import CHECKPOINT
+from radt.settings import NonNegativeFloat, NonNegativeInt, Section
 
 
 @dataclass
@@ -36,10 +36,23 @@ def identity(settings: str, seed: int, *hashes: str) -> str:
     return digest("/".join([settings, str(seed), *hashes]))
 
 
+class Content(Section):
+    """What a checkpoint says of itself: `tensors` is the digest of its arrays, the rest is `identity` and `State`."""
+
+    identity: str
+    tensors: str
+    update: NonNegativeInt
+    cpu_seconds: NonNegativeFloat
+    rows: list[list[str]]
+
+
 def content_digest(tensors: dict[str, artifacts.Array]) -> str:
-    """sha256 of the contents of named arrays."""
-    parts = [name + hashlib.sha256(np.ascontiguousarray(tensors[name]).tobytes()).hexdigest() for name in sorted(tensors)]
-    return digest("/".join(parts))
+    """sha256 of the names, types, shapes and contents of arrays."""
+    parts = [
+        [name, array.dtype.str, array.shape, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()]
+        for name, array in sorted(tensors.items())
+    ]
+    return digest(json.dumps(parts))
 
 
 def save(directory: Path, identity: str, state: State, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -47,33 +60,76 @@ def save(directory: Path, identity: str, state: State, model: nn.Module, optimiz
     tensors = {f"model.{name}": tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
     for number, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value).cpu().numpy() for slot, value in slots.items()}
-    values = {"identity": identity, "tensors": content_digest(tensors), **vars(state)}
-    tensors["state"] = np.frombuffer(json.dumps(values).encode(), np.uint8)
-    artifacts.write_tensors(directory / FILE, tensors)
+    values = Content(identity=identity, tensors=content_digest(tensors), **vars(state)).model_dump()
+    text = json.dumps({**values, "checksum": artifacts.checksum(values)})
+    tensors["state"] = np.frombuffer(text.encode(), np.uint8)
+    artifacts.write_tensors(directory / CHECKPOINT, tensors)
 
 
-def restore(directory: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Load the checkpoint into `model` and `optimizer`; a fresh state when there is none or it is of other settings."""
-    path = directory / FILE
-    if not path.exists():
+def restore(directory: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, updates: int) -> State:
+    """Load the checkpoint into `model` and `optimizer`; a fresh state when there is none, it is damaged or of other settings.
+
+    Then model and optimizer stay as they are. `updates` is how many the training has.
+    """
+    path = directory / CHECKPOINT
+    if not artifacts.is_there(path):
         return State()
     try:
-        tensors = artifacts.read_tensors(path, mmap=False)
-        values = json.loads(tensors.pop("state").tobytes())
-        if values["tensors"] != content_digest(tensors):
-            raise ValueError("changed")
-    except (RadtError, KeyError, ValueError):
+        content, tensors = _read(path)
+        if content.identity == identity:
+            _check(content, tensors, model, optimizer, updates)
+    except Exception:  # of whatever kind: nothing was changed yet, and a training can always begin anew
         print(f"{path} is damaged: starting from the first update", flush=True)
         return State()
-    if values["identity"] != identity:
+    if content.identity != identity:
         print(f"{path} is of other settings, data or code: starting from the first update", flush=True)
         return State()
-    model.load_state_dict({k.removeprefix("model."): torch.from_numpy(v) for k, v in tensors.items() if k[:6] == "model."})
-    slots: dict[int, dict[str, torch.Tensor]] = {}
+    model.load_state_dict({name[6:]: torch.from_numpy(value) for name, value in tensors.items() if name.startswith("model.")})
+    optimizer.load_state_dict({"state": _slots(tensors), "param_groups": optimizer.state_dict()["param_groups"]})
+    print(f"going on from update {content.update} of {path}", flush=True)
+    return State(content.update, content.cpu_seconds, content.rows)
+
+
+def _read(path: Path) -> tuple[Content, dict[str, artifacts.Array]]:
+    """What a checkpoint says of itself, and its arrays; raises an exception when either is not what was written."""
+    tensors = artifacts.read_tensors(path, mmap=False)
+    values = artifacts.without_checksum(path, artifacts.parse_json(tensors.pop("state").tobytes()))
+    content = Content.model_validate(values)
+    if content.tensors != content_digest(tensors):
+        raise ValueError("arrays")
+    artifacts.check_finite(path, tensors)
+    return content, tensors
+
+
+def _check(
+    content: Content,
+    tensors: dict[str, artifacts.Array],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    updates: int,
+) -> None:
+    """Raise `ValueError` unless a checkpoint is one of this model after some of its updates."""
+    needed = {f"model.{name}": value for name, value in model.state_dict().items()}
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, parameter in enumerate(trained):
+        slots = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+        named = {f"optimizer.{number}.{slot}": value for slot, value in slots.items()}
+        needed |= named if named.keys() & tensors.keys() else {}  # a parameter that nothing used yet has none
+    if not 0 < content.update <= updates or tensors.keys() != needed.keys():
+        raise ValueError("names")
+    for name, value in needed.items():
+        found = torch.from_numpy(tensors[name])
+        if found.dtype != value.dtype or found.shape != value.shape:
+            raise ValueError(name)
+    if any(len(row) != len(content.rows[0]) for row in content.rows):
+        raise ValueError("rows")
+
+
+def _slots(tensors: dict[str, artifacts.Array]) -> dict[int, dict[str, Any]]:
+    """The state of an optimizer, by number of the parameter."""
+    slots: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, number, slot = name.split(".")
             slots.setdefault(int(number), {})[slot] = torch.from_numpy(value)
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
-    print(f"going on from update {values['update']} of {path}", flush=True)
-    return State(values["update"], values["cpu_seconds"], values["rows"])
+    return slots

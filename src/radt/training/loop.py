@@ -91,7 +91,7 @@ def train(
     """
     interruption.defer()
     optimizer = optimizer_of(model, settings)
-    restored = checkpoints.restore(state, identity, model, optimizer)
+    restored = checkpoints.restore(state, identity, model, optimizer, settings.updates)
     if settings.compile:
         compile_blocks(model)
     rows, begin, spent = restored.rows, restored.update, restored.cpu_seconds
