@@ -7,13 +7,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
+from radt import yaml_reader
 from radt.errors import RadtError
 from radt.settings import Experiment, Name, NonNegativeInt, Section, Stages, explain, parse
+
+
+class UnknownRunError(RadtError):
+    """An ablation of an experiment that there is not, which stops only what needs the ablation."""
 
 
 class Ablation(Section):
@@ -43,6 +49,8 @@ class Settings(Stages):
     ablations: dict[Name, Ablation]
     """Variants of experiments, by name of the figure."""
 
+    _stages: dict[str, Stages] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         lists = (("seeds", self.seeds), ("methods", self.methods), ("evaluate.splits", self.evaluate.splits))
@@ -53,20 +61,18 @@ class Settings(Stages):
             raise ValueError(f"encoder_seed is {self.encoder_seed}, allowed is one of seeds {self.seeds}")
         if unknown := sorted(self.overrides.keys() - self.experiments.keys()):
             raise ValueError(f"overrides names {unknown[0]!r}, allowed are the experiments: {sorted(self.experiments)}")
-        for name, ablation in self.ablations.items():
-            if ablation.experiment not in self.experiments:
-                allowed = sorted(self.experiments)
-                raise ValueError(f"ablations.{name}.experiment is {ablation.experiment!r}, allowed are {allowed}")
         for name in self.runs:
-            stages = self.stages(name)
-            asked = self.ablations[name.split("/")[1]].methods if "/" in name else self.methods
-            if unknown := [method for method in asked if method not in stages.evaluate.methods]:
-                raise ValueError(
-                    f"methods of {name!r} names {unknown}, allowed are the keys of evaluate.methods:"
-                    f" {sorted(stages.evaluate.methods)}"
-                )
-            _check_fit(name, self.experiment(name), stages)
+            self._check_form(name)
         return self
+
+    def _check_form(self, run: str) -> None:
+        """Raise for an unknown key or a wrong type in a run; whether its values fit together is checked when it is asked for."""
+        try:
+            self.stages(run)
+        except RadtError as error:
+            problems = error.__cause__.errors() if isinstance(error.__cause__, ValidationError) else []
+            if not isinstance(error, UnknownRunError) and {problem["type"] for problem in problems} != {"value_error"}:
+                raise
 
     @property
     def runs(self) -> list[str]:
@@ -74,48 +80,55 @@ class Settings(Stages):
         variants = [f"ablations/{name}/{variant}" for name, ablation in self.ablations.items() for variant in ablation.variants]
         return [*self.experiments, *variants]
 
-    def check_target(self, target: str) -> None:
-        """Raise `RadtError` when a file below results/ names an experiment, an ablation or a method that there is not."""
-        folder, run, part, name, *_ = [*target.split("/"), "", "", ""]
-        if folder != "results" or not part:
-            return
-        if run == "ablations" and part.partition(".")[0] not in self.ablations:
-            raise RadtError(f"unknown ablation in {target}: the configuration has {sorted(self.ablations)}")
-        if run not in (*self.experiments, "ablations"):
-            raise RadtError(f"unknown experiment {run!r} in {target}: the configuration has {sorted(self.experiments)}")
-        if part == "evaluate" and name and name not in self.evaluate.methods:
-            raise RadtError(f"unknown method {name!r} in {target}: evaluate.methods has {sorted(self.evaluate.methods)}")
-
     def base(self, run: str) -> str:
-        """The experiment of a run; raises `RadtError` when there is no such run."""
+        """The experiment of a run; raises `RadtError` when there is no such run or experiment."""
         if run not in self.runs:
             raise RadtError(f"unknown experiment {run!r}: the configuration has {sorted(self.runs)}")
-        return self.ablations[run.split("/")[1]].experiment if "/" in run else run
+        base = self.ablations[run.split("/")[1]].experiment if "/" in run else run
+        if base not in self.experiments:
+            name, allowed = run.split("/")[1], sorted(self.experiments)
+            raise UnknownRunError(f"ablations.{name}.experiment is {base!r}, allowed are {allowed}")
+        return base
 
     def experiment(self, run: str) -> Experiment:
         """The grid world of a run."""
         return self.experiments[self.base(run)]
 
     def stages(self, run: str) -> Stages:
-        """The stages' sections of a run, with what it overrides; raises `ValueError` naming the key when that is not allowed."""
+        """The stages' sections of a run, with what it overrides; raises `RadtError` naming the key when that is not allowed."""
+        if run not in self._stages:
+            try:
+                self._stages[run] = Stages.model_validate_json(json.dumps(self._values(run)))
+            except ValidationError as error:
+                raise RadtError(f"{run}: {explain(error)}") from error
+        return self._stages[run]
+
+    def _values(self, run: str) -> dict[str, Any]:
+        """The stages' sections of a run as plain values, not checked."""
         base = self.base(run)
         values = {name: getattr(self, name).model_dump(mode="json") for name in Stages.model_fields}
         values = merge(values, self._changes(base))
         if run != base:
             _, ablation, variant = run.split("/")
             values = merge(values, self.ablations[ablation].variants[variant])
-        try:
-            return Stages.model_validate_json(json.dumps(values))
-        except ValidationError as error:
-            raise ValueError(f"{run}: {explain(error)}") from None
+        return values
+
+    def check(self, run: str) -> None:
+        """Raise `RadtError` when the settings of a run do not fit together, or its methods are not those that are evaluated."""
+        stages = self.stages(run)
+        asked = self.ablations[run.split("/")[1]].methods if "/" in run else self.methods
+        if unknown := [method for method in asked if method not in stages.evaluate.methods]:
+            allowed = sorted(stages.evaluate.methods)
+            raise RadtError(f"methods of {run!r} names {unknown}, allowed are the keys of evaluate.methods: {allowed}")
+        _check_fit(run, self.experiment(run), stages)
 
     def _changes(self, name: str) -> dict[str, Any]:
-        """What an experiment overrides; raises `ValueError` when it names another that has nothing of its own."""
+        """What an experiment overrides; raises `RadtError` when it names another that has nothing of its own."""
         changes = self.overrides.get(name, {})
         other = self.overrides.get(changes) if isinstance(changes, str) else changes
         if not isinstance(other, dict):
             allowed = sorted(key for key, values in self.overrides.items() if isinstance(values, dict))
-            raise ValueError(f"overrides.{name} is {changes!r}, allowed are keys, or an experiment that has some: {allowed}")
+            raise RadtError(f"overrides.{name} is {changes!r}, allowed are keys, or an experiment that has some: {allowed}")
         return other
 
     def select(self, run: str, *sections: str) -> str:
@@ -129,17 +142,36 @@ class Settings(Stages):
         return json.dumps(chosen, sort_keys=True)
 
 
-def merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`values` with `changes`, key by key; a value that is no mapping is replaced."""
-    nested = {
-        key: merge(values[key], value) if isinstance(value, dict) and isinstance(values.get(key), dict) else value
-        for key, value in changes.items()
-    }
-    return {**values, **nested}
+EXTENDED = (("experiments",), ("overrides",), ("ablations",), ("ablations", "*", "variants"), ("evaluate", "methods"))
+"""Mappings whose entries are the user's, by the keys that lead to them: there null removes an entry, and elsewhere is a value."""
+
+
+def merge(values: dict[str, Any], changes: dict[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
+    """`values` with `changes`, key by key; a value that is no mapping is replaced, and null removes an entry of `EXTENDED`.
+
+    A mapping without entries therefore changes nothing; null instead of one of `EXTENDED` removes all its entries.
+    """
+    merged = dict(values)
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            old = values.get(key)
+            merged[key] = merge(old if isinstance(old, dict) else {}, value, (*place, key))
+        elif value is None and _extended(place):
+            merged.pop(key, None)
+        else:
+            merged[key] = {} if value is None and _extended((*place, key)) else value
+    return merged
+
+
+def _extended(place: tuple[str, ...]) -> bool:
+    """Whether null removes an entry of the mapping at a place."""
+    return any(
+        len(place) == len(one) and all(part in ("*", key) for part, key in zip(one, place, strict=True)) for one in EXTENDED
+    )
 
 
 def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
-    """Raise `ValueError` when the settings cannot be used in an experiment."""
+    """Raise `RadtError` when the settings cannot be used in an experiment."""
     horizon, retrieval, model = experiment.horizon, stages.train_retrieval.retrieval, stages.train_retrieval.model
     chunk, every = stages.embed.chunk, stages.embed.every
     for section, kind in (
@@ -148,33 +180,60 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
         ("train_ad", stages.train_ad),
     ):
         if kind.model.tokens == "step" and kind.model.window < horizon and kind.model.window % 2:
-            raise ValueError(
+            raise RadtError(
                 f"{section}.model.window is {kind.model.window}, allowed are even numbers, or the horizon of {name!r}"
                 f" ({horizon}) or more: windows of an episode begin every half window"
             )
     if retrieval.chunks > (keep := min(retrieval.keep, stages.evaluate.memory.keep)):
-        raise ValueError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
+        raise RadtError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
     if stages.pretrain.model.tokens == "step" and stages.embed.aggregate not in ("states", "last"):
-        raise ValueError(f"embed.aggregate is {stages.embed.aggregate!r}, which needs pretrain.model.tokens 'interleaved'")
+        raise RadtError(f"embed.aggregate is {stages.embed.aggregate!r}, which needs pretrain.model.tokens 'interleaved'")
     if chunk > horizon:
-        raise ValueError(f"embed.chunk is {chunk}, allowed is at most the horizon of {name!r} ({horizon})")
+        raise RadtError(f"embed.chunk is {chunk}, allowed is at most the horizon of {name!r} ({horizon})")
     if isinstance(model_blocks := stages.train_retrieval.cross_attention, list) and max(model_blocks) >= model.layers:
-        raise ValueError(f"train_retrieval.cross_attention is {model_blocks}, allowed are blocks 0 to {model.layers - 1}")
+        raise RadtError(f"train_retrieval.cross_attention is {model_blocks}, allowed are blocks 0 to {model.layers - 1}")
     span = model.span(experiment)
     parts = (horizon,) if span == horizon else (horizon, span, span // 2)
     if retrieval.scope == "segment" and (
         model.tokens != "step" or every is None or any(part % every for part in parts) or retrieval.query_dropout
     ):
-        raise ValueError(
+        raise RadtError(
             f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window}, query_dropout"
             f" {retrieval.query_dropout} and embed.every {every}: allowed are tokens 'step', no query dropout and a divisor of"
             f" the horizon of {name!r} ({horizon}) and of half a window that is shorter"
         )
     if model.tokens == "step" and span < horizon and (span // 2) % stages.evaluate.memory.every:
-        raise ValueError(
+        raise RadtError(
             f"evaluate.memory.every is {stages.evaluate.memory.every}, allowed is a divisor of half a window ({span // 2}) that"
             f" is shorter than the horizon of {name!r} ({horizon})"
         )
+
+
+def read(files: Iterable[Path], arguments: Iterable[str] = ()) -> Settings:
+    """The settings of configuration files, each merged over those before it, and of `KEY=VALUE` arguments over all of them.
+
+    Raises `RadtError` for a file that is missing, damaged or ambiguous, and for settings that are not allowed.
+    """
+    values: dict[str, Any] = {}
+    for changes in (*map(yaml_reader.read, files), *map(_argument, arguments)):
+        values = _without_overrides_of_removed(values, merge(values, changes))
+    return load(values)
+
+
+def _argument(text: str) -> dict[str, Any]:
+    """What an argument `KEY=VALUE` changes."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise RadtError(f"--config {text}: write KEY=VALUE, for an inner key --config 'train_ad={{later: 3}}'")
+    return {key: yaml_reader.parse(value, f"--config {key}")}
+
+
+def _without_overrides_of_removed(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """`values` without what experiments override that were there `before`."""
+    old, new, overrides = before.get("experiments"), values.get("experiments"), values.get("overrides")
+    if not (isinstance(old, dict) and isinstance(new, dict) and isinstance(overrides, dict)):
+        return values
+    return {**values, "overrides": {key: value for key, value in overrides.items() if key in new or key not in old}}
 
 
 def load(values: dict[str, Any]) -> Settings:
