@@ -8,6 +8,9 @@ if sys.version_info < (3, 11):
     )
 
 
+include: "workflow/settings.smk"
+
+
 configfile: "config/config.yaml"
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from radt import configuration
+from radt.commands import targets
 from radt.errors import RadtError
 from radt.manual import MANUAL, manual
 from radt.runs import Runs
@@ -41,9 +42,19 @@ def changed(path, value):
     return values
 
 
+def checked(values):
+    """The settings, all runs of which are asked for."""
+    loaded = configuration.load(values)
+    targets.check(loaded, ["all", "ablations"])
+    return loaded
+
+
 @pytest.mark.parametrize("names", [(), ("paper.yaml",), ("smoke.yaml",), ("validation.yaml",), ("gpu.yaml",)])
 def test_every_configuration_is_valid(names):
-    configuration.load(merged(*names))
+    loaded = configuration.read([CONFIG / "config.yaml", *(CONFIG / name for name in names)])
+    asked = [f"results/{name}/figure.pdf" for name in loaded.experiments if not names or name.startswith(names[0][:5])]
+    targets.check(loaded, asked or ["all", "ablations"])
+    assert loaded == configuration.load(merged(*names))  # merged here as Snakemake does
 
 
 @pytest.mark.parametrize("name", ["paper.yaml", "smoke.yaml", "validation.yaml", "gpu.yaml"])
@@ -218,7 +229,7 @@ def test_every_ablation_has_a_comment():
 )
 def test_bad_values_are_refused_with_key_value_and_what_is_allowed(path, value, words):
     with pytest.raises(RadtError) as error:
-        configuration.load(changed(path, value))
+        checked(changed(path, value))
     text = str(error.value)
     assert "\n" not in text
     for word in words:
@@ -251,7 +262,7 @@ def test_a_stage_gets_only_the_sections_that_it_names():
 )
 def test_a_target_that_there_is_not_is_refused_with_those_that_there_are(target, words):
     with pytest.raises(RadtError, match="unknown") as error:
-        configuration.load(merged()).check_target(target)
+        targets.check(configuration.load(merged()), [target])
     assert all(word in str(error.value) for word in (target, *words))
 
 
@@ -259,18 +270,18 @@ def test_a_target_that_there_is_not_is_refused_with_those_that_there_are(target,
     "target", ["all", "--cores", "results/overview.pdf", "results/keydoor/figure.pdf", "results/ablations/chunks.pdf"]
 )
 def test_a_target_that_there_is_is_let_through(target):
-    configuration.load(merged()).check_target(target)
+    targets.check(configuration.load(merged()), [target])
 
 
 def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():
     values = merged()
     short = {"train_retrieval": {"model": {"window": 100}}, "evaluate": {"memory": {"every": 30}}}
     with pytest.raises(RadtError, match=r"evaluate\.memory\.every is 30, allowed is a divisor of half a window \(50\)"):
-        configuration.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+        checked({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
     short["evaluate"]["memory"]["every"] = 50
     short["embed"] = {"every": 20}
     with pytest.raises(RadtError, match=r"embed\.every 20"):
-        configuration.load({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+        checked({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
 
 
 def test_merging_goes_key_by_key_and_replaces_what_is_no_mapping():

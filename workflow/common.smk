@@ -1,4 +1,4 @@
-"""What the rules share: the checked settings, wildcards, where artifacts are (`radt.runs`), and the parameters of a stage.
+"""What the rules share: wildcards, where artifacts are (`radt.runs`), and the parameters of a stage.
 
 Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so that jobs do not slow each other down.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 from radt.errors import RadtError
 from radt.fingerprint import fingerprint
 from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
-from radt.configuration import load
 
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
 line = "set -euo pipefail; trap : TERM; "  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
@@ -24,9 +23,6 @@ STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index",
 STAGES += ["evaluate", "figure", "overview", "ablation"]
 
 try:
-    SETTINGS = load(config)
-    for target in sys.argv[1:]:
-        SETTINGS.check_target(target)
     CODE = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
 except RadtError as error:
     raise SystemExit(f"error: {error}") from None

@@ -18,10 +18,6 @@ from radt.errors import RadtError
 from radt.settings import Experiment, Name, NonNegativeInt, Section, Stages, explain, parse
 
 
-class UnknownRunError(RadtError):
-    """An ablation of an experiment that there is not, which stops only what needs the ablation."""
-
-
 class Ablation(Section):
     """Variants of an experiment, drawn in one figure, `results/ablations/{name}.pdf`."""
 
@@ -31,6 +27,10 @@ class Ablation(Section):
     """Methods that are evaluated for every variant."""
     variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
     """What differs from the experiment, by variant: keys of the stages' sections."""
+
+
+RESERVED = {"ablations", "bench", "overview", "recorded"}
+"""Names below results/ that are no experiments'."""
 
 
 class Settings(Stages):
@@ -59,6 +59,8 @@ class Settings(Stages):
                 raise ValueError(f"{name} is {values}, allowed is each of them once")
         if self.encoder_seed not in self.seeds:
             raise ValueError(f"encoder_seed is {self.encoder_seed}, allowed is one of seeds {self.seeds}")
+        if taken := sorted(self.experiments.keys() & RESERVED):
+            raise ValueError(f"experiments names {taken[0]!r}, which results/ has for something else: choose another name")
         if unknown := sorted(self.overrides.keys() - self.experiments.keys()):
             raise ValueError(f"overrides names {unknown[0]!r}, allowed are the experiments: {sorted(self.experiments)}")
         for name in self.runs:
@@ -71,24 +73,24 @@ class Settings(Stages):
             self.stages(run)
         except RadtError as error:
             problems = error.__cause__.errors() if isinstance(error.__cause__, ValidationError) else []
-            if not isinstance(error, UnknownRunError) and {problem["type"] for problem in problems} != {"value_error"}:
+            if {problem["type"] for problem in problems} != {"value_error"}:
                 raise
 
     @property
     def runs(self) -> list[str]:
-        """Names of everything that has results of its own: experiments, and variants as `ablations/{ablation}/{variant}`."""
-        variants = [f"ablations/{name}/{variant}" for name, ablation in self.ablations.items() for variant in ablation.variants]
+        """Names of everything that has results of its own: experiments, and variants as `ablations/{ablation}/{variant}`.
+
+        An ablation of an experiment that is not configured has none.
+        """
+        ablations = {name: ablation for name, ablation in self.ablations.items() if ablation.experiment in self.experiments}
+        variants = [f"ablations/{name}/{variant}" for name, ablation in ablations.items() for variant in ablation.variants]
         return [*self.experiments, *variants]
 
     def base(self, run: str) -> str:
-        """The experiment of a run; raises `RadtError` when there is no such run or experiment."""
+        """The experiment of a run; raises `RadtError` when there is no such run."""
         if run not in self.runs:
             raise RadtError(f"unknown experiment {run!r}: the configuration has {sorted(self.runs)}")
-        base = self.ablations[run.split("/")[1]].experiment if "/" in run else run
-        if base not in self.experiments:
-            name, allowed = run.split("/")[1], sorted(self.experiments)
-            raise UnknownRunError(f"ablations.{name}.experiment is {base!r}, allowed are {allowed}")
-        return base
+        return self.ablations[run.split("/")[1]].experiment if "/" in run else run
 
     def experiment(self, run: str) -> Experiment:
         """The grid world of a run."""
@@ -184,6 +186,9 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
                 f"{section}.model.window is {kind.model.window}, allowed are even numbers, or the horizon of {name!r}"
                 f" ({horizon}) or more: windows of an episode begin every half window"
             )
+    tasks = {"train": 1, "validation": experiment.validation, "held_out": experiment.held_out}
+    if not any(tasks[split] for split in stages.evaluate.splits):
+        raise RadtError(f"evaluate.splits is {stages.evaluate.splits}, allowed is one of which {name!r} has tasks: {tasks}")
     if retrieval.chunks > (keep := min(retrieval.keep, stages.evaluate.memory.keep)):
         raise RadtError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
     if stages.pretrain.model.tokens == "step" and stages.embed.aggregate not in ("states", "last"):

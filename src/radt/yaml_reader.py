@@ -1,8 +1,8 @@
-"""Configuration files: YAML that means one thing, for every reader of YAML, or is refused with its line.
+"""Configuration files: YAML with one meaning for every reader of YAML; anything else is refused with its line.
 
-Plain YAML loses information silently: of two equal keys the last one counts, `042` is 34, `1:30` is 90, `no` is false, `1e-4` is text.
-What is read here is a part of YAML: text keys, each once; null, true and false, decimal numbers, text, lists and mappings; anchors,
-aliases and merge keys (`<<`). Its values are those that PyYAML's safe loader reads.
+Plain YAML loses information silently: of two equal keys the last one counts, `042` is 34, `1:30` is 90, `no` is false, `1e-4` is
+text. Read here: text keys, each once; null, true and false; decimal numbers; text, lists and mappings; anchors, aliases and merge
+keys (`<<`). Values are those of PyYAML's safe loader.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ BASED = re.compile(r"[-+]?(0[0-7_]+|0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+)")
 SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?")
+SHOWN = 80
+"""Most characters of a text that a sentence repeats."""
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -61,12 +63,15 @@ def decoded(content: bytes, path: Path) -> str:
 def parse(text: str, place: str) -> Any:
     """The value of a YAML text; raises `RadtError` that names the `place` and the line."""
     try:
+        if wrong := yaml.reader.Reader.NON_PRINTABLE.search(text):
+            line = text.count("\n", 0, wrong.start()) + 1
+            raise RadtError(f"{place}, line {line}: the character {wrong[0]!r} is not allowed in YAML: leave it out")
         return _Reader(place, text).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
+        where = f"{place}, line {mark.line + 1}" if mark else place
         why = " ".join(str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).split())
-        raise RadtError(f"{place}{line}: this is no valid YAML ({why}): correct it") from None
+        raise RadtError(f"{where}: this is no valid YAML ({why}): correct it") from None
     except RadtError:
         raise
     except Exception as error:  # whatever a parser may do with hostile text
@@ -146,7 +151,7 @@ class _Reader:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.key(event)
             if key in lines:
-                raise self.refused(event, f"the key {key!r} stands in line {lines[key]} already: leave one of them out")
+                raise self.refused(event, f"the key {_shown(key)!r} stands in line {lines[key]} already: leave one of them out")
             lines[key] = event.start_mark.line + 1
             value = self.node(first := next(self.events))
             if key == "<<" and event.implicit[0]:
@@ -160,8 +165,7 @@ class _Reader:
         merges = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.tag is None and event.anchor is None
         key = "<<" if merges else self.node(event)
         if not isinstance(key, str):
-            shown = key if isinstance(key, (int, float)) else "this"
-            raise self.refused(event, f"the key {shown!r} is no text: put it in quotes, or name a setting")
+            raise self.refused(event, f"the key {_shown(str(key))} is no text: put it in quotes, or name a setting")
         return key
 
     def merged(self, event: Any, value: Any) -> dict[str, Any]:
@@ -187,12 +191,18 @@ class _Reader:
         if text in TRUE + FALSE:
             return text in TRUE
         if WHOLE.fullmatch(text):
-            return int(text)
+            return self.whole(event, text)
         if DECIMAL.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
         if wrong := _surprise(text):
             raise self.refused(event, wrong)
         return text
+
+    def whole(self, event: Any, text: str) -> int:
+        """A whole number that fits into 64 bits, as tables and arrays hold it."""
+        if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+            raise self.refused(event, f"{_shown(text)} does not fit into 64 bits: write a smaller number")
+        return int(text)
 
     def refused(self, event: Any, why: str) -> RadtError:
         """The sentence for what is wrong with an event."""
@@ -201,22 +211,28 @@ class _Reader:
 
 def _surprise(text: str) -> str:
     """Why a plain text does not mean what it looks like, and what to write; empty when it does."""
-    quoted = f'"{text}" for text'
+    shown = _shown(text)
+    quoted = f'"{shown}" for text'
     if BOOLEAN.fullmatch(text):
-        return f"{text} is true or false for some readers of YAML: write true or false, or {quoted}"
+        return f"{shown} is true or false for some readers of YAML: write true or false, or {quoted}"
     if BASED.fullmatch(text):
         digits = text.lstrip("+-0_")
-        decimal = f"write {digits} for a number, or " if digits.isdecimal() else "write a decimal number, or "
-        return f"{text} is no decimal number for some readers of YAML: {decimal}{quoted}"
+        decimal = f"write {_shown(digits)} for a number, or " if digits.isdecimal() else "write a decimal number, or "
+        return f"{shown} is no decimal number for some readers of YAML: {decimal}{quoted}"
     if INFINITE.fullmatch(text) or DECIMAL.fullmatch(text):
-        return f"{text} is no finite number: write one"
-    if number := NUMBER.fullmatch(text):
-        return f"{text} looks like a number and is text for some readers of YAML: write {_written(number)}, or {quoted}"
+        return f"{shown} is no finite number: write one"
+    if match := NUMBER.fullmatch(text):
+        return f"{shown} looks like a number and is text for some readers of YAML: write {_shown(_written(match))}, or {quoted}"
     if SEXAGESIMAL.fullmatch(text):
-        return f"{text} is a number to the base of 60 for some readers of YAML: write a decimal number, or {quoted}"
+        return f"{shown} is a number to the base of 60 for some readers of YAML: write a decimal number, or {quoted}"
     if DATE.fullmatch(text):
-        return f"{text} is a date for some readers of YAML: write {quoted}"
-    return f"{text} has a meaning of its own in YAML: write {quoted}" if text in ("=", "<<") else ""
+        return f"{shown} is a date for some readers of YAML: write {quoted}"
+    return f"{shown} has a meaning of its own in YAML: write {quoted}" if text in ("=", "<<") else ""
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text, for a sentence."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _written(number: re.Match[str]) -> str:

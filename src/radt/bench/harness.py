@@ -11,9 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import yaml
-
-from radt.configuration import Settings, load
+from radt.configuration import Settings, read
 from radt.errors import RadtError
 from radt.machine import commit, machine
 from radt.settings import Experiment
@@ -87,7 +85,7 @@ def peer_package(name: str) -> Any:
 @cache
 def defaults() -> Settings:
     """The settings of config/config.yaml, so that what is measured is what is used."""
-    return load(yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8")))
+    return read([ROOT / "config" / "config.yaml"])
 
 
 def darkroom() -> Experiment:

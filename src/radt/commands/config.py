@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from radt.configuration import Settings, load, merge
+from radt.configuration import Settings, read
 from radt.errors import RadtError
 
 CONFIG = Path("config/config.yaml")
@@ -20,13 +17,4 @@ def settings(*changes: Path) -> Settings:
     """
     if not CONFIG.exists():
         raise RadtError(f"{CONFIG} is not here: go to the folder of the project")
-    values: dict[str, Any] = {}
-    for path in (CONFIG, *changes):
-        try:
-            more = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RadtError(f"{path} cannot be read as a configuration: {' '.join(str(error).split())}") from None
-        if not isinstance(more, dict):
-            raise RadtError(f"{path} holds no keys of a configuration: see config/README.md")
-        values = merge(values, more)
-    return load(values)
+    return read([CONFIG, *changes])

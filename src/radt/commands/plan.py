@@ -69,7 +69,9 @@ def dry_run(targets: list[str], configfiles: list[Path], cores: int, gpus: int) 
     """What `snakemake --dry-run` prints; raises `RadtError` with its reason when it fails. No job has more than all of them."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", "--cores", str(cores), "--resources", f"gpu={gpus}"]
     command += ["--configfile", *map(str, configfiles)] if configfiles else []
-    done = subprocess.run([*command, "--", *targets], capture_output=True, encoding="utf-8", check=False)
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    command += ["--", *targets]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith("Using ")]
         reasons = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-1:]

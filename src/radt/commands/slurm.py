@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from radt.errors import RadtError
 
 ASKED = 180
 """Seconds within which Snakemake's plugin asks for the state of jobs."""
+ANSWER = 60
+"""Seconds that a program of Slurm may take."""
 
 
 def check(command: str, partitions: set[str], accounts: set[str], guess: bool) -> None:
@@ -36,7 +39,7 @@ def check(command: str, partitions: set[str], accounts: set[str], guess: bool) -
     _known("partition", partitions, _told("sinfo", "--all", "--noheader", "--format=%R") if partitions else [])
     if accounts and not accounting:
         raise RadtError("this Slurm has no accounts: leave slurm_account out")
-    user = f"user={getpass.getuser()}"
+    user = f"user={_user()}"
     associations = ("sacctmgr", "--noheader", "--parsable2", "show", "associations", user, "format=account")
     _known("account", accounts, _told(*associations) if accounts else [])
 
@@ -48,12 +51,23 @@ def _known(kind: str, asked: set[str], known: list[str]) -> None:
         raise RadtError(f"unknown {kind} {unknown[0]!r}; this Slurm has {', '.join(sorted(there))}: change slurm_{kind}")
 
 
+def _user() -> str:
+    """Who submits; the number of a user without a name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return str(os.getuid())
+
+
 def _told(*command: str) -> list[str]:
     """Lines that a program of Slurm prints."""
     try:
-        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=60).stdout.splitlines()
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=ANSWER)
+        return done.stdout.splitlines()
     except FileNotFoundError:
         raise RadtError(f"Slurm's program {command[0]} is not here: run Snakemake where jobs are submitted from") from None
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        reason = " ".join(str(error.stderr or error).split())
+    except subprocess.TimeoutExpired:
+        raise RadtError(f"Slurm cannot be asked ({command[0]} does not answer in {ANSWER} s): wait until it is back") from None
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = " ".join(str(getattr(error, "stderr", None) or error).split())
         raise RadtError(f"Slurm cannot be asked ({command[0]}: {reason}): wait until it is back") from None

@@ -1,0 +1,24 @@
+"""The checked settings. Read before Snakemake reads the same files, since its reader of YAML loses information (`radt.yaml_reader`)."""
+
+from pathlib import Path
+
+try:
+    from radt import configuration
+    from radt.commands import targets
+    from radt.errors import RadtError
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"error: the Python of this Snakemake ({sys.executable}) has no module {error.name!r}: run `make setup`, then .venv/bin/snakemake"
+    ) from None
+
+CONFIG = Path("config/config.yaml")
+if not CONFIG.is_file():
+    raise SystemExit(f"error: {CONFIG} is not in {Path.cwd()}: run Snakemake with --directory {workflow.basedir}")
+
+try:
+    given = workflow.config_settings
+    files = [] if given.replace_workflow_config else [CONFIG]
+    SETTINGS = configuration.read([*files, *given.configfiles], given.config_args or [])
+    targets.check(SETTINGS, targets.given(sys.argv[1:]))
+except RadtError as error:
+    raise SystemExit(f"error: {error}") from None
