@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from project import FIGURE, change, content, run
+from project import FIGURE, change, content, plain, run
 from slurm import THERE, Slurm
 
 pytestmark = pytest.mark.skipif(not THERE, reason="needs root, slurm-wlm and munge of Debian, and no other Slurm")
@@ -54,7 +54,7 @@ def test_figure_made_by_slurm_is_the_local_one(queue, copy):
     status, text = run([sys.executable, "-m", "snakemake", "--cores", "2", "--", FIGURE], other)
     assert status == 0, text
     before = len(queue.jobs("COMPLETED"))
-    status, text = run([*SUBMIT, "--", FIGURE], copy)
+    status, text = plain([*SUBMIT, "--", FIGURE], copy)
     assert status == 0, text
     assert len(queue.jobs("COMPLETED")) - before == 3  # sixteen evaluations, eight a job, and the figure
     assert content(copy) == content(other)

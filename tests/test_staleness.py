@@ -143,6 +143,6 @@ def test_without_git_the_commit_is_unknown(copy, monkeypatch):
     for name in ("sh", "bash", "dirname", "which"):
         (bare / name).symlink_to(shutil.which(name))
     (bare / "python").symlink_to(sys.executable)
-    status, text = project.run([sys.executable, "-m", "snakemake", "--cores", "1", "--", FIGURE], copy, PATH=str(bare))
+    status, text = project.plain([sys.executable, "-m", "snakemake", "--cores", "1", "--", FIGURE], copy, PATH=str(bare))
     assert status == 0, text
     assert artifacts.read_json(copy / "results/darkroom/provenance.json")["commit"] == "unknown"
