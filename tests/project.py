@@ -142,9 +142,8 @@ def commands(folder):
     assert status == 0, text
     lines = re.findall(r"^ *Shell command: (python -m radt\.stages\..+) > logs/.+$", text, flags=re.MULTILINE)
     assert len(lines) == int(re.search(r"^total +(\d+)$", text, flags=re.MULTILINE)[1])
-    told = subprocess.check_output(
-        ["bash"], input='python() { printf \'%s\\0\' "$#" "$@"; }\n' + "\n".join(lines), encoding="utf-8"
-    )
+    script = "\n".join(['python() { printf \'%s\\0\' "$#" "$@"; }', *lines])
+    told = subprocess.check_output(["bash"], input=script, encoding="utf-8")
     words, found = iter(told.split("\0")[:-1]), {}
     for count in words:
         _, stage, *arguments = (next(words) for _ in range(int(count)))
