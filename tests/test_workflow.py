@@ -27,9 +27,8 @@ def forced():
 
 def settings(*names):
     """The checked settings of `config/config.yaml` under those of other files."""
-    return load(
-        reduce(merge, [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("config", *names)])
-    )
+    texts = [(ROOT / f"config/{name}.yaml").read_text(encoding="utf-8") for name in ("config", *names)]
+    return load(reduce(merge, map(yaml.safe_load, texts)))
 
 
 def trained(chosen, others=lambda *sections, method: 0):
