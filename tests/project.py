@@ -66,11 +66,11 @@ def run(command, folder, **variables):
     arguments = [*names.get(command[0], ["no Python"]), *command[1:]]
     if arguments[0] != "-m":
         return plain(command, folder, **{"PATH": environment(folder, programs())["PATH"], **variables})
-    with tempfile.TemporaryFile() as printed, Path(os.devnull).open(encoding="utf-8") as nothing:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed, Path(os.devnull).open(encoding="utf-8") as nothing:
         files = (nothing.fileno(), printed.fileno(), printed.fileno())
         status = warm.ask(programs(), arguments, environment(folder, programs(), **variables), folder, files)
         printed.seek(0)
-        return status, printed.read().decode("utf-8")
+        return status, printed.read()
 
 
 def plain(command, folder, **variables):
