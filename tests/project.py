@@ -164,7 +164,7 @@ def timeless(path):
     """A hash of a file that does not depend on how long anything took, or on when and where."""
     if path.name.endswith("provenance.json"):
         made = json.loads(path.read_text(encoding="utf-8"))
-        outputs = {name: timeless(path.with_name(name)) for name in made["outputs"]}
+        outputs = {name: timeless(path.with_name(name)) for name in made["outputs"] if path.with_name(name).exists()}
         return json.dumps([outputs, *(made[key] for key in ("place", "stage", "code", "settings", "arguments"))])
     if path.name in ("metrics.csv", "table.csv"):
         lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]

@@ -12,6 +12,8 @@ from moto.server import ThreadedMotoServer
 
 from project import FIGURE, ROOT, change, content, plain, planned, run
 from radt import artifacts
+from radt.commands.explain import explain
+from radt.commands.verify import verify
 
 GROUP = [f"{stage}@darkroom" for stage in ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")]
 
@@ -130,7 +132,7 @@ def test_what_is_out_of_date_or_damaged_is_not_recorded(clone):
     }
 
 
-def test_figures_are_drawn_again_from_git_alone(recorded, tmp_path):
+def test_figures_are_drawn_again_from_git_alone(recorded, tmp_path, monkeypatch):
     """A clone without `dvc pull`: the same bytes."""
     succeed(tmp_path, "git", "clone", "--quiet", str(recorded), "clone")
     folder = tmp_path / "clone"
@@ -141,6 +143,8 @@ def test_figures_are_drawn_again_from_git_alone(recorded, tmp_path):
         path.unlink()
     succeed(folder, "python", "-m", "radt", "redraw")
     assert [path.read_bytes() for path in figures] == before
+    monkeypatch.chdir(folder)
+    assert verify(Path("results/recorded")) == [] and explain(Path("results/recorded/darkroom/figure.pdf"))
 
 
 def test_an_experiment_of_dvc_changes_a_setting(clone):
