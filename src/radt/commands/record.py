@@ -91,7 +91,8 @@ def _copy(file: Path) -> Path:
     """Copy a result to its place in results/recorded/, which is returned; a full disk leaves the old copy."""
     copy = RECORDED / Path(place(file)).relative_to("results")
     with artifacts.opened(file) as opened:
-        artifacts.write_bytes(copy, opened.read())
+        content = opened.read()
+    artifacts.write_bytes(copy, content)
     return copy
 
 
