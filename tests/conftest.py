@@ -1,15 +1,38 @@
 """A tiny room for the tests of data, its learning histories in the published form, and a pipeline on one."""
 
+import os
 import shutil
 from pathlib import Path
 
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # tests run beside each other
+
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import project
-from helpers import GENERATE
 from radt.settings import Experiment, Generate
-from stages import Chain
+
+FIRST = ("test_slurm", "test_dvc", "test_interruption", "test_guarantees", "test_staleness", "test_ranks", "test_stages")
+"""Files that take long; what is begun last must be short."""
+SPREAD = ("test_guarantees", "test_staleness", "test_workflow", "test_interruption")
+"""Files whose tests have no expensive set-up of their own, so that they need not run in one worker."""
+
+
+def pytest_configure(config):
+    """Workers share the process in which commands start."""
+    if getattr(config.option, "numprocesses", None):
+        project.programs()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Long files first; where tests run in several workers (`pytest -n 2 --dist loadgroup`), most files in one of them."""
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if item.path.stem not in SPREAD:
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture
@@ -19,6 +42,8 @@ def room() -> Experiment:
 
 @pytest.fixture
 def generate() -> Generate:
+    from helpers import GENERATE
+
     return GENERATE
 
 
@@ -51,6 +76,8 @@ def published_folder(tmp_path: Path, room: Experiment, generate: Generate) -> Pa
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory):
+    from stages import Chain
+
     made = Chain(tmp_path_factory.mktemp("chain"))
     for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):
         assert stage() == 0
@@ -61,19 +88,45 @@ def chain(tmp_path_factory):
 def copied(chain, tmp_path):
     """A copy that a test may damage."""
     shutil.copytree(chain.root, tmp_path / "copy")
-    return Chain(tmp_path / "copy")
+    return type(chain)(tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def common(tmp_path_factory):
+    """A folder of all test workers."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def made(common):
     """A project with all results of its tiny Dark-Room, made by Snakemake on two cores, without a network where that is allowed.
 
-    Tests must leave it as it is, and change a `copy` instead.
+    All test workers share it. Tests must leave it as it is, and change a `copy` instead.
     """
-    folder = project.copy_of_the_project(tmp_path_factory.mktemp("made") / "a project")
-    status, text = project.run([*project.OFFLINE, "snakemake", "--cores", "2", "--", project.FIGURE], folder)
-    assert status == 0, text
+    folder = common / "made/a project"
+    with FileLock(common / "made.lock"):
+        if not (folder / project.FIGURE).exists():
+            project.make(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def everything(common):
+    """What Snakemake prints of every job of all experiments and ablations of the configuration."""
+    path = common / "everything.txt"
+    with FileLock(common / "everything.lock"):
+        if not path.exists():
+            status, text = project.snakemake("--dry-run", "--forceall", "--printshellcmds", "--", "all", "ablations")
+            assert status == 0, text
+            path.write_text(text, encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def jobs(made):
+    """By record: stage and arguments of every job of `made`."""
+    return project.commands(made)
 
 
 @pytest.fixture

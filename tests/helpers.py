@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel
 
 from radt.data.steps import Steps
 from radt.settings import Experiment, Generate, Model
@@ -38,6 +37,8 @@ def random_steps(batch, length, seed):
 
 def tiny_bert(folder, words=50, width=16):
     """A BERT of random weights that is written to a folder."""
+    from transformers import BertConfig, BertModel  # takes seconds
+
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=words,

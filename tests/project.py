@@ -1,15 +1,19 @@
 """A whole project with a tiny Dark-Room, made once for all tests that run the workflow itself, and what they do with it."""
 
+import atexit
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import yaml
 
+import warm
 from radt import artifacts
 from radt.configuration import merge
 
@@ -22,6 +26,7 @@ TIMED = ("provenance.json", "metrics.csv", "table.csv")
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net")
 OFFLINE = UNSHARE if shutil.which("unshare") and not subprocess.run([*UNSHARE, "true"], capture_output=True).returncode else ()
 """What takes the network away from a command; nothing where that is not allowed."""
+WARM = "RADT_TESTS_WARM"
 
 
 def copy_of_the_project(folder):
@@ -39,13 +44,39 @@ def copy_of_the_project(folder):
     return folder
 
 
+@cache
+def programs():
+    """Folder of programs that start in a warm process, which all test workers share. It has no network, where that is allowed."""
+    if WARM not in os.environ:
+        os.environ[WARM] = tempfile.mkdtemp(prefix="radt-")
+        process = warm.Warm(os.environ[WARM], OFFLINE)
+        atexit.register(lambda: (process.stop(), shutil.rmtree(os.environ[WARM])))
+    return os.environ[WARM]
+
+
+def environment(folder, *places, **variables):
+    """Variables of a command on the code of `folder`; programs are looked for in `places` first."""
+    place = [*places, str(Path(sys.executable).parent), *os.get_exec_path()]
+    return {**os.environ, "PYTHONPATH": str(folder / "src"), "PATH": os.pathsep.join(place), **variables}
+
+
 def run(command, folder, **variables):
-    """Run a command on the code of `folder`: exit status and everything that it printed."""
-    place = [str(Path(sys.executable).parent), *os.get_exec_path()]
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PATH": os.pathsep.join(place), **variables}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
-    )
+    """Run a command on the code of `folder`: exit status and everything that it printed. Python and its jobs start warm."""
+    names = {sys.executable: [], **{name: options.split() for name, options in warm.PROGRAMS.items()}}
+    arguments = [*names.get(command[0], ["no Python"]), *command[1:]]
+    if arguments[0] != "-m":
+        return plain(command, folder, **{"PATH": environment(folder, programs())["PATH"], **variables})
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed, Path(os.devnull).open(encoding="utf-8") as nothing:
+        files = (nothing.fileno(), printed.fileno(), printed.fileno())
+        status = warm.ask(programs(), arguments, environment(folder, programs(), **variables), folder, files)
+        printed.seek(0)
+        return status, printed.read()
+
+
+def plain(command, folder, **variables):
+    """The same in a fresh process, as people run it."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    done = subprocess.run(command, cwd=folder, env=environment(folder, **variables), **pipes)
     return done.returncode, done.stdout
 
 
@@ -58,6 +89,11 @@ def planned(*options, folder=ROOT):
     """How many jobs of each rule a dry run plans."""
     status, text = snakemake("--dry-run", *options, folder=folder)
     assert status == 0, text
+    return counted(text)
+
+
+def counted(text):
+    """How many jobs of each rule a dry run that printed `text` plans."""
     table = text.rpartition("Job stats:")[2].partition("total")[0]
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
 
@@ -73,6 +109,13 @@ def asked(target, folder):
             memory, minutes = (int(re.search(rf"\b{key}=(\d+)", fields["resources"])[1]) for key in ("mem_mb", "runtime"))
             found[fields["benchmark"]] = (memory, minutes)
     return found
+
+
+def make(folder):
+    """A copy of the project in `folder`, and all results of its Dark-Room."""
+    copy_of_the_project(folder)
+    status, text = snakemake("--cores", "2", "--", FIGURE, folder=folder)
+    assert status == 0, text
 
 
 def edit(path, old, new):
@@ -94,22 +137,18 @@ def change(folder, path, value):
 
 
 def commands(folder):
-    """By record: stage and arguments of every job of the figure, as its rule calls it."""
+    """By record: stage and arguments of every job of the figure, as a shell reads the line of its rule."""
     status, text = snakemake("--dry-run", "--forceall", "--printshellcmds", "--", FIGURE, folder=folder)
     assert status == 0, text
-    lines = re.findall(r"^ *Shell command: (python -m radt\.stages\..+) > logs/", text, flags=re.MULTILINE)
-    found = {}
-    for _, stage, *arguments in words(lines):
+    lines = re.findall(r"^ *Shell command: (python -m radt\.stages\..+) > logs/.+$", text, flags=re.MULTILINE)
+    assert len(lines) == int(re.search(r"^total +(\d+)$", text, flags=re.MULTILINE)[1])
+    script = "\n".join(['python() { printf \'%s\\0\' "$#" "$@"; }', *lines])
+    told = subprocess.check_output(["bash"], input=script, encoding="utf-8")
+    words, found = iter(told.split("\0")[:-1]), {}
+    for count in words:
+        _, stage, *arguments = (next(words) for _ in range(int(count)))
         found[arguments[arguments.index("--record") + 1]] = (stage, arguments)
-    assert len(found) == len(lines) > 0
     return found
-
-
-def words(lines):
-    """The arguments that bash gives to `python` for each of some command lines."""
-    script = "\n".join(["python() { printf '%s\\0' \"$@\" $'\\n'; }", *lines])
-    done = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, encoding="utf-8", check=True)
-    return [command.split("\0") for command in done.stdout.split("\0\n\0")[:-1]]
 
 
 def content(folder):
@@ -125,7 +164,7 @@ def timeless(path):
     """A hash of a file that does not depend on how long anything took, or on when and where."""
     if path.name.endswith("provenance.json"):
         made = json.loads(path.read_text(encoding="utf-8"))
-        outputs = {name: timeless(path.with_name(name)) for name in made["outputs"]}
+        outputs = {name: timeless(path.with_name(name)) for name in made["outputs"] if path.with_name(name).exists()}
         return json.dumps([outputs, *(made[key] for key in ("place", "stage", "code", "settings", "arguments"))])
     if path.name in ("metrics.csv", "table.csv"):
         lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from math import isclose
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -340,19 +341,16 @@ def test_embedding_is_measured(quick, tmp_path, room, generate, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["radt", "ad"])
-def test_evaluation_is_measured(method, monkeypatch):
-    """The second of two episodes has a memory."""
+def test_the_rate_of_an_evaluation_counts_the_steps_of_all_its_tasks(method, monkeypatch):
+    """On a clock that stands at 0 and at 2 s; that both sides play the same is tested with the agents."""
     monkeypatch.setattr(evaluation, "EPISODES", 2)
     monkeypatch.setattr(evaluation, "darkroom", lambda: ROOM.model_copy(update={"horizon": 50}))
-    assert evaluation.rate(method, False) > 0 and evaluation.rate(method, True) > 0
+    monkeypatch.setattr(evaluation, "clock", SimpleNamespace(perf_counter=iter([0.0, 2.0] * 2).__next__))
+    assert evaluation.rate(method, False) == ROOM.held_out * 2 * 50 / 2
+    assert evaluation.rate(method, True) == 2 * 50 / 2
 
 
 def test_a_stage_that_does_not_start_is_an_error():
     startup.start("radt.stages.figure", "--help")
     with pytest.raises(RadtError, match="no_such_stage --help` failed"):
         startup.start("radt.stages.no_such_stage", "--help")
-
-
-def test_every_stage_is_timed():
-    stages = sorted(path.stem for path in (harness.ROOT / "src" / "radt" / "stages").glob("*.py") if path.stem != "__init__")
-    assert sorted(startup.STAGES) == stages

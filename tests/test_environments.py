@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from project import ROOT, content, run
+from project import ROOT, content, plain
 
 TARGET = "results/darkroom/evaluate/random/seed42.csv"
 CONDA = """#!/usr/bin/env bash
@@ -43,7 +43,7 @@ def test_jobs_run_in_the_conda_environment_of_the_lock_with_the_code_of_the_chec
     (copy / TARGET).unlink()
     path = os.pathsep.join([str(Path(sys.executable).parent), str(base / "bin"), *os.get_exec_path()])
     command = [sys.executable, "-m", "snakemake", "--software-deployment-method", "conda", "--", TARGET]
-    status, text = run(command, copy, PATH=path, PYTHONPATH=str(copy / "src"))
+    status, text = plain(command, copy, PATH=path, PYTHONPATH=str(copy / "src"))
     assert status == 0, text
     assert yaml.safe_load((base / "created.yaml").read_text(encoding="utf-8")) == yaml.safe_load(
         (ROOT / "envs/radt.yaml").read_text(encoding="utf-8")

@@ -202,15 +202,6 @@ def test_same_bytes_in_a_fresh_process_and_from_files_in_another_order(made: Pat
     assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf and b"/Type3" not in pdf
 
 
-def test_stages_import_no_torch_faiss_gymnasium():
-    program = "import sys, radt.stages.figure, radt.stages.overview, radt.stages.ablation;"
-    program += "print([m for m in ('torch', 'faiss', 'gymnasium') if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, encoding="utf-8", cwd=REPOSITORY / "src"
-    )
-    assert done.stdout.strip() == "[]"
-
-
 def edit(path: Path, change) -> None:
     change(pd.read_csv(path)).to_csv(path, index=False)
 

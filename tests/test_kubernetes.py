@@ -33,7 +33,7 @@ def test_figure_through_kubernetes_is_the_local_one_and_its_jobs_fit_the_schema(
     for name in ("results/darkroom/evaluate/random/seed42.csv", FIGURE):
         (copy / name).unlink()
     memory, minutes = asked(FIGURE, copy)["benchmarks/darkroom/evaluate_reference/random_seed42.tsv"]
-    status, text = run(["env", f"PATH={copy}/bin:{sys.exec_prefix}/bin:/usr/bin:/bin", *SUBMIT, "--", FIGURE], copy)
+    status, text = run([*SUBMIT, "--", FIGURE], copy, PATH=f"{copy}/bin:/usr/bin:/bin")
     assert status == 0, text
     assert content(copy) == content(made)
     evaluation, figure = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(copy.glob("jobs/*-[0-9]"))]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from project import FIGURE, ROOT, change, commands, planned, run, snakemake
+from project import FIGURE, ROOT, change, planned, run
 from radt.commands import config, costs, plan
 from radt.commands.jobs import Name, name_of
 from radt.commands.measured import Estimate, alone, estimate, here, key_of, recorded
@@ -91,11 +91,9 @@ def test_cpu_seconds_of_the_last_look_are_continued_to_the_end_of_the_job():
     assert alone(10.0, 0.0) == 10.0  # not measured
 
 
-def test_every_job_of_the_workflow_is_known_by_its_log_benchmark_and_record():
-    status, text = snakemake("--dry-run", "--forceall", "--", "all", "ablations")
-    assert status == 0, text
+def test_every_job_of_the_workflow_is_known_by_its_log_benchmark_and_record(everything):
     found = set()
-    for block in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
+    for block in re.split(r"^(?:local)?rule ", everything, flags=re.MULTILINE)[1:]:
         fields = dict(re.findall(r"^    (\w+): (.+)$", block, flags=re.MULTILINE))
         if "log" not in fields:
             continue
@@ -193,11 +191,11 @@ def test_without_any_measured_job_the_plan_says_what_is_missing(copy, monkeypatc
         plan.plan([FIGURE], [], 2, 1)
 
 
-def test_measured_jobs_keep_the_settings_that_they_were_run_with(copy, monkeypatch):
+def test_measured_jobs_keep_the_settings_that_they_were_run_with(copy, jobs, monkeypatch):
     monkeypatch.chdir(copy)
     change(copy, "train_ad.optimization.updates", 200)
     known = list(here(Runs(config.settings())))
-    assert len(known) == len(commands(copy)) and {
+    assert len(known) == len(jobs) and {
         one.sections.train_ad.optimization.updates for one in known if one.key.folder == "train_ad"
     } == {20}
 

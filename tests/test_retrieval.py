@@ -12,7 +12,7 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index, search
 from radt.retrieval.chunks import contexts, embed_episodes, window_means, window_start
 from radt.retrieval.engines import TorchEngine
-from radt.retrieval.index import ChunkIndex, distinct
+from radt.retrieval.index import distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
 from radt.retrieval.search import DECIMALS, Search
 
@@ -129,7 +129,7 @@ def test_an_index_on_disk_is_searched_where_it_is_mapped(engine, tmp_path, monke
     made = []
     monkeypatch.setitem(search.ENGINES, engine, lambda *given, make=search.ENGINES[engine]: made.append(1) or make(*given))
     keys, queries = unit(3000, 8, 0), unit(30, 8, 1)
-    index.write(tmp_path, ChunkIndex(keys, torch.arange(3000) // 3, torch.arange(3000) % 3), {})
+    index.write(tmp_path, {"keys": keys, "episode": np.arange(3000) // 3, "anchor": np.arange(3000) % 3}, {})
     read = index.read(tmp_path)
     assert isinstance(read.keys, np.memmap) and not read.keys.flags.writeable
     assert torch.equal(read.episode, torch.arange(3000) // 3) and torch.equal(read.anchor, torch.arange(3000) % 3)

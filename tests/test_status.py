@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from project import ROOT, commands, run
+from project import ROOT, run
 from radt.commands import config, status
 from radt.runs import Runs
 from radt.settings import Optimization
@@ -146,7 +146,8 @@ def test_where_nothing_has_run_it_says_so(folder):
     assert "nothing has run here" in status.status([], NOW)
     (folder / "logs").mkdir()
     assert "nothing has run here" in status.status([], NOW)
-    assert lines(status.status([], NOW))["darkroom"] == ["0 of 45"]
+    (done,) = lines(status.status([], NOW))["darkroom"]
+    assert re.fullmatch(r"0 of \d+", done)
 
 
 def test_files_that_are_no_logs_of_jobs_are_passed_over(folder):
@@ -156,12 +157,12 @@ def test_files_that_are_no_logs_of_jobs_are_passed_over(folder):
     assert "darkroom/train_ad/seed42" in text and "somebody" not in text
 
 
-def test_results_of_a_whole_workflow_are_all_there(made, monkeypatch):
+def test_results_of_a_whole_workflow_are_all_there(made, jobs, monkeypatch):
     monkeypatch.chdir(made)
     runs = Runs(config.settings())
-    assert {str(path) for path in status.wanted(runs, "darkroom")} == set(commands(made))  # what Snakemake would make
+    assert {str(path) for path in status.wanted(runs, "darkroom")} == set(jobs)  # what Snakemake would make
     text = status.status([], time.time())
-    assert lines(text)["darkroom"] == ["32 of 32"] and lines(text)["keydoor"] == ["0 of 32"]
+    assert lines(text)["darkroom"] == [f"{len(jobs)} of {len(jobs)}"] and lines(text)["keydoor"] == [f"0 of {len(jobs)}"]
     assert "no job writes a log, and none has failed" in text
 
 
@@ -174,13 +175,13 @@ def test_watching_ends_with_ctrl_c(made):
         seen = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-    assert seen[0].startswith("experiment") and "32 of 32" in seen[1]
+    assert seen[0].startswith("experiment") and re.search(r" (\d+) of \1$", seen[1])
     assert process.returncode == 0 and errors == ""
 
 
 def test_the_command_reads_other_configurations(made, tmp_path):
     code, text = run(["python", "-m", "radt", "status", "--configfile", "config/smoke.yaml"], made)
-    assert code == 0 and "smoke       0 of 32" in text
+    assert code == 0 and re.search(r"^smoke +0 of \d+$", text, flags=re.MULTILINE)
     (tmp_path / "src").symlink_to(made / "src")
     code, text = run(["python", "-m", "radt", "status"], tmp_path)
     assert code == 1 and text == "error: config/config.yaml is not here: go to the folder of the project\n"

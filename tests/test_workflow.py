@@ -1,25 +1,15 @@
 """The workflow plans every target, refuses bad settings, reruns what an edit reaches, and tells why a job failed."""
 
-import json
 import re
 import sys
-from pathlib import Path
-from types import SimpleNamespace
+from functools import reduce
 
 import pytest
-import snakemake.api  # before snakemake.workflow, which imports it
 import yaml
-from snakemake import workflow
-from snakemake.dag import DAG
-from snakemake.iocontainers import Namedlist
-from snakemake.jobs import Job
-from snakemake.persistence import PersistenceBase
-from snakemake.utils import format as fill
 
-from project import FIGURE, ROOT, planned, snakemake, words
-from radt import making
-from radt.configuration import load
-from radt.errors import RadtError
+from project import FIGURE, ROOT, counted, planned, snakemake
+from radt.configuration import load, merge
+from radt.runs import Runs
 
 SMOKE = ["--configfile", "config/smoke.yaml", "--", "results/smoke/figure.pdf"]
 SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 30, "tasks": 25, "held_out": 5, "validation": 0}
@@ -30,45 +20,69 @@ AFTER_INDEX = {"train_retrieval": 4, "evaluate_retrieval": 6, "figure": 1}
 @pytest.fixture(scope="module")
 def forced():
     """What Snakemake prints of every job of the smoke experiment."""
-    status, text = snakemake("--dry-run", "--forceall", "--printshellcmds", *SMOKE)
+    status, text = snakemake("--dry-run", "--forceall", *SMOKE)
     assert status == 0, text
     return text
 
 
-@pytest.mark.parametrize(("name", "figures", "curves"), [("config", 7, 8), ("paper", 7, 7)])
-def test_all_is_planned(name, figures, curves):
-    plan = planned("--forceall", "--configfile", f"config/{name}.yaml", "--", "all")
-    assert plan["trajectories"] == plan["embed"] == plan["embed_language"] == plan["figure"] == figures
-    assert plan["index"] == 2 * figures
-    assert plan["overview"] == 1
-    assert sum(plan[rule] for rule in EVALUATE) == figures * curves * 3
-    assert plan["pretrain"] == plan["train_ad"] == plan["train_dpt"] == plan["train_retrieval"] / 2 == figures * 3
+def settings(*names):
+    """The checked settings of `config/config.yaml` under those of other files."""
+    texts = [(ROOT / f"config/{name}.yaml").read_text(encoding="utf-8") for name in ("config", *names)]
+    return load(reduce(merge, map(yaml.safe_load, texts)))
+
+
+def trained(chosen, others=lambda *sections, method: 0):
+    """How many jobs of each rule train, for all experiments and for `others`, variants that differ from them in some sections."""
+    figures, seeds, dt = len(chosen.experiments), len(chosen.seeds), ("trajectories", "pretrain")
+    return {
+        "trajectories": figures + others("trajectories", method=None),
+        "pretrain": figures * seeds + others(*dt, method="radt"),
+        "embed": figures + others(*dt, "embed", method="radt"),
+        "train_retrieval": (2 * figures + others(*dt, "embed", "index", "train_retrieval", method="radt")) * seeds,
+        "train_ad": (figures + others("trajectories", "train_ad", method="ad")) * seeds,
+        "train_dpt": figures * seeds,
+    }
+
+
+def test_all_of_the_papers_form_is_planned():
+    plan, chosen = planned("--forceall", "--configfile", "config/paper.yaml", "--", "all"), settings("paper")
+    figures = len(chosen.experiments)
+    assert trained(chosen).items() <= plan.items()
+    assert plan["figure"] == plan["embed_language"] == plan["index"] / 2 == figures and plan["overview"] == 1
+    assert sum(plan[rule] for rule in EVALUATE) == figures * len(chosen.methods) * len(chosen.seeds)
 
 
 def test_the_validation_of_every_experiment_is_planned():
-    names = ["validation", *(f"validation_{name}" for name in ("20x20", "40x20", "keydoor", "keydoor_20x20", "keydoor_40x20"))]
-    targets = [f"results/{name}/figure.pdf" for name in (*names, "validation_mazerunner")]
-    plan = planned("--forceall", "--configfile", "config/validation.yaml", "--", *targets)
-    assert plan["figure"] == plan["trajectories"] == 7
-    assert sum(plan[rule] for rule in EVALUATE) == 7 * 8 * 3
+    names = yaml.safe_load((ROOT / "config/validation.yaml").read_text(encoding="utf-8"))["experiments"]
+    chosen = settings("validation")
+    plan = planned(
+        "--forceall", "--configfile", "config/validation.yaml", "--", *(f"results/{name}/figure.pdf" for name in names)
+    )
+    assert len(names) == plan["figure"] == plan["trajectories"]
+    assert sum(plan[rule] for rule in EVALUATE) == len(names) * len(chosen.methods) * len(chosen.seeds)
 
 
-def test_the_ablation_of_sources_is_told_their_learning_curves():
-    status, text = snakemake("--dry-run", "--printshellcmds", "--forceall", "--", "results/ablations/source.pdf")
+def test_all_is_planned_and_ablations_share_what_they_do_not_change(everything):
+    plan, chosen = counted(everything), settings()
+    variants = [(one, f"ablations/{name}/{variant}") for name, one in chosen.ablations.items() for variant in one.variants]
+    sections = Runs(chosen).sections
+
+    def others(*keys, method):
+        return sum(
+            method in (None, *one.methods) and any(sections(run)[key] != sections(one.experiment)[key] for key in keys)
+            for one, run in variants
+        )
+
+    assert trained(chosen, others).items() <= plan.items()
+    assert plan["figure"] == len(chosen.experiments) and plan["ablation"] == len(chosen.ablations) and plan["overview"] == 1
+    evaluations = len(chosen.experiments) * len(chosen.methods) + sum(len(one.methods) for one, _ in variants)
+    assert sum(plan[rule] for rule in EVALUATE) == evaluations * len(chosen.seeds)
+
+
+def test_the_ablation_of_sources_is_told_their_learning_curves(everything):
     places = [("q_learning", "darkroom"), *((name, f"ablations/source/{name}") for name in ("one_history", "ppo"))]
     told = [f"{variant}=results/{run}/trajectories/learning.csv" for variant, run in places]
-    assert status == 0 and f" --learning {' '.join(told)} --inputs " in text, text
-
-
-def test_ablations_are_planned_and_share_what_they_do_not_change():
-    settings = load(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
-    plan = planned("--forceall", "--", "ablations")
-    evaluations = sum(len(ablation.variants) * len(ablation.methods) for ablation in settings.ablations.values()) * 3
-    assert plan["ablation"] == len(settings.ablations)
-    assert plan["evaluate_retrieval"] + plan["evaluate_plain"] == evaluations
-    assert plan["trajectories"] == 1 + 5 + 2  # Dark-Room's own; the long ones of ad_later; those of source
-    assert plan["pretrain"] == 1 + 5 + 2  # Dark-Room's own; with interleaved tokens; of the histories of source
-    assert plan["train_retrieval"] < plan["evaluate_retrieval"]
+    assert f" --learning {' '.join(told)} --inputs " in everything
 
 
 def test_evaluation_reads_weights_only_and_the_figure_tables_only(forced):
@@ -112,71 +126,18 @@ def test_old_python_is_refused_in_a_sentence(monkeypatch):
         exec(head, {})
 
 
-def test_every_job_has_what_plans_logs_and_records_need(forced):
-    """Of every rule that runs a stage, inherited or not: what Snakemake knows of its jobs, and the command that it starts."""
-    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:(?: |Shell command).*\n)+)", forced, flags=re.MULTILINE)
-    assert {"trajectories", "pretrain", "train_ad", "evaluate_reference", "figure"} <= {rule for rule, _ in jobs}
-    for rule, job in jobs:
-        fields = dict(re.findall(r"^ *(\w[\w ]*): (.+)$", job, flags=re.MULTILINE))
-        assert fields["log"].startswith("logs/") and fields["benchmark"].startswith("benchmarks/"), rule
-        assert {"mem_mb", "runtime"} <= {name for name, _ in re.findall(r"(\w+)=(\d+)", fields["resources"])}, rule
-        ((_, stage, *arguments),) = words([fields["Shell command"].rpartition(" > ")[0]])
-        assert stage.startswith("radt.stages."), rule
-        assert "experiment" in json.loads(arguments[arguments.index("--settings") + 1]), rule
-        record, inputs, _ = making.parse(arguments)
-        assert str(record) in fields["output"], rule
-        assert list(map(str, inputs)) == (fields["input"].split(", ") if "input" in fields else []), rule
-
-
-@pytest.fixture
-def smk(monkeypatch):
-    """Reads workflow/staleness.smk in this process, as Snakemake does; what it replaces is put back afterwards."""
-    for owner, name in ((workflow, "FilePersistence"), (workflow, "DbPersistence"), (DAG, "clean"), (Job, "output_mintime")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
-
-    def read():
-        path, names = ROOT / "workflow/staleness.smk", {"Path": Path, "sys": sys, "RadtError": RadtError}
-        exec(compile(path.read_text(encoding="utf-8"), path, "exec"), names)
-        return SimpleNamespace(**names)
-
-    return read
-
-
-@pytest.mark.parametrize(
-    ("owner", "name", "value"),
-    [
-        (PersistenceBase, "params_changed", lambda self, job, path=None: False),
-        (PersistenceBase, "incomplete", lambda self, job: []),
-        (PersistenceBase, "restore_output", None),
-        (DAG, "clean", lambda self, dryrun=False: None),
-    ],
-    ids=["argument", "not async", "gone", "class"],
-)
-def test_another_snakemake_is_refused_in_a_sentence(smk, monkeypatch, owner, name, value):
-    monkeypatch.setattr(owner, name, value)
-    with pytest.raises(
-        SystemExit, match=rf"error: the workflow needs Snakemake 9\.27, this is 9\.\S+ \(\w+\.{name} differs\): run"
-    ):
-        smk()
-
-
-@pytest.mark.parametrize(
-    "text", ["a b", "$(dirname /x/y)", 'it\'s "quoted" > logs/x', "two\nlines", "{input} {{}} `id` $HOME \\"]
-)
-def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, text):
-    """What is compared with the record against what a job gets from bash, for settings that mean something to a shell."""
-    shell = "{params.torchrun}python -m radt.stages.x --settings {params.settings:q} --data $(dirname {input.data}) {params.more}"
-    job = SimpleNamespace(
-        rule=SimpleNamespace(shellcmd=f"{shell} --inputs {{input}} --output $(dirname {{output}}) > {{log}} 2>&1"),
-        input=Namedlist(fromdict={"data": "in/a.json"}),
-        output=Namedlist(fromdict={"model": "out/model"}),
-        params=Namedlist(fromdict={"settings": json.dumps({"folder": text}), "torchrun": "", "more": ""}),
-        wildcards=Namedlist(),
-        log=Namedlist(fromdict={"log": "logs/x.log"}),
-    )
-    known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
-    ((_, _, *expected),) = words([fill(job.rule.shellcmd, **known).rpartition(" > ")[0]])
-    assert smk().arguments(job) == making.parse(expected)[2]
+def test_rules_are_short_and_complete():
+    """Whether its directives are its own or those of the rule that it uses."""
+    text, rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")), {}
+    for block in re.split(r"^(?=(?:use )?rule )", text, flags=re.MULTILINE)[1:]:
+        head = re.match(r'rule (?P<name>\w+):\n    """.+"""\n|use rule (?P<base>\w+) as (?P<new>\w+) with:\n', block)
+        assert head and len(block.strip().splitlines()) <= 38, block
+        own = re.findall(r"^    (\w+):(.*(?:\n {8}.*)*)", block, flags=re.MULTILINE)
+        rules[head["name"] or head["new"]] = {**rules.get(head["base"], {}), **dict(own)}
+    for name, rule in rules.items():
+        assert {"output", "log", "benchmark", "threads", "resources", "params", "shell"} <= rule.keys(), name
+        assert rule["shell"].count("python -m radt.stages.") == 1 and "{params.settings:q}" in rule["shell"], name
+        assert "code=CODE[" in rule["params"], name
 
 
 @pytest.mark.parametrize(
@@ -211,6 +172,7 @@ def test_every_output_outlives_a_failure(forced):
     assert all(name.endswith(" (update)") for names in outputs for name in names.split(", "))
 
 
-@pytest.mark.parametrize("name", ["default", "slurm", "cluster-generic", "kubernetes"])
+@pytest.mark.parametrize("name", ["slurm", "cluster-generic", "kubernetes"])
 def test_every_profile_is_accepted(name):
+    """That of no cluster is the one of all other dry runs."""
     assert planned("--workflow-profile", f"profiles/{name}", "--forceall", *SMOKE)["figure"] == 1

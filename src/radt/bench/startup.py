@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 from functools import partial
 
+from radt import stages
 from radt.bench.harness import ROOT, Measurement, alternate, timed
 from radt.errors import RadtError
 
-STAGES = (
-    "trajectories",
-    "ppo",
-    "pretrain",
-    "embed",
-    "embed_language",
-    "index",
-    "train_retrieval",
-    "train_ad",
-    "train_dpt",
-    "evaluate",
-    "figure",
-    "overview",
-    "ablation",
-)
+STAGES = [module.name for module in pkgutil.iter_modules(stages.__path__)]
 STAGE_LIMIT, PLAN_LIMIT = 2.5, 5.0  # seconds
 
 

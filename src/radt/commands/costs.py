@@ -27,7 +27,7 @@ PLAIN_CALL = 100
 CELL = 0.05
 """Cost of one replayed cell relative to one step of the source (fitted on rooms of 100 to 800 cells)."""
 MAZE = 0.23
-"""Share of the horizon that an episode of the source takes in a maze (results/recorded/mazerunner/learning.csv)."""
+"""Share of the horizon that an episode of the source takes in a maze (results/recorded/mazerunner/trajectories/learning.csv)."""
 ACTIVATIONS = 50
 """Numbers that a training keeps for a channel of a block: what a recorded pre-training held beside its data."""
 FLOAT, PAGE, LINE = 4, 3e5, 40

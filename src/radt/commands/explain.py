@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from radt import artifacts, provenance
+from radt.commands.verify import faults_of
 from radt.errors import RadtError, printable
 
 
@@ -43,5 +44,5 @@ def _told(record: Path, made: provenance.Record) -> list[str]:
         f"    {made.finished}, {spent}, commit {made.commit}, code {made.code}",
         f"    {made.machine}, Python {made.python}, {', '.join(' '.join(item) for item in made.packages.items())}",
         *([f"    not in Git, but in DVC if there (make pull): {', '.join(absent)}"] if absent else []),
-        *(f"    but {fault}" for fault in [*provenance.problems(record), *provenance.broken_links(record)]),
+        *(f"    but {fault}" for fault in faults_of(record)),
     ]

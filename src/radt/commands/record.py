@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 from radt import artifacts
@@ -14,15 +13,13 @@ from radt.commands.programs import run
 from radt.commands.redraw import redraw
 from radt.commands.verify import verify
 from radt.errors import RadtError
-from radt.provenance import RECORDED, records
+from radt.provenance import RECORDED, chain, files, is_record, place, problems, read, records
 from radt.settings import Stages
 
-SMALL = ("curves.csv", "table.csv", "seeds.csv", "figure.pdf", "figure.png", "provenance.json", "trajectories/learning.csv")
-"""Files of an experiment that Git keeps, too."""
+KEPT = (".csv", ".pdf", ".png")
+"""Of everything that a figure was made from, Git keeps the records and, of the rest, tables and pictures."""
 STAGES = ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")
 """Those of dvc.yaml; all but the last are folders, and not there when no method needs them."""
-SMALL_OF_ABLATION = ("csv", "curves.csv", "learning.csv", "pdf", "png", "provenance.json")
-"""Ends of the names of the files of an ablation, of which Git keeps all."""
 
 
 def record(results: Path) -> list[str]:
@@ -42,22 +39,22 @@ def record(results: Path) -> list[str]:
         raise RadtError(wrong[0])
     for name in names:
         summarize(results, name)
-    for name in ablations:
-        _copy([results / f"ablations/{name}.{end}" for end in SMALL_OF_ABLATION], RECORDED / "ablations")
+    _forget(names, set().union(*map(_keep, figures)))
     redraw(RECORDED)
     run("dvc", "commit", "--force", *dvc)
     return [*names, *ablations]
 
 
 def summarize(results: Path, name: str) -> None:
-    """Copy what is small of an experiment to results/recorded/; times of jobs, and their settings, only if all times are known.
+    """Copy what is small of an experiment to results/recorded/: the records of all that its figure was made from, with tables
+    and pictures, and numbers to compare; times of jobs, and their settings, only if all times are known.
 
     The stage `figure` of dvc.yaml does this, too, so that metrics are those of the results that DVC has. Raises `RadtError`
-    when the experiment has no figure.
+    when the experiment has no figure, or a file is damaged.
     """
     if not (results / name / "figure.pdf").exists():
         raise RadtError(f"{results / name} has no figure.pdf: make it first (snakemake -- {results / name}/figure.pdf)")
-    _copy([results / name / file for file in SMALL], RECORDED / name)
+    _keep(results / name / "figure.pdf")
     artifacts.write_json(RECORDED / name / "metrics.json", metrics(results / name / "table.csv"))
     benchmarks = Path("benchmarks") / name
     if len(list(benchmarks.rglob("*.tsv"))) >= len(records(results / name)):
@@ -72,11 +69,38 @@ def metrics(table: Path) -> dict[str, dict[str, float]]:
     return {row["method"]: {key: float(row[key]) for key in ("last", "average")} for row in rows}
 
 
-def _copy(files: list[Path], folder: Path) -> None:
-    """Copy files into a folder, under their own names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        shutil.copyfile(file, folder / file.name)
+def _keep(figure: Path) -> set[Path]:
+    """Copy the records of all that a figure was made from to results/recorded/, with their tables and pictures; the copies.
+
+    Raises `RadtError` when a file of them is damaged.
+    """
+    copies: set[Path] = set()
+    for made in chain(figure):
+        if wrong := problems(made):
+            raise RadtError(wrong[0])
+        copies |= {_copy(file) for file in [*_kept(made), made]}
+    return copies
+
+
+def _kept(made: Path) -> list[Path]:
+    """The tables and pictures of a record."""
+    return [made.with_name(name) for name in read(made).outputs if name.endswith(KEPT)]
+
+
+def _copy(file: Path) -> Path:
+    """Copy a result to its place in results/recorded/, which is returned; a full disk leaves the old copy."""
+    copy = RECORDED / Path(place(file)).relative_to("results")
+    with artifacts.opened(file) as opened:
+        content = opened.read()
+    artifacts.write_bytes(copy, content)
+    return copy
+
+
+def _forget(names: list[str], copies: set[Path]) -> None:
+    """Remove the copies of experiments that an earlier call has made and this one has not."""
+    for made in (path for name in names for path in files(RECORDED / name) if is_record(path) and path not in copies):
+        for copy in [*_kept(made), made]:
+            copy.unlink(missing_ok=True)
 
 
 def _refuse_stale(targets: list[str]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from radt import artifacts
+from radt import artifacts, provenance
 from radt.commands.config import settings
 from radt.configuration import Settings
 from radt.errors import RadtError
@@ -13,40 +14,62 @@ from radt.figures.curves import COLUMNS
 from radt.figures.draw import draw
 from radt.figures.table import csv
 
+TABLES = {
+    "curves.csv": ablation.CURVES,
+    "csv": ablation.COLUMNS,
+    "learning.csv": {**inputs.LEARNING, "variant": "str"},
+}
+"""Ends of the names of the tables of an ablation, and their columns."""
+
 
 def redraw(folder: Path) -> list[Path]:
     """Draw the figures of all experiments and ablations whose tables are in `folder`, and the overview; returns the files.
 
-    Raises `RadtError` when there are no tables of an experiment, or when one is damaged.
+    Tables that have a record are compared with it; the others are named. Raises `RadtError` when there are no tables of an
+    experiment, or when one is damaged or not the one that was recorded; then nothing is written.
     """
     known = settings()
     names = [name for name in known.experiments if (folder / name / "curves.csv").exists()]
     if not names:
         raise RadtError(f"{folder} holds no curves.csv of an experiment: restore it from the repository")
-    drawn = []
+    ablations = [name for name in known.ablations if (folder / f"ablations/{name}.curves.csv").exists()]
+    tables = [folder / name / table for name in names for table in ("curves.csv", "table.csv")]
+    tables += [folder / f"ablations/{name}.{table}" for name in ablations for table in TABLES]
+    if untraced := _untraced(tables):
+        print(f"no record tells what the tables were made from in {', '.join(untraced)}", file=sys.stderr)
+    drawn: dict[Path, tuple[bytes, bytes]] = {}
     for name in names:
         curves = inputs.read(folder / name / "curves.csv", COLUMNS, inputs.RESTORE)
         sizes = inputs.split_sizes(known.experiments[name])
-        drawn += _write(folder / name / "figure", draw(curves, sizes, known.figure.confidence))
-    for name in known.ablations:
-        if (folder / f"ablations/{name}.curves.csv").exists():
-            drawn += _write(folder / "ablations" / name, _ablation(folder / "ablations", name, known))
+        drawn[folder / name / "figure"] = draw(curves, sizes, known.figure.confidence)
+    for name in ablations:
+        drawn[folder / "ablations" / name] = _ablation(folder / "ablations", name, known)
     experiments = {name: known.experiments[name] for name in names}
     rows = overview.tables([folder / name / "table.csv" for name in names], experiments)
     lines = overview.collect([folder / name / "curves.csv" for name in names], COLUMNS, experiments)
+    drawn[folder / "overview"] = overview.draw(lines, rows, experiments, known.figure.confidence)
     artifacts.write_text(folder / "overview.csv", csv(rows))
-    return [*drawn, *_write(folder / "overview", overview.draw(lines, rows, experiments, known.figure.confidence))]
+    return [path for stem, pictures in drawn.items() for path in _write(stem, pictures)]
+
+
+def _untraced(tables: list[Path]) -> list[str]:
+    """The folders of tables without a record, which were recorded before there were any.
+
+    Raises `RadtError` when a table that has one is not the table that was recorded.
+    """
+    found: dict[str, None] = {}
+    for table in tables:
+        if not artifacts.is_there(record := provenance.record_of(table)):
+            found[table.parent.as_posix()] = None
+        elif artifacts.sha256(table) != provenance.read(record).outputs.get(table.name):
+            raise RadtError(f"{table} is not the table that was recorded: {inputs.RESTORE}")
+    return list(found)
 
 
 def _ablation(folder: Path, name: str, known: Settings) -> tuple[bytes, bytes]:
     """The figure of an ablation, as PDF and as PNG, from its three tables."""
     curves, rows, histories = (
-        inputs.read(folder / f"{name}.{kind}", columns, inputs.RESTORE)
-        for kind, columns in (
-            ("curves.csv", ablation.CURVES),
-            ("csv", ablation.COLUMNS),
-            ("learning.csv", {**inputs.LEARNING, "variant": "str"}),
-        )
+        inputs.read(folder / f"{name}.{kind}", columns, inputs.RESTORE) for kind, columns in TABLES.items()
     )
     sizes = inputs.split_sizes(known.experiments[known.ablations[name].experiment])
     return ablation.plot(curves, rows, histories, sizes, known.figure.confidence)

@@ -12,6 +12,8 @@ from tqdm import tqdm
 from radt import provenance
 from radt.errors import RadtError
 
+RESTORE = "restore it from the repository, or record the present results (make record)"
+
 
 def verify(root: Path) -> list[str]:
     """What is wrong with the results below `root`, a sentence each: damaged, missing, changed and unknown files.
@@ -34,16 +36,23 @@ def _strange(root: Path, known: set[Path]) -> list[str]:
     return [f"{path} is in no record (radt did not write it, or its record is gone): move it elsewhere" for path in strange]
 
 
+def faults_of(record: Path) -> list[str]:
+    """What is wrong with the files and the inputs of a record, a sentence each; a copy cannot be made anew by Snakemake."""
+    found = []
+    for look in (provenance.problems, provenance.broken_links):
+        try:
+            found += look(record)
+        except RadtError as error:  # of the record of an input
+            found.append(str(error))
+    return [f"{fault.rpartition(': ')[0]}: {RESTORE}" for fault in found] if provenance.is_copy(record) else found
+
+
 def _faults(record: Path) -> tuple[set[Path], list[str]]:
     """The files that a record accounts for, and what is wrong with them; a damaged one accounts for its folder."""
     try:
         made = provenance.read(record)
-    except RadtError as error:
+    except provenance.NewerError as error:
         return set(record.parent.iterdir()), [str(error)]
-    faults = []
-    for look in (provenance.problems, provenance.broken_links):
-        try:
-            faults += look(record)
-        except RadtError as error:  # of the record of an input
-            faults.append(str(error))
-    return {record.with_name(name) for name in [*made.outputs, *made.replaced]}, faults
+    except RadtError as error:
+        return set(record.parent.iterdir()), faults_of(record)[:1] or [str(error)]
+    return {record.with_name(name) for name in [*made.outputs, *made.replaced]}, faults_of(record)

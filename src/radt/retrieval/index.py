@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from radt import artifacts
-from radt.retrieval.search import DECIMALS, Search
+from radt.retrieval import DECIMALS
 from radt.settings import Retrieval
+
+if TYPE_CHECKING:  # the stage that writes an index needs neither torch nor FAISS, which take seconds to import
+    from torch import Tensor
+
+    from radt.retrieval.search import Search
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class ChunkIndex:
 
     def search(self, settings: Retrieval, device: str) -> Search:
         """A search over the keys; `device` is where the torch engine keeps them. Only pool `all` ever searches all of them."""
+        from radt.retrieval.search import Search
+
         exact = settings.exact_keys if settings.pool == "all" else None
         return Search(self.keys, settings.engine, device, exact, settings.probes)
 
@@ -55,9 +61,8 @@ def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: fl
     return np.flatnonzero(stay)
 
 
-def write(directory: Path, index: ChunkIndex, config: dict[str, object]) -> None:
-    """Write `index.safetensors` and `config.json`."""
-    tensors = {"keys": index.keys, "episode": index.episode.numpy(), "anchor": index.anchor.numpy()}
+def write(directory: Path, tensors: dict[str, NDArray[Any]], config: dict[str, object]) -> None:
+    """Write `index.safetensors`, the fields of a `ChunkIndex` as arrays, and `config.json`."""
     artifacts.write_tensors(directory / "index.safetensors", tensors)
     artifacts.write_checked_json(
         directory / "config.json", {**config, "sha256": artifacts.sha256(directory / "index.safetensors")}
@@ -66,6 +71,8 @@ def write(directory: Path, index: ChunkIndex, config: dict[str, object]) -> None
 
 def read(directory: Path) -> ChunkIndex:
     """What `write` wrote, the keys as a read-only view of the mapped file; raises `RadtError` when it was changed since."""
+    import torch
+
     artifacts.verify(directory / "index.safetensors", directory / "config.json")
     tensors = artifacts.read_tensors(directory / "index.safetensors")
     return ChunkIndex(tensors["keys"], *(torch.from_numpy(tensors[name].astype(np.int64)) for name in ("episode", "anchor")))

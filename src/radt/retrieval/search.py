@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from radt.retrieval import DECIMALS
 from radt.retrieval.engines import ENGINES, Engine, FaissEngine, Inverted
-
-DECIMALS = 6
-"""Scores that are equal after rounding to so many digits are ties; ties go to the lower id."""
 
 SMALL = 1024
 """Ranges of at most so many keys are searched without an engine."""

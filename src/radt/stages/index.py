@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from radt import artifacts
 from radt.retrieval import index
@@ -34,8 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     tensors = artifacts.read_tensors(given.embeddings / "embeddings.safetensors")
     similarity = settings.duplicate_similarity if given.encoder == "dt" else settings.duplicate_similarity_language
     stay = index.distinct(tensors["keys"], tensors["history"].astype("int64"), similarity)
-    episode, anchor = (torch.from_numpy(tensors[name][stay]).long() for name in ("episode", "anchor"))
-    kept = index.ChunkIndex(tensors["keys"][stay], episode, anchor)
+    kept = {"keys": tensors["keys"][stay], **{name: tensors[name][stay].astype(np.int64) for name in ("episode", "anchor")}}
     values = {**config, "keys": len(stay), "removed": len(tensors["keys"]) - len(stay), "settings": settings.model_dump()}
     index.write(given.output, kept, values)
     print(f"{len(stay)} of {len(tensors['keys'])} sub-trajectories stay")

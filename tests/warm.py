@@ -1,0 +1,167 @@
+"""Run `python -m MODULE` without the seconds of its imports: a process that has imported what radt uses forks for each command.
+
+A command has its own folder, environment, arguments, input, output and session, and imports radt anew from its PYTHONPATH. The
+programs `python`, `snakemake` and `dvc` on its PATH run in the same way, so the jobs of a workflow start warm, too. Three things
+differ from a fresh process: what Python reads when it starts (PYTHONHASHSEED, the locale) is not read again, a record names
+packages that its stage has not imported, and Snakemake's benchmark files measure next to nothing. `project.plain` starts a fresh
+process.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+STAGES = ("embed_language", "evaluate", "figure", "overview", "train_dpt", "train_retrieval", "trajectories")
+IMPORTED = (
+    *("snakemake.cli", "snakemake.workflow", "snakemake.report", "dvc.cli", "dvc.repo", "torch.distributed.run"),
+    *("transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert"),
+    *(f"matplotlib.backends.backend_{kind}" for kind in ("agg", "pdf", "svg")),
+    *(f"radt.stages.{stage}" for stage in STAGES),
+)
+PROGRAMS = {"python": "", "snakemake": "-m snakemake", "dvc": "-m dvc"}
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+
+
+class Warm:
+    """The process that forks; it ends with the one that started it. `folder` gets its socket and the programs.
+
+    `prefix` is a command that starts it, and so all that runs in it.
+    """
+
+    def __init__(self, folder, prefix=()):
+        for name, options in PROGRAMS.items():
+            program = Path(folder, name)
+            program.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {__file__} ask {folder} {options} "$@"\n', encoding="utf-8")
+            program.chmod(0o755)
+        command, quiet = (
+            [*prefix, sys.executable, __file__, "serve", folder],
+            {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL},
+        )
+        self.process = subprocess.Popen(command, **quiet, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+        while not Path(folder, "socket").exists():
+            assert self.process.poll() is None
+            select.select([], [], [], 0.01)
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def ask(folder, arguments, environment, place, files):
+    """Status of `python ARGUMENTS`: what it exits with, or minus the signal that ended it. Signals are passed on to it."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(f"{folder}/socket")
+        content = json.dumps([arguments, environment, str(place)]).encode()
+        socket.send_fds(server, [struct.pack("!Q", len(content))], files)
+        server.sendall(content)
+        if __name__ == "__main__":
+            for number in PASSED_ON:
+                signal.signal(number, lambda number, frame: server.sendall(bytes([number])))
+        return struct.unpack("!i", exactly(server, 4))[0]
+
+
+def exactly(connection, count):
+    """So many bytes of a connection."""
+    content = b""
+    while len(content) < count:
+        more = connection.recv(count - len(content))
+        if not more:
+            raise EOFError("the warm process is gone")
+        content += more
+    return content
+
+
+def serve(folder):
+    """Fork for every question until nobody can ask any more; returns in the commands only, with their module."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/begun")
+        listener.listen(64)
+        Path(folder, "begun").rename(Path(folder, "socket"))
+        load()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the guards
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            if not os.fork():
+                listener.close()
+                return guard(connection, folder)
+            connection.close()
+    sys.exit()
+
+
+def load():
+    """Import what commands import, but radt, whose code is that of each command."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "radt"]:
+        del sys.modules[name]
+    gc.collect()
+    gc.freeze()
+
+
+def guard(connection, folder):
+    """Fork the command, pass on signals, tell its status; kill it when nobody waits for it. Returns in the command only."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    length, files, _, _ = socket.recv_fds(connection, 8, 3)
+    arguments, environment, place = json.loads(exactly(connection, *struct.unpack("!Q", length)))
+    child = os.fork()
+    if not child:
+        connection.close()
+        return become(arguments, environment, place, files, folder)
+    for file in files:
+        os.close(file)
+    ended = os.pidfd_open(child)
+    while ended not in select.select([ended, connection], [], [])[0]:
+        number = connection.recv(1)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, number[0] if number else signal.SIGKILL)
+        if not number:
+            os._exit(1)
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(struct.pack("!i", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+    os._exit(0)
+
+
+def become(arguments, environment, place, files, folder):
+    """Make this process what `python ARGUMENTS` is in a folder; the module that it is to run."""
+    os.setsid()
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(place)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:] = [place, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *INSTALLED]
+    sys.executable = f"{folder}/python"
+    _, module, *sys.argv[1:] = arguments
+    return module
+
+
+def main(do, folder, *arguments):
+    """The commands of this file: an exit status, or in the children of `serve` a module to run."""
+    if do == "serve":
+        return serve(folder)
+    if arguments[:1] != ("-m",):
+        os.execv(sys.executable, [sys.executable, *arguments])
+    return ask(folder, arguments, dict(os.environ), Path.cwd(), (0, 1, 2))
+
+
+if __name__ == "__main__":
+    INSTALLED = sys.path[1 + len([*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]) :]
+    ended = main(*sys.argv[1:])
+    if isinstance(ended, str):
+        runpy.run_module(ended, run_name="__main__", alter_sys=True)
+    elif ended >= 0:
+        sys.exit(ended)
+    else:
+        signal.signal(-ended, signal.SIG_DFL)
+        os.kill(os.getpid(), -ended)
