@@ -1,7 +1,10 @@
 """What a target costs: a schedule worked out by hand, formulas against files and recorded runs, Snakemake's own plan."""
 
 import csv
+import os
+import random
 import re
+import shutil
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from project import FIGURE, ROOT, change, planned, run
-from radt.commands import config, costs, plan
+from radt.__main__ import main
+from radt.commands import config, costs, plan, status
 from radt.commands.jobs import Name, name_of
-from radt.commands.measured import Estimate, alone, estimate, here, key_of, recorded
+from radt.commands.measured import Estimate, alone, estimate, here, key_of, known, recorded
+from radt.commands.resources import Needs
 from radt.errors import RadtError
 from radt.runs import Runs
 from radt.settings import parse
@@ -67,7 +72,7 @@ def test_ranks_share_the_work_and_have_memory_of_their_own():
     runs, name = Runs(config.settings()), Name("darkroom", "train_ad", "seed42")
     one = sections(runs, "darkroom")
     four = changed_ranks(one, 4)
-    known = [job for job in recorded(runs) if job.run == "darkroom" and job.key.folder == "train_ad"]
+    known = [job for job in recorded(runs, []) if job.run == "darkroom" and job.key.folder == "train_ad"]
     alone_, shared = (estimate(name, "darkroom", asked, known) for asked in (one, four))
     start = costs.STAGES["train_ad"].start
     assert shared.seconds - start == pytest.approx((alone_.seconds - start) / 4) and shared.memory == pytest.approx(
@@ -106,7 +111,7 @@ def test_every_job_of_the_workflow_is_known_by_its_log_benchmark_and_record(ever
 
 def test_a_recorded_run_is_predicted_from_another_of_a_fourth_of_its_size():
     runs = Runs(config.settings())
-    known = [one for one in recorded(runs) if one.run == "darkroom"]
+    known = [one for one in recorded(runs, []) if one.run == "darkroom"]
     predicted, least, most = defaultdict(float), defaultdict(float), defaultdict(float)
     with (ROOT / "results/recorded/darkroom_20x20/timeline.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -124,7 +129,7 @@ def test_a_recorded_run_is_predicted_from_another_of_a_fourth_of_its_size():
 
 def test_a_gpu_is_estimated_from_a_cpu_only_where_no_gpu_was_measured_and_it_says_so():
     runs = Runs(config.settings(Path("config/gpu.yaml")))
-    known, name = list(recorded(runs)), Name("darkroom", "train_ad", "seed42")
+    known, name = list(recorded(runs, [])), Name("darkroom", "train_ad", "seed42")
     measured = estimate(name, "darkroom", sections(runs, "darkroom"), known)
     assert measured.origin == "keydoor_40x20, recorded"  # the only one that a GPU made
     guess = estimate(name, "darkroom", sections(runs, "darkroom"), [one for one in known if one.run == "darkroom"])
@@ -187,14 +192,90 @@ def test_without_any_measured_job_the_plan_says_what_is_missing(copy, monkeypatc
     for path in (copy / "benchmarks").rglob("*.tsv"):
         path.write_text("cut off", encoding="utf-8")
     change(copy, "train_ad.later", 3)
-    with pytest.raises(RadtError, match="restore results/recorded"):
+    with pytest.raises(RadtError, match=r"what was is damaged \(benchmarks/.*restore results/recorded"):
         plan.plan([FIGURE], [], 2, 1)
+
+
+HEAD = "s\tmax_rss\tcpu_time\n"
+DAMAGE = {
+    "settings.json": ["", "{", "[]", "3", '{"experiment": 3}', "\xff", "[" * 100_000, None],
+    "timeline.csv": ["", "rule,job\n", "rule,job,lane,start,stop,cpu_seconds,max_rss_mb\na,b,0,1,nan,1,1\n", "\0", None],
+    "seed42.tsv": ["", f"{HEAD}nan\t1\t1\n", f"{HEAD}1e300\t1\t1\n", f"{HEAD}1\t-1\t1\n", f"{HEAD}1\t1\n", None],
+}
+"""What is in place of a file that estimates are made from; None: a pipe that nobody writes to."""
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """A folder with the project's configuration, the recorded jobs of two experiments and one that was measured here."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    for name in ("darkroom", "keydoor"):
+        for file in ("settings.json", "timeline.csv"):
+            place = tmp_path / "results/recorded" / name / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / "results/recorded" / name / file, place)
+    (tmp_path / "benchmarks/darkroom/train_ad").mkdir(parents=True)
+    (tmp_path / "benchmarks/darkroom/train_ad/seed42.tsv").write_text(f"{HEAD}9\t300\t9\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_measurements_are_left_out_of_estimates_with_one_warning(measured, name, capsys):
+    runs = Runs(config.settings())
+    whole, nothing = known(runs)
+    (path,) = (path for path in measured.rglob(name) if "keydoor" not in path.parts)
+    place = "measured here" if name == "seed42.tsv" else "recorded"
+    lost = [job for job in whole if (job.run, job.place) == ("darkroom", place)]
+    assert nothing == [] and lost and capsys.readouterr().err == ""
+    for content in DAMAGE[name]:
+        path.unlink()
+        os.mkfifo(path) if content is None else path.write_text(content, encoding="latin-1")
+        found, damaged = known(runs)
+        warnings = capsys.readouterr().err
+        assert warnings.count("\n") <= 1 and (not warnings or warnings.startswith("warning: 1 file"))
+        if content != '{"experiment": 3}':  # JSON, but no settings: the present ones count
+            assert len(found) == len(whole) - len(lost) and str(path.relative_to(measured)) in "".join(damaged)
+        needs = Needs(runs)
+        assert 0 < needs.memory("darkroom/train_ad/seed42", 1) < 1e5 and 0 < needs.minutes("darkroom/train_ad/seed42", 1) < 1e5
+
+
+def test_mutated_measurements_never_stop_an_estimate(measured):
+    chance, runs = random.Random(0), Runs(config.settings())
+    paths = [path for path in measured.rglob("*") if path.name in DAMAGE]
+    kept = {path: path.read_bytes() for path in paths}
+    for number in range(3000 if os.environ.get("RADT_TORTURE") == "1" else 30):
+        path = chance.choice(paths)
+        content = bytearray(kept[path])
+        for _ in range(chance.randrange(1, 30)):
+            content[chance.randrange(len(content))] = chance.choice(b"0123456789-.,e\n\t\x00\xff{}[]naif")
+        path.write_bytes(content[: chance.choice([len(content), chance.randrange(len(content))])])
+        needs = Needs(runs)
+        asked = needs.memory("darkroom/train_ad/seed42", 1), needs.minutes("darkroom/train_ad/seed42", 1)
+        assert 0 < asked[0] < 1e12 and 0 < asked[1] < 1e12, number
+        path.write_bytes(kept[path])
+
+
+@pytest.mark.parametrize("command", ["plan results/a/figure.pdf", "status"])
+def test_several_configuration_files_stand_behind_one_flag_or_several(command, monkeypatch):
+    seen = []
+    monkeypatch.setattr(plan, "plan", lambda targets, files, cores, gpus: seen.append((targets, files)))
+    monkeypatch.setattr(status, "show", lambda files, watch: seen.append((["results/a/figure.pdf"], files)))
+    name, *target = command.split()
+    lines = [
+        [name, *target, "--configfile", "a.yaml", "b.yaml"],
+        [name, *target, "--configfile", "a.yaml", "--configfile", "b.yaml"],
+    ]
+    lines += [[name, "--configfile", "a.yaml", "b.yaml", "--", *target]] if target else []
+    for line in lines:
+        main(line)
+    assert seen == [(["results/a/figure.pdf"], [Path("a.yaml"), Path("b.yaml")])] * len(lines)
 
 
 def test_measured_jobs_keep_the_settings_that_they_were_run_with(copy, jobs, monkeypatch):
     monkeypatch.chdir(copy)
     change(copy, "train_ad.optimization.updates", 200)
-    known = list(here(Runs(config.settings())))
+    known = list(here(Runs(config.settings()), []))
     assert len(known) == len(jobs) and {
         one.sections.train_ad.optimization.updates for one in known if one.key.folder == "train_ad"
     } == {20}

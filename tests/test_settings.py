@@ -1,6 +1,8 @@
 """The configuration files are valid, documented and in step with schema and manual; what is wrong is refused in a sentence."""
 
+import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,24 @@ from radt.commands import targets
 from radt.errors import RadtError
 from radt.manual import MANUAL, manual
 from radt.runs import Runs
+from radt.settings import Experiment
+from radt.tasks.worlds import optimum
 
 CONFIG = Path(__file__).parents[1] / "config"
+SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 100, "tasks": 9, "held_out": 2, "validation": 0}
+
+
+@cache
+def text_of(name):
+    """JSON of a configuration file, which is read by PyYAML once."""
+    return json.dumps(yaml.load((CONFIG / name).read_text(encoding="utf-8"), yaml.CSafeLoader))
 
 
 def merged(*names):
     """config.yaml with other files merged over it, as Snakemake does."""
-    values = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
+    values = json.loads(text_of("config.yaml"))
     for name in names:
-        merge(values, yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")))
+        merge(values, json.loads(text_of(name)))
     return values
 
 
@@ -183,6 +194,19 @@ def test_every_ablation_has_a_comment():
         ("evaluate.target_low", [5.0, 1.0], ["target_low", "[5.0, 1.0]", "low <= high"]),
         ("embed.chunk", 101, ["embed.chunk is 101", "horizon of 'darkroom' (100)"]),
         ("evaluate.splits", [], ["evaluate.splits", "at least 1"]),
+        ("evaluate.splits", ["validation"], ["evaluate.splits is ['validation']", "'darkroom'", "'validation': 0"]),
+        ("experiments.darkroom.horizon", 1, ["embed.chunk is 50", "horizon of 'darkroom' (1)"]),
+        ("experiments.recorded", SHORT, ["experiments", "'recorded'", "another name"]),
+        ("experiments.overview", SHORT, ["experiments", "'overview'", "another name"]),
+        ("experiments." + "x" * 65, SHORT, ["experiments", "[a-z]"]),
+        ("trajectories.ppo.batch_size", 1, ["trajectories.ppo.batch_size", "1", "greater than or equal to 2"]),
+        ("trajectories.ppo.rollout", 1, ["trajectories.ppo.rollout", "greater than or equal to 2"]),
+        ("trajectories.download.repository", "https://huggingface.co/datasets/ml-jku/dark_room", ["repository", "pattern"]),
+        ("trajectories.download.repository", "dark_room", ["repository", "pattern"]),
+        ("trajectories.download.folder", "../10x10", ["folder is '../10x10'", "inside the repository"]),
+        ("trajectories.download.folder", "/10x10", ["folder is '/10x10'", "inside the repository"]),
+        ("trajectories.import_folder", "~nobody_of_this_name/data", ["import_folder", "write the whole path"]),
+        ("pretrain.model.tokens", "x" * 10_000, ["pretrain.model.tokens", "x..."]),
         ("evaluate.splits", ["train", "train"], ["evaluate.splits", "each of them once"]),
         ("evaluate.methods.ad.target_return", "from_memory", ["evaluate.methods.ad", "'from_memory'", "none"]),
         ("evaluate.methods.radt.target_return", "none", ["evaluate.methods.radt", "fixed or from_memory"]),
@@ -316,6 +340,171 @@ def test_runs_are_experiments_and_variants_with_what_they_override():
     for run in ("ablations/pool/none", "ablations/pool", "nowhere"):
         with pytest.raises(RadtError, match="unknown experiment"):
             loaded.select(run, "pretrain")
+
+
+def written(folder, *texts):
+    """The settings of config.yaml and of files with some texts."""
+    files = [folder / f"{number}.yaml" for number in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text, encoding="utf-8")
+    return configuration.read([CONFIG / "config.yaml", *files])
+
+
+UNFIT = "{train_retrieval: {model: {window: 20}}, embed: {every: 10, chunk: 10}, evaluate: {memory: {every: 10}}}"
+"""Fits every experiment with this horizon, and no variant that sets another `embed.every`."""
+
+
+def test_what_was_not_asked_for_stops_nothing(tmp_path):
+    loaded = written(tmp_path, UNFIT)
+    targets.check(loaded, ["results/darkroom/figure.pdf", "all", "results/ablations/chunks/one/evaluate/radt/seed42.csv"])
+    for target in (
+        "ablations",
+        "results/ablations/retrieval_steps.pdf",
+        "./results/ablations/retrieval_steps/every_25/figure.pdf",
+    ):
+        with pytest.raises(RadtError, match=r"ablations/retrieval_steps/every_25"):
+            targets.check(loaded, [target])
+    with pytest.raises(RadtError, match="every_25"):
+        Runs(loaded).select("ablations/retrieval_steps/every_25", ["embed"])
+    other = written(
+        tmp_path,
+        "experiments: {short: {world: darkroom, width: 5, height: 5, horizon: 10, tasks: 9, held_out: 2, validation: 0}}",
+    )
+    targets.check(other, ["results/darkroom/figure.pdf"])
+    with pytest.raises(RadtError, match="horizon of 'short'"):
+        targets.check(other, ["all"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ablations: {chunks: {variants: {one: {embed: {chunks: 3}}}}}", ["ablations/chunks/one", "embed.chunks"]),
+        ("ablations: {chunks: {variants: {one: {pretrain: {model: {width: wide}}}}}}", ["ablations/chunks/one", "'wide'"]),
+        ("overrides: {keydoor: {evaluate: {methods: {mine: {model: none}}}}}", ["keydoor", "methods.mine"]),
+    ],
+)
+def test_unknown_keys_and_wrong_types_are_refused_wherever_they_are(tmp_path, text, words):
+    with pytest.raises(RadtError) as error:
+        written(tmp_path, text)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_values_that_do_not_fit_stop_only_the_run_that_has_them(tmp_path):
+    loaded = written(
+        tmp_path, "{pretrain: {model: {heads: 2}}, ablations: {chunks: {variants: {odd: {pretrain: {model: {heads: 3}}}}}}}"
+    )
+    targets.check(loaded, ["all"])
+    assert "random" in Runs(loaded).methods("random")
+    with pytest.raises(RadtError, match=r"ablations/chunks/odd: .*heads is 3"):
+        targets.check(loaded, ["results/ablations/chunks.pdf"])
+
+
+def test_null_removes_an_entry_and_is_a_value_elsewhere(tmp_path):
+    loaded = written(tmp_path, "{}", "ablations: {}")
+    assert "chunks" in loaded.ablations and loaded.trajectories.download.checksums is None
+    assert written(tmp_path, "ablations: null").ablations == {}
+    loaded = written(
+        tmp_path,
+        "ablations: {chunks: , source: {variants: {ppo: ~}}, mine: {experiment: keydoor, methods: [ad], variants: {a: {}, b: }}}",
+        "{methods: [ad, random], evaluate: {methods: {random: null}}, overrides: {keydoor: {evaluate: {methods: {dpt: null}}}}}",
+    )
+    assert "chunks" not in loaded.ablations and "ppo" not in loaded.ablations["source"].variants
+    assert list(loaded.ablations["mine"].variants) == ["a"] and "random" not in loaded.evaluate.methods
+    assert "dpt" in loaded.stages("darkroom").evaluate.methods and "dpt" not in loaded.stages("keydoor").evaluate.methods
+    with pytest.raises(RadtError, match="'random'"):
+        targets.check(loaded, ["results/darkroom/figure.pdf"])
+    with pytest.raises(RadtError, match="unknown method 'dpt'"):
+        targets.check(loaded, ["results/keydoor/evaluate/dpt/seed42.csv"])
+    variants = "overrides: {keydoor: {embed: {every: null}, train_retrieval: {retrieval: {scope: window}}}}"
+    assert written(tmp_path, variants).stages("keydoor").embed.every is None
+    with pytest.raises(RadtError, match="'embed' has the value None"):
+        written(tmp_path, "embed: null")
+
+
+def test_a_removed_experiment_takes_what_it_overrides_along(tmp_path):
+    loaded = written(tmp_path, "experiments: {keydoor: null, darkroom: null}")
+    assert "keydoor" not in loaded.overrides and "keydoor_20x20" in loaded.overrides
+    targets.check(loaded, ["all"])  # ablations of Dark-Room are not asked for
+    with pytest.raises(RadtError, match=r"ablations\.chunks\.experiment is 'darkroom'"):
+        targets.check(loaded, ["results/ablations/chunks.pdf"])
+    with pytest.raises(RadtError, match="unknown experiment 'darkroom'"):
+        targets.check(loaded, ["results/darkroom/figure.pdf"])
+    with pytest.raises(RadtError, match="overrides names 'keydor'"):
+        written(tmp_path, "overrides: {keydor: {}}")
+
+
+def test_settings_of_the_command_line_are_those_of_a_file(tmp_path):
+    files = [CONFIG / "config.yaml"]
+    told = configuration.read(
+        files, ["seeds=[42, 7]", "train_ad={later: 3, optimization: {batch_size: 16}}", "ablations={chunks: null}"]
+    )
+    assert told == written(
+        tmp_path, "{seeds: [42, 7], train_ad: {later: 3, optimization: {batch_size: 16}}, ablations: {chunks: null}}"
+    )
+    assert (told.seeds, told.train_ad.later, told.train_ad.optimization.updates) == ([42, 7], 3, 2800)
+    for argument, words in {
+        "seeds=[042]": "--config seeds, line 1: 042",
+        "train_ad={later: 3, later: 2}": "'later'",
+        "seeds": "write KEY=VALUE",
+        "train_ad.later=3": "unknown configuration key 'train_ad.later'",
+        "seeds=": "'seeds' has the value None",
+    }.items():
+        with pytest.raises(RadtError, match=re.escape(words)):
+            configuration.read(files, [argument])
+
+
+def test_home_and_variables_in_paths_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DATA", "/disk")
+    text = "{trajectories: {import_folder: ~/rooms, download: {checksums: $DATA/sums}}, embed_language: {model: $NOT_SET/bert}}"
+    loaded = written(tmp_path, text)
+    assert (loaded.trajectories.import_folder, loaded.trajectories.download.checksums) == ("/home/me/rooms", "/disk/sums")
+    assert loaded.embed_language.model == "$NOT_SET/bert"
+    kept = written(tmp_path, "trajectories: {import_folder: ./rooms/}")
+    assert kept.trajectories.import_folder == "./rooms/"
+
+
+@pytest.mark.parametrize(
+    ("world", "horizon", "held_out", "refused"),
+    [
+        ("darkroom", 1, 1, True),
+        ("darkroom", 19, 1, False),
+        ("keydoor", 1, 5, True),
+        ("keydoor", 20, 9, False),
+        ("mazerunner", 2, 2, True),
+    ],
+)
+def test_a_horizon_in_which_no_task_of_a_split_pays_is_refused(world, horizon, held_out, refused):
+    size = 15 if world == "mazerunner" else 10
+    room = {"world": world, "width": size, "height": size, "horizon": horizon, "tasks": 30, "held_out": held_out, "validation": 0}
+    small = {"embed": {"chunk": 1, "every": 1}, "train_retrieval": {"model": {"window": 2}}, "evaluate": {"memory": {"every": 1}}}
+    values = {**merged(), "experiments": {"short": room}, "overrides": {"short": small}, "ablations": {}}
+    loaded, best = configuration.load(values), optimum(Experiment(**room))
+    assert refused == (not best[:-held_out].any() or not best[-held_out:].any())
+    if refused:
+        with pytest.raises(RadtError, match=f"horizon of 'short' is {horizon}"):
+            targets.check(loaded, ["all"])
+    else:
+        targets.check(loaded, ["all"])
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (
+            "-n --report results/r.html --configfile results/mine/x.yaml -- results/darkroom/figure.pdf",
+            ["results/darkroom/figure.pdf"],
+        ),
+        ("results/a/figure.pdf -c 1 --report results/r.html", ["results/a/figure.pdf"]),
+        ("-n --until results/b/figure.pdf", ["results/b/figure.pdf"]),
+        ("--cores 1", ["all"]),
+        ("--target-jobs train_ad:experiment=darkroom,seed=42 --cores 1", ["results/darkroom/figure.pdf"]),
+        ("--target-jobs ablation:ablation=chunks", ["results/ablations/chunks.pdf"]),
+        ("--cores", []),
+    ],
+)
+def test_targets_are_those_that_snakemake_reads(line, found, capsys):
+    assert targets.given(line.split()) == found
 
 
 def test_span_and_stride():

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -155,6 +157,61 @@ def test_files_that_are_no_logs_of_jobs_are_passed_over(folder):
     (folder / "logs/notes.log").write_text("error: of somebody else\n", encoding="utf-8")
     text = status.status([], NOW)
     assert "darkroom/train_ad/seed42" in text and "somebody" not in text
+
+
+LINES = ["update 5/0 loss 1.0 2.0/s 1 s left", "update 5/10 loss nan 0.0/s 1 s left", "update 5/10 loss 1.0 1.2.3/s 1 s left"]
+LINES += [
+    f"update {'9' * 5000}/{'9' * 5000} loss 1.0 2.0/s 1 s left",
+    f"update 5/10 loss 1 2.0/s {'9' * 400} s left",
+    "update 5/10",
+]
+LINES += [
+    "error: \x1b[31mred\x1b[0m and \x9b2J",
+    "Traceback (most recent call last):",
+    "update \u0665/\u0661\u0660 loss 1 2/s 1 s left",
+]
+
+
+@pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
+def test_any_line_of_a_log_is_shown_as_one_line_of_text(folder, line):
+    log_of(folder, "train_ad/seed42", text=f"update 4/10 loss 1.0 2.0/s 3 s left\n{line}\n")
+    text = status.status([], NOW)
+    assert "darkroom/train_ad/seed42" in text and all(letter.isprintable() for letter in text.replace("\n", ""))
+
+
+def test_mutated_logs_never_stop_the_status(folder):
+    chance, path = random.Random(0), log_of(folder, "train_ad/seed42", text="")
+    whole = "".join(f"update {n}/50 loss 1.0 2.0/s {50 - n} s left\n" for n in range(0, 50, 10)) + "error: no\n"
+    for number in range(100_000 if os.environ.get("RADT_TORTURE") == "1" else 1000):
+        content = bytearray(whole[: chance.randrange(1, len(whole))], "utf-8")
+        for _ in range(chance.randrange(1, 9)):
+            content[chance.randrange(len(content))] = chance.choice(b"0123456789-./e\n\r\x00\xff\x1b updatelossleft")
+        path.write_bytes(content)
+        for job in status.unfinished(NOW):
+            assert len(status.row(job)) == 7 and job.silent in (True, False), number
+
+
+def test_pipes_sockets_folders_and_endless_files_are_passed_over(folder):
+    log_of(folder, "train_ad/seed42", text="update 4/10 loss 1.0 2.0/s 3 s left\n")
+    logs = folder / "logs/darkroom/train_ad"
+    os.mkfifo(logs / "seed43.log")
+    (logs / "seed44.log").mkdir()
+    (logs / "seed45.log").symlink_to("/dev/zero")
+    (logs / "seed46.log").symlink_to(logs / "seed46.log")
+    (logs / "again").symlink_to(folder / "logs")
+    (logs / "a\nb\x1b[2J_seed42.log").write_text("", encoding="utf-8")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(logs / "seed47.log"))
+        text = status.status([], NOW)
+    assert lines(text)["darkroom/train_ad/seed42"][0] == "4/10" and not re.search("seed4[3-7]", text) and "\x1b" not in text
+    (folder / "results/darkroom/train/ad/seed42/provenance.json").mkdir(parents=True)
+    assert lines(status.status([], NOW))["darkroom"][0].startswith("0 of ")
+
+
+def test_an_experiment_whose_settings_are_not_allowed_hides_no_other(folder):
+    (folder / "odd.yaml").write_text("overrides: {keydoor: {pretrain: {model: {heads: 3}}}}", encoding="utf-8")
+    told = lines(status.status([folder / "odd.yaml"], NOW))
+    assert "heads is 3" in told["keydoor"][0] and told["darkroom"][0].startswith("0 of ")
 
 
 def test_results_of_a_whole_workflow_are_all_there(made, jobs, monkeypatch):

@@ -6,12 +6,15 @@ import argparse
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from radt.errors import printable
 from radt.provenance import RECORDED
 from radt.stages import run
 
 RESULTS = Path("results")
+CONFIGFILE: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "type": Path, "metavar": "FILE"}
+CONFIGFILE |= {"help": "as of snakemake: one or several, after which -- stands before a target"}
 
 
 def _count(text: str) -> int:
@@ -27,13 +30,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     planning = commands.add_parser("plan", help="print what a target will cost: jobs, hours, memory, disk, time")
     planning.add_argument("target", nargs="+", help="a file below results/, or a rule")
-    planning.add_argument("--configfile", action="append", default=[], type=Path, help="as of snakemake; may be repeated")
+    planning.add_argument("--configfile", **CONFIGFILE)
     planning.add_argument("--cores", type=_count, help="cores that jobs may take (default: those of this machine)")
     planning.add_argument("--gpus", type=_count, default=1, help="jobs that use a GPU at a time, resource `gpu` (default: 1)")
     watching = commands.add_parser(
         "status", help="print how far a run is: jobs that run, jobs that failed, results that are there"
     )
-    watching.add_argument("--configfile", action="append", default=[], type=Path, help="as of snakemake; may be repeated")
+    watching.add_argument("--configfile", **CONFIGFILE)
     watching.add_argument("--watch", action="store_true", help="print it again every two seconds, until Ctrl-C")
     checking = commands.add_parser("verify", help="hash all results again and follow what they were made from")
     checking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")

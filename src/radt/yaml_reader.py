@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from radt.errors import RadtError
+from radt.errors import RadtError, printable
 
 SIZE, DEPTH, VALUES = 1_000_000, 40, 100_000
 """Most bytes of a file, nested levels, and values, those of aliases counted each time."""
@@ -36,28 +36,29 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def read(path: Path) -> dict[str, Any]:
     """The mapping in a file; raises `RadtError` with file, line and remedy where it is missing, damaged or ambiguous."""
+    name = printable(str(path))
     try:
         if not path.is_file():
-            raise RadtError(f"{path} is {'no file' if path.exists() else 'missing'}: name a YAML file of settings")
+            raise RadtError(f"{name} is {'no file' if path.exists() else 'missing'}: name a YAML file of settings")
         with path.open("rb") as file:
             content = file.read(SIZE + 1)
     except (OSError, ValueError) as error:
-        raise RadtError(f"{str(path)!r} cannot be read as a configuration ({error}): check its name, owner and mode") from None
+        raise RadtError(f"{name} cannot be read as a configuration ({error}): check its name, owner and mode") from None
     if len(content) > SIZE:
-        raise RadtError(f"{path} has more than {SIZE} bytes: name a YAML file of settings")
-    values = parse(decoded(content, path), str(path))
+        raise RadtError(f"{name} has more than {SIZE} bytes: name a YAML file of settings")
+    values = parse(decoded(content, name), name)
     if not isinstance(values, dict):
-        raise RadtError(f"{path} holds no keys of a configuration: see config/README.md")
+        raise RadtError(f"{name} holds no keys of a configuration: see config/README.md")
     return values
 
 
-def decoded(content: bytes, path: Path) -> str:
+def decoded(content: bytes, name: str) -> str:
     """The text of a file; raises `RadtError` with the line that is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise RadtError(f"{path}, line {line}: this is not UTF-8 text: save the file in UTF-8") from None
+        raise RadtError(f"{name}, line {line}: this is not UTF-8 text: save the file in UTF-8") from None
 
 
 def parse(text: str, place: str) -> Any:

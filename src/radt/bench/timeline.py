@@ -19,6 +19,8 @@ from radt.stages import run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # loaded when it is drawn: the workflow reads benchmark files at every start
 
+LARGEST, MOST = 1_000_000, 1e10
+"""Most bytes of a table, and most seconds (300 years) or MB of a job."""
 COLUMNS = ("rule", "job", "lane", "start", "stop", "cpu_seconds", "max_rss_mb")
 
 
@@ -37,11 +39,10 @@ class Job:
 def read_job(path: Path) -> Job:
     """The job of one benchmark file; raises `RadtError` when Snakemake did not write it."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
-        seconds, stop = float(row["s"]), path.stat().st_mtime
-        cpu, memory = (0.0 if row[key] in ("NA", "-") else float(row[key]) for key in ("cpu_time", "max_rss"))
-    except (StopIteration, KeyError, ValueError, TypeError, csv.Error):
+        row, stop = _rows(path, "\t")[0], path.stat().st_mtime
+        seconds = _number(row["s"])
+        cpu, memory = (0.0 if row[key] in ("NA", "-") else _number(row[key]) for key in ("cpu_time", "max_rss"))
+    except (OSError, LookupError, ValueError, TypeError, csv.Error):
         raise RadtError(f"{path} is no benchmark file of Snakemake: delete it, or give the directory of one run") from None
     return Job(path.parent.name, path.stem, stop - seconds, stop, cpu, memory)
 
@@ -58,14 +59,33 @@ def read(directory: Path) -> list[Job]:
 
 def read_table(path: Path) -> list[Job]:
     """The jobs of a table that `table` made; raises `RadtError` when it is damaged."""
+    columns = ("start", "stop", "cpu_seconds", "max_rss_mb")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                Job(row["rule"], row["job"], *(float(row[key]) for key in ("start", "stop", "cpu_seconds", "max_rss_mb")))
-                for row in csv.DictReader(file)
-            ]
-    except (KeyError, ValueError, TypeError, csv.Error):
-        raise RadtError(f"{path} is no table of job times: restore it from the repository") from None
+        jobs = [Job(row["rule"], row["job"], *(_number(row[key]) for key in columns)) for row in _rows(path, ",")]
+    except (OSError, LookupError, ValueError, TypeError, csv.Error):
+        jobs = []
+    if not jobs or any(job.stop < job.start for job in jobs):
+        raise RadtError(f"{path} is no table of job times: restore it from the repository")
+    return jobs
+
+
+def _rows(path: Path, delimiter: str) -> list[dict[str, str]]:
+    """The rows of a small table; raises `OSError` for what is no file, and `ValueError` for one that is too large."""
+    if not path.is_file():
+        raise OSError(f"{path} is no file")
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"{path} is too large")
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""), delimiter=delimiter))
+
+
+def _number(text: str) -> float:
+    """A number of a table; raises `ValueError` when it cannot be one of seconds or MB."""
+    value = float(text)
+    if not 0 <= value < MOST:
+        raise ValueError(text)
+    return value
 
 
 def lanes(jobs: list[Job]) -> list[int]:

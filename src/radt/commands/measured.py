@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from radt.bench import timeline
 from radt.commands.costs import STAGES, Sections
 from radt.commands.jobs import BENCHMARKS, LOGS, Name, name_of
 from radt.configuration import merge
-from radt.errors import RadtError
+from radt.errors import RadtError, printable
 from radt.runs import Runs
 from radt.settings import parse
 
@@ -92,28 +95,59 @@ def alone(wall: float, cpu: float) -> float:
 
 def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | None:
     """The sections of a run when a job was measured, or the present ones where those are not told; None without either."""
-    present = runs.sections(run) if run in runs.settings.runs else {}
+    present: dict[str, Any] = {}
+    with suppress(RadtError):  # no such run now, or not allowed
+        present = runs.sections(run)
     for values in (merge(present, changed), present):
         with suppress(RadtError):
             return parse(Sections, values)
     return None
 
 
-def here(runs: Runs) -> Iterator[Measured]:
+def known(runs: Runs) -> tuple[list[Measured], list[str]]:
+    """The jobs that were measured, and why others are left out, of which a warning on stderr tells once."""
+    damaged: list[str] = []
+    found = [*here(runs, damaged), *recorded(runs, damaged)]
+    if damaged:
+        _warn(f"warning: {len(damaged)} files of measured jobs are left out of estimates; the first: {damaged[0]}")
+    return found, damaged
+
+
+@cache
+def _warn(text: str) -> None:
+    """Print a sentence to stderr, once."""
+    print(printable(text), file=sys.stderr)
+
+
+def here(runs: Runs, damaged: list[str]) -> Iterator[Measured]:
     """Jobs with a benchmark file in this folder, with the settings of their records, or the present ones without a record.
 
-    Not those that went on from a checkpoint: the file tells of the rest only.
+    Not those that went on from a checkpoint: the file tells of the rest only. Why a file is left out is added to `damaged`.
     """
     for path in sorted(BENCHMARKS.rglob("*.tsv")):
         name = name_of(path.relative_to(BENCHMARKS))
         log = LOGS / path.relative_to(BENCHMARKS).with_suffix(".log")
-        if log.exists() and log.read_bytes().startswith(b"going on from update "):
+        if _begins(log, b"going on from update "):
             continue
         run = name.run or next(iter(runs.settings.experiments))
         sections = sections_of(runs, run, _settings(name.record)) if name.record else None
-        if sections:
-            with suppress(RadtError):  # cut off by a crash
-                yield from measured(name, run, "measured here", sections, timeline.read_job(path))
+        if sections is None:
+            continue
+        try:
+            job = timeline.read_job(path)
+        except RadtError as error:  # cut off by a crash
+            damaged.append(str(error))
+        else:
+            yield from measured(name, run, "measured here", sections, job)
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    """Whether a file begins with some bytes; false where there is none."""
+    try:
+        with path.open("rb") if path.is_file() else io.BytesIO() as file:
+            return file.read(len(start)) == start
+    except OSError:
+        return False
 
 
 def _settings(record: Path) -> dict[str, Any]:
@@ -123,15 +157,20 @@ def _settings(record: Path) -> dict[str, Any]:
     return {}
 
 
-def recorded(runs: Runs) -> Iterator[Measured]:
-    """Jobs of the recorded results, with the settings that are beside them."""
+def recorded(runs: Runs, damaged: list[str]) -> Iterator[Measured]:
+    """Jobs of the recorded results, with the settings that are beside them; why some are left out is added to `damaged`."""
     for path in sorted(provenance.RECORDED.glob("*/timeline.csv")):
         run, settings = path.parent.name, path.with_name("settings.json")
-        sections = sections_of(runs, run, artifacts.read_json(settings) if settings.exists() else {})
-        if sections is None:
+        try:
+            told, jobs = artifacts.read_json(settings), timeline.read_table(path)
+            if not isinstance(told, dict):
+                raise RadtError(f"{settings} holds no settings: restore it from the repository")
+        except RadtError as error:
+            damaged.append(str(error))
             continue
-        for job in timeline.read_table(path):
-            yield from measured(Name(run, job.rule, job.name), run, "recorded", sections, job)
+        if sections := sections_of(runs, run, told):
+            for job in jobs:
+                yield from measured(Name(run, job.rule, job.name), run, "recorded", sections, job)
 
 
 def measured(name: Name, run: str, place: str, sections: Sections, job: timeline.Job) -> Iterator[Measured]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from radt.commands.config import settings
 from radt.commands.costs import Sections
 from radt.commands.jobs import BENCHMARKS, Name, name_of
-from radt.commands.measured import Estimate, estimate, here, recorded
+from radt.commands.measured import Estimate, estimate, known
 from radt.errors import RadtError
 from radt.runs import Runs
 from radt.settings import parse
@@ -48,7 +48,7 @@ def jobs(text: str) -> list[Job]:
     for rule, block in zip(parts[1::2], parts[2::2], strict=True):
         fields = dict(re.findall(r"^    (\w+): (.*)$", block, flags=re.MULTILINE))
         outputs, inputs = ([item.partition(" (")[0] for item in fields.get(key, "").split(", ")] for key in ("output", "input"))
-        if "benchmark" in fields:
+        if fields.get("benchmark", "").startswith(f"{BENCHMARKS}/"):
             found.append((rule, inputs, fields))
             made |= dict.fromkeys(outputs, int(fields["jobid"]))
     return [
@@ -168,12 +168,13 @@ def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: i
     todo = jobs(dry_run(targets, configfiles, cores, gpus))
     if not todo:
         return "nothing would run: everything is up to date"
-    known = [*here(runs), *recorded(runs)]
+    measured, damaged = known(runs)
     first = next(iter(runs.settings.experiments))
     found = {}
     for job in todo:
         sections = parse(Sections, runs.sections(job.name.run or first))
-        found[job.id] = estimate(job.name, job.name.run or first, sections, known) or NOT_COUNTED
+        found[job.id] = estimate(job.name, job.name.run or first, sections, measured) or NOT_COUNTED
     if all(one is NOT_COUNTED for one in found.values()):
-        raise RadtError("no such job was ever measured: restore results/recorded from the repository, or run the workflow once")
+        why = f", and what was is damaged ({damaged[0]})" if damaged else ""
+        raise RadtError(f"no such job was measured{why}: restore results/recorded from the repository, or run the workflow once")
     return report(todo, found, cores, gpus)

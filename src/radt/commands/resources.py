@@ -8,7 +8,7 @@ from pathlib import Path
 
 from radt.commands.costs import Sections
 from radt.commands.jobs import name_of
-from radt.commands.measured import Estimate, Measured, estimate, here, recorded
+from radt.commands.measured import Estimate, Measured, estimate, known
 from radt.runs import Runs
 from radt.settings import parse
 
@@ -38,7 +38,7 @@ class Needs:
     @cached_property
     def _known(self) -> list[Measured]:
         """The jobs that were measured."""
-        return [*here(self._runs), *recorded(self._runs)]
+        return known(self._runs)[0]
 
     def _estimate_once(self, job: str) -> Estimate:
         name = name_of(Path(job))

@@ -12,18 +12,21 @@ from typing import Literal
 
 from radt.commands.config import settings
 from radt.commands.jobs import LOGS, Name, name_of
+from radt.errors import RadtError, printable
 from radt.provenance import FILE
 from radt.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
 
 TAIL = 65536
 """Bytes that are read of a log, from its end."""
-LINE = re.compile(r"^update (\d+)/(\d+) loss (\S+) ([\d.]+)/s (\d+) s left$")
+LINE = re.compile(
+    r"^update ([0-9]{1,15})/([1-9][0-9]{0,14}) loss (\S{1,40}) ([0-9]{1,15}(?:\.[0-9]{0,15})?)/s ([0-9]{1,15}) s left$"
+)
 """What `radt.training.loop` prints."""
 FAILED = re.compile(r"^(error: |usage: )|: error: ")
 INTERRUPTED = re.compile(r"^(interrupted|waits for Slurm)")
 TRACEBACK = "Traceback (most recent call last):"
-SHOWN = 3
-"""Last lines of a failed job's log."""
+SHOWN, WIDTH = 3, 1000
+"""Last lines of a failed job's log, and most characters of each."""
 INTERVALS, PATIENCE = 5, 60.0
 """A job is silent when it has said nothing for so many of its own intervals, and for so many seconds."""
 QUIET = 600.0
@@ -62,11 +65,16 @@ class Job:
 
 
 def read(path: Path) -> tuple[float, list[str]]:
-    """When a log was last written to, and the lines of its end; the first and the last may be parts of lines."""
+    """When a log was last written to, and the lines of its end; the first and the last may be parts of lines.
+
+    Raises `OSError` for what is no file: a pipe would be waited for.
+    """
+    if not path.is_file():
+        raise OSError(f"{path} is no file")
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - TAIL))
-        lines = file.read().decode(errors="replace").splitlines()
+        lines = file.read(TAIL).decode(errors="replace").splitlines()
     return path.stat().st_mtime, [line for line in lines if line.strip()]
 
 
@@ -89,7 +97,7 @@ def unfinished(now: float) -> Iterator[Job]:
             continue
         try:
             written, lines = read(path)
-            made = name.record.stat().st_mtime if name.record.exists() else 0.0
+            made = name.record.stat().st_mtime if name.record.is_file() else 0.0
         except OSError:
             continue  # it has just been replaced
         what = state(lines)
@@ -134,9 +142,12 @@ def row(job: Job) -> tuple[str, ...]:
 
 
 def count(runs: Runs, run: str) -> tuple[str, str]:
-    """A line of the table of results; whether they are up to date, only Snakemake knows."""
-    paths = wanted(runs, run)
-    return run, f"{sum(path.exists() for path in paths)} of {len(paths)}"
+    """A line of the table of results, or why its settings are not allowed; what is up to date, only Snakemake knows."""
+    try:
+        paths = wanted(runs, run)
+    except RadtError as error:
+        return run, str(error)
+    return run, f"{sum(path.is_file() for path in paths)} of {len(paths)}"
 
 
 def aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
@@ -164,10 +175,10 @@ def status(configfiles: list[Path], now: float) -> str:
         if job.state != "running" or (job.silent and job.lines):
             what = "silent for" if job.state == "running" else job.state
             since = ago(job.age) + (" ago" if job.state != "running" else "")
-            lines += ["", f"{what} {since}: {job.name}", *(f"    {line}" for line in job.lines[-SHOWN:])]
+            lines += ["", f"{what} {since}: {job.name}", *(f"    {line[:WIDTH]}" for line in job.lines[-SHOWN:])]
     if not found:
         lines += ["", "no job writes a log, and none has failed"]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def show(configfiles: list[Path], watch: bool) -> None:
