@@ -2,8 +2,10 @@
 
 import json
 import re
+import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -451,6 +453,40 @@ def test_settings_of_the_command_line_are_those_of_a_file(tmp_path):
     }.items():
         with pytest.raises(RadtError, match=re.escape(words)):
             configuration.read(files, [argument])
+
+
+def started(folder, monkeypatch, *line, files=(), arguments=None, replace=False):
+    """What workflow/settings.smk makes of a start of Snakemake in a folder: its names, or the sentence that it ends with."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["snakemake", *line])
+    given = SimpleNamespace(configfiles=files, config_args=arguments, replace_workflow_config=replace)
+    names = {"sys": sys, "workflow": SimpleNamespace(config_settings=given, basedir="/the/project")}
+    text = (CONFIG.parent / "workflow/settings.smk").read_text(encoding="utf-8")
+    try:
+        exec(compile(text, "settings.smk", "exec"), names)
+    except SystemExit as end:
+        return str(end)
+    return names["SETTINGS"]
+
+
+def test_the_workflow_ends_with_a_sentence_where_its_settings_are_not_those_of_this_folder(tmp_path, monkeypatch):
+    assert started(tmp_path, monkeypatch).endswith(f"is not in {tmp_path}: run Snakemake with --directory /the/project")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_bytes((CONFIG / "config.yaml").read_bytes() + b"# caf\xe9\n")
+    assert re.fullmatch(r"error: config/config\.yaml, line \d+: this is not UTF-8 text: .*", started(tmp_path, monkeypatch))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "radt", None)
+        assert "has no module 'radt': run `make setup`, then .venv/bin/snakemake" in started(tmp_path, monkeypatch)
+
+
+def test_the_workflow_reads_the_files_and_arguments_that_snakemake_was_given(tmp_path, monkeypatch):
+    (tmp_path / "a.yaml").write_text("train_ad: {later: 3}\nseeds: [42]", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("train_ad: {opening: 0.5}", encoding="utf-8")
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    settings = started(CONFIG.parent, monkeypatch, "--report", "results/r.html", files=files, arguments=["seeds=[42, 7]"])
+    assert (settings.train_ad.later, settings.train_ad.opening, settings.seeds) == (3, 0.5, [42, 7])
+    assert "is missing" in started(CONFIG.parent, monkeypatch, files=files, replace=True)
+    assert "unknown experiment 'r'" in started(CONFIG.parent, monkeypatch, "--", "results/r/figure.pdf")
 
 
 def test_home_and_variables_in_paths_are_expanded(tmp_path, monkeypatch):

@@ -55,6 +55,23 @@ def test_no_slurm_and_no_controller_are_told_apart(tmp_path, monkeypatch):
         slurm.check("squeue", set(), set(), False)
 
 
+def test_a_slurm_that_does_not_answer_or_prints_anything_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(slurm, "ANSWER", 0.3)
+    program = tmp_path / "scontrol"
+    for text, reason in {
+        "#!/bin/sh\nexec sleep 9\n": "does not answer in 0.3 s",
+        "#!/bin/sh\nprintf '\\377\\n' >&2; exit 1\n": "cannot be asked",
+        "no program": "cannot be asked",
+        "#!/bin/sh\nprintf '\\377 = \\n'\n": "MinJobAge is 0 s",
+    }.items():
+        program.write_text(text, encoding="utf-8")
+        program.chmod(0o755)
+        with pytest.raises(RadtError, match=reason) as error:
+            slurm.check("squeue", set(), set(), False)
+        assert "\n" not in str(error.value)
+
+
 @pytest.fixture
 def cluster(scontrol, tmp_path):
     """A Slurm with accounting, two partitions and two accounts."""
@@ -64,8 +81,10 @@ def cluster(scontrol, tmp_path):
         (tmp_path / name).chmod(0o755)
 
 
-def test_partitions_and_accounts_are_known(cluster):
+def test_partitions_and_accounts_are_known(cluster, monkeypatch):
     slurm.check("squeue", {"main", "urgent"}, {"lab"}, True)
+    monkeypatch.setattr(slurm.getpass, "getuser", lambda: {}["no such user"])  # as in a container
+    slurm.check("squeue", {"main"}, {"lab"}, True)
     with pytest.raises(RadtError, match="unknown partition 'nowhere'; this Slurm has main, urgent: change slurm_partition"):
         slurm.check("squeue", {"main", "nowhere"}, set(), False)
     with pytest.raises(RadtError, match="unknown account 'nobody'; this Slurm has lab, other: change slurm_account"):
