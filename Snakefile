@@ -1,4 +1,4 @@
-# The workflow: learning histories -> pre-trained DT -> memory index -> RA-DT and AD per seed -> in-context evaluation -> figure.
+# The workflow: learning histories -> pre-trained DT -> memory index -> RA-DT, AD and DPT per seed -> in-context evaluation -> figure.
 # Settings: config/config.yaml (manual: config/README.md). Files: results/README.md. Run: snakemake results/darkroom/figure.pdf
 import sys
 

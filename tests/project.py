@@ -142,13 +142,17 @@ def commands(folder):
     assert status == 0, text
     lines = re.findall(r"^ *Shell command: (python -m radt\.stages\..+) > logs/.+$", text, flags=re.MULTILINE)
     assert len(lines) == int(re.search(r"^total +(\d+)$", text, flags=re.MULTILINE)[1])
-    script = "\n".join(['python() { printf \'%s\\0\' "$#" "$@"; }', *lines])
-    told = subprocess.check_output(["bash"], input=script, encoding="utf-8")
-    words, found = iter(told.split("\0")[:-1]), {}
-    for count in words:
-        _, stage, *arguments = (next(words) for _ in range(int(count)))
+    found = {}
+    for _, stage, *arguments in words(lines):
         found[arguments[arguments.index("--record") + 1]] = (stage, arguments)
     return found
+
+
+def words(lines):
+    """What a shell hands to `python` for each of some command lines."""
+    script = "\n".join(['python() { printf \'%s\\0\' "$#" "$@"; }', *lines])
+    told = iter(subprocess.check_output(["bash"], input=script, encoding="utf-8").split("\0")[:-1])
+    return [[next(told) for _ in range(int(count))] for count in told]
 
 
 def content(folder):

@@ -1,9 +1,12 @@
 """DVC tells the truth: what it records made the results, in this clone and in a fresh one."""
 
 import csv
+import hashlib
 import json
+import random
 import re
 import shutil
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -12,8 +15,10 @@ from moto.server import ThreadedMotoServer
 
 from project import FIGURE, ROOT, change, content, plain, planned, run
 from radt import artifacts
+from radt.commands import programs, pull
 from radt.commands.explain import explain
 from radt.commands.verify import verify
+from radt.errors import RadtError
 
 GROUP = [f"{stage}@darkroom" for stage in ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")]
 
@@ -192,3 +197,121 @@ def test_results_go_to_s3_and_come_back(recorded, tmp_path):
         server.stop()
     assert content(tmp_path / "clone") == content(recorded)
     assert planned("--", FIGURE, folder=tmp_path / "clone") == {}
+
+
+def test_what_came_damaged_from_a_remote_does_not_reach_the_results(recorded, pulled, tmp_path):
+    """Each object of a stage in turn is cut; then the remote is mended, and the same command gets everything."""
+    folder, store = (
+        Path(shutil.copytree(pulled, tmp_path / "clone", symlinks=True)),
+        Path(shutil.copytree(recorded.parent / "store", tmp_path / "store")),
+    )
+    before = content(folder)
+    succeed(folder, "dvc", "remote", "modify", "store", "url", str(store))
+    shutil.rmtree(folder / ".dvc/cache")
+    objects = sorted(path for path in store.rglob("*") if path.is_file())
+    kept = {path: path.read_bytes() for path in objects[::7]}
+    for path in kept:
+        path.chmod(0o644)
+        path.write_bytes(kept[path][:-1])
+    status, text = run(["python", "-m", "radt", "pull"], folder)
+    assert status == 1 and "Traceback" not in text
+    assert "came damaged" in text.strip().splitlines()[-1] and content(folder) == before
+    for path in kept:
+        path.write_bytes(kept[path])
+    assert "got 7 folders" in succeed(folder, "python", "-m", "radt", "pull")
+
+
+def object_of(cache, content, end=""):
+    """Put an object into a cache of DVC; its name."""
+    name = hashlib.md5(content).hexdigest()
+    path = cache / "files/md5" / name[:2] / f"{name[2:]}{end}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return name + end
+
+
+@pytest.mark.parametrize("path", ["../../evil", "/etc/evil", "a/../../../evil", "", None, 7, "a\0b"])
+def test_a_list_of_files_that_leads_out_of_its_folder_is_refused(tmp_path, path):
+    cache = tmp_path / "cache"
+    good = object_of(cache, b"content")
+    listing = [{"md5": good, "relpath": "seed42.csv"}, {"md5": good, "relpath": path}]
+    assert list(pull._faults(cache, "results/x", object_of(cache, json.dumps(listing[:1]).encode(), ".dir"))) == []
+    (fault,) = pull._faults(cache, "results/x", object_of(cache, json.dumps(listing).encode(), ".dir"))
+    assert "lists files that do not belong into results/x" in fault
+
+
+def test_every_damaged_object_is_found_and_removed_for_the_next_pull(tmp_path):
+    chance, cache = random.Random(0), tmp_path / "cache"
+    files = {f"seed{number}.csv": object_of(cache, chance.randbytes(50)) for number in range(4)}
+    listing = json.dumps([{"md5": name, "relpath": path} for path, name in files.items()]).encode()
+    names = [*files.values(), folder := object_of(cache, listing, ".dir")]
+    for _ in range(1000):
+        name = chance.choice(names)
+        place = pull._place(cache, name)
+        kept = place.read_bytes()
+        damaged = bytearray(kept)
+        damaged[chance.randrange(len(kept))] ^= 1 << chance.randrange(8)
+        place.write_bytes(chance.choice([damaged, kept[: chance.randrange(len(kept))]]))
+        (fault,) = pull._faults(cache, "results/x", folder)
+        assert f"came damaged (object {name})" in fault and not place.exists()
+        place.write_bytes(kept)
+    assert list(pull._faults(cache, "results/x", folder)) == []
+
+
+OUT = f"{{outs: [{{path: results/x/train, md5: {'a' * 32}.dir}}]}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is damaged"),
+        ("schema: '2.0'", "is damaged"),
+        ("stages: {}", "has no stages"),
+        ("stages: [train@x]", "is damaged"),
+        ("stages: {1: {outs: []}}", "is damaged"),
+        ("stages: {train@x: null}", "is damaged"),
+        (f"<<<<<<< HEAD\nstages: {{train@x: {OUT}}}\n=======\n>>>>>>> other", "has conflict marks of Git"),
+        (f"stages: {{train@x: {OUT.replace('results/x', 'src/radt')}}}", "is damaged"),
+        (f"stages: {{train@x: {OUT.replace('results/x', 'results/../../x')}}}", "is damaged"),
+        (f"stages: {{train@x: {OUT.replace('a' * 32, '../../x')}}}", "is damaged"),
+        ("stages: {train@x: {outs: &a [*a]}}", "is damaged"),
+        ("\x00", "is damaged"),
+        ("[" * 20_000, "is damaged"),
+    ],
+)
+def test_a_lock_file_that_is_none_is_refused_in_a_sentence(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(text, encoding="utf-8")
+    with pytest.raises(RadtError, match=f"^dvc.lock {words}") as told:
+        pull.pull()
+    assert "\n" not in str(told.value)
+
+
+def test_a_stage_that_looks_like_an_option_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(f"stages: {{--help: {OUT}}}", encoding="utf-8")
+    asked = []
+    monkeypatch.setattr(pull, "run", lambda *command, **_: asked.append(command) or ".dvc/cache")
+    assert pull.pull() == ["--help"]
+    assert all("--" in command[: command.index("--help")] for command in asked if "--help" in command) and len(asked) == 3
+
+
+def test_a_program_that_fails_hangs_or_prints_strange_bytes_is_told_in_a_sentence(tmp_path, monkeypatch, capfd):
+    (tmp_path / "program.py").write_text(
+        "import sys, time\n"
+        "sys.stdout.buffer.write(b'first \\xff\\n'); sys.stdout.flush()\n"
+        "time.sleep(60 if sys.argv[1] == 'hangs' else 0)\n"
+        "print('ERROR: no such remote\\n\\nHaving any troubles?')\n"
+        "sys.exit(sys.argv[1] == 'fails')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert "first \\xff" in programs.run("program", "works")
+    with pytest.raises(RadtError, match=r"^`program fails` failed: ERROR: no such remote$"):
+        programs.run("program", "fails")
+    assert "first \\xff" in capfd.readouterr().err
+    with pytest.raises(RadtError, match=r"^`program hangs` did not end within 0\.\d minutes: "):
+        programs.run("program", "hangs", timeout=2.0)
+    assert "first \\xff" in capfd.readouterr().err
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    with pytest.raises(RadtError, match="cannot be started"):
+        programs.run("program", "works")

@@ -116,7 +116,10 @@ def test_commands_run_the_rules_of_their_directory_and_keep_what_is_there(expect
         command, *more = [stage["cmd"]] if isinstance(stage["cmd"], str) else stage["cmd"]
         rules = re.fullmatch(rf"snakemake --until ([a-z_ ]+) -- {re.escape(figure(experiment))}", command)
         assert rules, command
-        assert more == ([f"python -m radt summarize {experiment}"] if name == "figure" else [])
+        last = (
+            "summarize " + experiment if name == "figure" else f"verify results/{experiment}/{name}"
+        )  # of a figure Snakemake hashes
+        assert more == [f"python -m radt {last}"]
         assert set(rules[1].split()) == expected[name]["rules"]
         assert all(next(iter(out.values()))["persist"] for out in stage["outs"]), name
 

@@ -1,6 +1,7 @@
-"""G10 and G7 of a workflow that has run: what reruns, and what a job that fails leaves behind."""
+"""G10 and G7 of a workflow that has run: what reruns and why, and what a job that fails leaves behind."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,29 @@ from radt import artifacts
 
 EVALUATE = {"evaluate_retrieval": 6, "evaluate_plain": 6, "evaluate_reference": 4}
 AFTER_INDEX = {"train_retrieval": 4, "evaluate_retrieval": 6, "figure": 1}
+AD = "results/darkroom/train/ad/seed42/model.safetensors"
+PARAMS = "Params have changed since last execution: "
+OF_A_TRAINING = ("config.json", "metrics.csv", "model.safetensors", "provenance.json")
+PLAIN = """
+rule partial:
+    output: "partial.csv"
+    shell: "echo a,b,c > {output}; exit 1"
+
+rule updated:
+    output: update("updated.csv")
+    shell: "echo new > {output}; exit 1"
+
+rule newer:
+    input: "in.txt"
+    output: "out.txt"
+    shell: "cp {input} {output}"
+"""
+"""Rules without a record, as a user may add them."""
+
+
+def reasons(text):
+    """The reason of each job in what a dry run printed, by rule."""
+    return dict(re.findall(r"^(?:local)?rule (\w+):\n(?: .*\n)*?    reason: (.*)$", text, flags=re.MULTILINE))
 
 
 @pytest.mark.guarantee
@@ -87,7 +111,9 @@ def test_a_result_without_a_record_is_made_again_and_the_reason_told(copy):
     (copy / "results/darkroom/index/dt/provenance.json").unlink()
     status, text = snakemake("--dry-run", "--", FIGURE, folder=copy)
     assert status == 0
-    assert "out of date: results/darkroom/index/dt/provenance.json: results/darkroom/index/dt/provenance.json is missing" in text
+    assert (
+        reasons(text)["index"] == "Params have changed since last execution: results/darkroom/index/dt/provenance.json is missing"
+    )
     assert planned("--", FIGURE, folder=copy) == {"index": 1, "train_retrieval": 2, "evaluate_retrieval": 4, "figure": 1}
 
 
@@ -146,3 +172,103 @@ def test_without_git_the_commit_is_unknown(copy, monkeypatch):
     status, text = project.plain([sys.executable, "-m", "snakemake", "--cores", "1", "--", FIGURE], copy, PATH=str(bare))
     assert status == 0, text
     assert artifacts.read_json(copy / "results/darkroom/provenance.json")["commit"] == "unknown"
+
+
+@pytest.mark.guarantee
+def test_g10_the_reason_of_a_job_names_what_changed_whatever_the_options(copy):
+    change(copy, "train_ad.later", 3)
+    edit(copy / "config/paper_curves.csv", "darkroom", "# darkroom")
+    with (copy / "src/radt/stages/index.py").open("a") as file:
+        file.write("\nassert True\n")
+    options = ("--workflow-profile", "none", "--cores", "1", "--rerun-triggers", "mtime", "--ignore-incomplete")
+    status, text = snakemake("--dry-run", *options, "--", FIGURE, folder=copy)
+    assert status == 0, text
+    told = reasons(text)
+    assert told["train_ad"] == f"{PARAMS}train_ad.later: 2 -> 3"
+    assert told["index"] == "Code has changed since last execution"
+    assert told["figure"].startswith("Input files updated by another job: ")
+
+
+@pytest.mark.guarantee
+def test_g10_an_input_and_a_line_of_a_rule_that_changed_are_named(copy):
+    edit(copy / "config/paper_curves.csv", "darkroom", "# darkroom")
+    edit(copy / "workflow/rules/train.smk", "train_dpt --seed {wildcards.seed}", "train_dpt --seed 7")
+    status, text = snakemake("--dry-run", "--", FIGURE, "results/darkroom/train/dpt/seed42/model.safetensors", folder=copy)
+    assert status == 0, text
+    told = reasons(text)["train_dpt"]
+    assert told.startswith(f"{PARAMS}command line: --seed 4") and " -> --seed 7 " in told
+    edit(copy / "workflow/rules/train.smk", "train_dpt --seed 7", "train_dpt --seed {wildcards.seed}")
+    status, text = snakemake("--dry-run", "--", FIGURE, folder=copy)
+    assert reasons(text) == {"figure": "Updated input files: config/paper_curves.csv"}
+
+
+def test_summaries_and_lists_of_changes_tell_the_same(copy):
+    change(copy, "train_ad.later", 3)
+    status, text = snakemake("--detailed-summary", "--", FIGURE, folder=copy)
+    assert status == 0, text
+    rows = {line.split("\t")[0]: line.split("\t")[-2:] for line in text.splitlines() if line.startswith("results/")}
+    assert rows[AD] == ["params changed", "update pending"]
+    assert rows["results/darkroom/train/dpt/seed42/model.safetensors"] == ["ok", "no update"]
+    assert rows[FIGURE] == ["ok", "update pending"]
+    status, text = snakemake("--list-params-changes", "--", FIGURE, folder=copy)
+    listed = {line for line in text.splitlines() if line.startswith("results/")}
+    assert listed == {f"results/darkroom/train/ad/seed{seed}/{name}" for seed in (42, 43) for name in OF_A_TRAINING}
+
+
+@pytest.mark.parametrize("options", [("--touch", "--forceall", "--", FIGURE), ("--cleanup-metadata", AD)], ids=["touch", "notes"])
+def test_options_that_would_only_seem_to_make_results_current_are_refused(copy, options):
+    change(copy, "train_ad.later", 3)
+    before = project.content(copy)
+    status, text = snakemake("--cores", "1", *options, folder=copy)
+    assert status != 0 and "Traceback" not in text
+    assert text.strip().splitlines()[-1].startswith("error: ") and text.strip().endswith("run `python -m radt accept`")
+    assert project.content(copy) == before
+
+
+def test_deleting_all_output_deletes_what_only_records_name(copy):
+    mine = copy / "results/darkroom/trajectories/notes.txt"
+    mine.write_text("mine")
+    status, text = snakemake("--delete-all-output", "--dry-run", "--", FIGURE, folder=copy)
+    assert status == 0 and "Would delete results/darkroom/trajectories/tasks_" in text, text
+    status, text = snakemake("--delete-all-output", "--", FIGURE, folder=copy)
+    assert status == 0, text
+    assert [path for path in (copy / "results").rglob("*") if path.is_file()] == [mine]
+
+
+@pytest.mark.guarantee
+def test_g10_damaged_files_that_were_asked_for_are_made_again(copy):
+    weights = copy / AD
+    kept = {path: path.read_bytes() for path in (copy / FIGURE, weights)}
+    (copy / FIGURE).write_bytes(b"")
+    weights.write_bytes(kept[weights][:-1] + b"x")
+    assert planned("--", FIGURE, folder=copy) == {"figure": 1}
+    assert planned("--", "all", folder=copy)["figure"] == 1
+    assert planned("--until", "train_ad", "--", FIGURE, folder=copy) == {"train_ad": 1}
+    status, text = snakemake("--cores", "2", "--", FIGURE, AD, folder=copy)
+    assert status == 0 and f"{AD} is damaged" in text, text
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_rules_without_a_record_are_left_to_snakemake(copy):
+    with (copy / "Snakefile").open("a") as file:
+        file.write(PLAIN)
+    (copy / "updated.csv").write_text("old")
+    (copy / "in.txt").write_text("1")
+    status, text = snakemake("--cores", "1", "--keep-going", "--", "partial.csv", "updated.csv", "out.txt", folder=copy)
+    assert status != 0 and (copy / "out.txt").read_text() == "1", text
+    assert not (copy / "partial.csv").exists() and (copy / "updated.csv").read_text() == "old"
+    assert planned("--", "partial.csv", "out.txt", folder=copy) == {"partial": 1}
+    (copy / "in.txt").write_text("2")
+    assert planned("--", "out.txt", folder=copy) == {"newer": 1}
+
+
+@pytest.mark.guarantee
+def test_g10_the_code_beside_the_snakefile_runs_not_that_of_another_checkout(copy, tmp_path):
+    other = tmp_path / "other/src"
+    (other / "radt").mkdir(parents=True)
+    (other / "radt/__init__.py").write_text("raise SystemExit('the other checkout runs')")
+    change(copy, "figure.bootstrap_samples", 50)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--", FIGURE]
+    status, text = project.run(command, copy, PYTHONPATH=str(other))
+    assert status == 0, text
+    assert planned("--", FIGURE, folder=copy) == {}

@@ -1,14 +1,26 @@
 """The workflow plans every target, refuses bad settings, reruns what an edit reaches, and tells why a job failed."""
 
+import json
 import re
 import sys
 from functools import reduce
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import snakemake.api  # before snakemake.workflow, which imports it
 import yaml
+from snakemake import workflow
+from snakemake.dag import DAG
+from snakemake.iocontainers import Namedlist
+from snakemake.jobs import Job
+from snakemake.persistence import PersistenceBase
+from snakemake.utils import format as fill
 
-from project import FIGURE, ROOT, counted, planned, snakemake
+from project import FIGURE, ROOT, counted, planned, snakemake, words
+from radt import making
 from radt.configuration import load, merge
+from radt.errors import RadtError
 from radt.runs import Runs
 
 SMOKE = ["--configfile", "config/smoke.yaml", "--", "results/smoke/figure.pdf"]
@@ -20,7 +32,7 @@ AFTER_INDEX = {"train_retrieval": 4, "evaluate_retrieval": 6, "figure": 1}
 @pytest.fixture(scope="module")
 def forced():
     """What Snakemake prints of every job of the smoke experiment."""
-    status, text = snakemake("--dry-run", "--forceall", *SMOKE)
+    status, text = snakemake("--dry-run", "--forceall", "--printshellcmds", *SMOKE)
     assert status == 0, text
     return text
 
@@ -126,18 +138,71 @@ def test_old_python_is_refused_in_a_sentence(monkeypatch):
         exec(head, {})
 
 
-def test_rules_are_short_and_complete():
-    """Whether its directives are its own or those of the rule that it uses."""
-    text, rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")), {}
-    for block in re.split(r"^(?=(?:use )?rule )", text, flags=re.MULTILINE)[1:]:
-        head = re.match(r'rule (?P<name>\w+):\n    """.+"""\n|use rule (?P<base>\w+) as (?P<new>\w+) with:\n', block)
-        assert head and len(block.strip().splitlines()) <= 38, block
-        own = re.findall(r"^    (\w+):(.*(?:\n {8}.*)*)", block, flags=re.MULTILINE)
-        rules[head["name"] or head["new"]] = {**rules.get(head["base"], {}), **dict(own)}
-    for name, rule in rules.items():
-        assert {"output", "log", "benchmark", "threads", "resources", "params", "shell"} <= rule.keys(), name
-        assert rule["shell"].count("python -m radt.stages.") == 1 and "{params.settings:q}" in rule["shell"], name
-        assert "code=CODE[" in rule["params"], name
+def test_every_job_has_what_plans_logs_and_records_need(forced):
+    """Of every rule that runs a stage, inherited or not: what Snakemake knows of its jobs, and the command that it starts."""
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:(?: |Shell command).*\n)+)", forced, flags=re.MULTILINE)
+    assert {"trajectories", "pretrain", "train_ad", "evaluate_reference", "figure"} <= {rule for rule, _ in jobs}
+    for rule, job in jobs:
+        fields = dict(re.findall(r"^ *(\w[\w ]*): (.+)$", job, flags=re.MULTILINE))
+        assert fields["log"].startswith("logs/") and fields["benchmark"].startswith("benchmarks/"), rule
+        assert {"mem_mb", "runtime"} <= {name for name, _ in re.findall(r"(\w+)=(\d+)", fields["resources"])}, rule
+        ((_, stage, *arguments),) = words([fields["Shell command"].rpartition(" > ")[0]])
+        assert stage.startswith("radt.stages."), rule
+        assert "experiment" in json.loads(arguments[arguments.index("--settings") + 1]), rule
+        record, inputs, _ = making.parse(arguments)
+        assert str(record) in fields["output"], rule
+        assert list(map(str, inputs)) == (fields["input"].split(", ") if "input" in fields else []), rule
+
+
+@pytest.fixture
+def smk(monkeypatch):
+    """Reads workflow/staleness.smk in this process, as Snakemake does; what it replaces is put back afterwards."""
+    for owner, name in ((workflow, "FilePersistence"), (workflow, "DbPersistence"), (DAG, "clean"), (Job, "output_mintime")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+
+    def read():
+        path, names = ROOT / "workflow/staleness.smk", {"Path": Path, "sys": sys, "RadtError": RadtError}
+        exec(compile(path.read_text(encoding="utf-8"), path, "exec"), names)
+        return SimpleNamespace(**names)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        (PersistenceBase, "params_changed", lambda self, job, path=None: False),
+        (PersistenceBase, "incomplete", lambda self, job: []),
+        (PersistenceBase, "restore_output", None),
+        (DAG, "clean", lambda self, dryrun=False: None),
+    ],
+    ids=["argument", "not async", "gone", "class"],
+)
+def test_another_snakemake_is_refused_in_a_sentence(smk, monkeypatch, owner, name, value):
+    monkeypatch.setattr(owner, name, value)
+    with pytest.raises(
+        SystemExit, match=rf"error: the workflow needs Snakemake 9\.27, this is 9\.\S+ \(\w+\.{name} differs\): run"
+    ):
+        smk()
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", "$(dirname /x/y)", 'it\'s "quoted" > logs/x', "two\nlines", "{input} {{}} `id` $HOME \\"]
+)
+def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, text):
+    """What is compared with the record against what a job gets from bash, for settings that mean something to a shell."""
+    shell = "{params.torchrun}python -m radt.stages.x --settings {params.settings:q} --data $(dirname {input.data}) {params.more}"
+    job = SimpleNamespace(
+        rule=SimpleNamespace(shellcmd=f"{shell} --inputs {{input}} --output $(dirname {{output}}) > {{log}} 2>&1"),
+        input=Namedlist(fromdict={"data": "in/a.json"}),
+        output=Namedlist(fromdict={"model": "out/model"}),
+        params=Namedlist(fromdict={"settings": json.dumps({"folder": text}), "torchrun": "", "more": ""}),
+        wildcards=Namedlist(),
+        log=Namedlist(fromdict={"log": "logs/x.log"}),
+    )
+    known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
+    ((_, _, *expected),) = words([fill(job.rule.shellcmd, **known).rpartition(" > ")[0]])
+    assert smk().arguments(job) == making.parse(expected)[2]
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,18 @@ Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so 
 
 import json
 import os
+import shlex
 from pathlib import Path
 
-from radt.errors import RadtError
 from radt.fingerprint import fingerprint
 from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
 
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))  # `python` is Snakemake's own
+PLACES = {"PATH": [str(Path(sys.executable).parent), *os.get_exec_path()]}  # `python` is Snakemake's own
+PLACES["PYTHONPATH"] = [SOURCE, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+os.environ.update({name: os.pathsep.join(dict.fromkeys(places)) for name, places in PLACES.items()})
 line = "set -euo pipefail; trap : TERM; "  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
-if "CONDA" in (
-    method.name for method in workflow.deployment_settings.deployment_method
-):  # here `python` is that of envs/radt.yaml
-    line += 'export PATH="$CONDA_PREFIX/bin:$PATH" PYTHONPATH=src; '
+if CONDA:
+    line += f'export PATH="$CONDA_PREFIX/bin:$PATH" PYTHONPATH={shlex.quote(SOURCE)}; '
 shell.prefix(line)
 
 STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index", "train_retrieval", "train_ad", "train_dpt"]

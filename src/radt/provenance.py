@@ -15,6 +15,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -29,6 +30,10 @@ FORMAT = 2
 WITHOUT_CHECKSUM = 1
 """The format whose records have none."""
 FILE = "provenance.json"
+UNSET = object()
+"""Value of a setting that is not there."""
+SHOWN = 60
+"""Characters of a value in a reason."""
 RECORDED = Path("results/recorded")
 """Copies for readers (`radt.commands.record`): no rule reads or writes there."""
 TRAINED = r"model\.safetensors|config\.json|metrics\.csv"
@@ -196,7 +201,19 @@ def content_of(path: Path) -> str | None:
         return None
 
 
-def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) -> str | None:
+@dataclass(frozen=True)
+class Stale:
+    """Why an artifact would be made differently now."""
+
+    told: list[str] = field(default_factory=list)
+    """What is wrong with the record, or what changed in the settings and the command line, such as `train_ad.later: 1 -> 3`."""
+    code: bool = False
+    """Whether the code of the stage changed."""
+    inputs: list[str] = field(default_factory=list)
+    """Inputs with other content than before, also those that are new or no longer read."""
+
+
+def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) -> Stale | None:
     """Why the artifact of a record would be made differently now; None when it would not.
 
     Args:
@@ -214,17 +231,28 @@ def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) ->
     except NewerError:
         raise
     except RadtError as error:
-        return str(error)
-    if code not in (record.code, *record.accepted):
-        return "the code of its stage changed"
-    keys = record.settings.keys() | settings.keys()
-    if changed := sorted(key for key in keys if record.settings.get(key) != settings.get(key)):
-        return f"the settings changed: {', '.join(changed)}"
+        return Stale([str(error).partition(": ")[0]])
+    told = differences(record.settings, settings)
     if record.arguments != arguments:
-        return f"the command line of its stage changed: {' '.join(arguments)}"
-    if changed := sorted(name for name in record.inputs.keys() | present.keys() if record.inputs.get(name) != present.get(name)):
-        return f"the inputs changed: {', '.join(changed)}"
-    return None
+        told.append(f"command line: {' '.join(record.arguments)} -> {' '.join(arguments)}")
+    changed = sorted(name for name in record.inputs.keys() | present.keys() if record.inputs.get(name) != present.get(name))
+    found = Stale(told, code not in (record.code, *record.accepted), changed)
+    return None if found == Stale() else found
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Each key of nested settings that changed, with both values: `train_ad.later: 1 -> 3`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        found = [differences(old.get(key, UNSET), new.get(key, UNSET), f"{name}.{key}".lstrip(".")) for key in keys]
+        return [line for lines in found for line in lines]
+    return [] if old == new else [f"{name}: {_shown(old)} -> {_shown(new)}"]
+
+
+def _shown(value: Any) -> str:
+    """A value of a setting, cut when it is long."""
+    text = "unset" if value is UNSET else json.dumps(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:

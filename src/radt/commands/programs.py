@@ -7,14 +7,50 @@ import sys
 
 from radt.errors import RadtError
 
+HOUR = 3600.0
+ERRORS = ("error: ", "ERROR: ")
+"""How lines of a program begin that tell why it failed."""
 
-def run(program: str, *arguments: str) -> str:
-    """What a program of this environment prints; raises `RadtError` with its last line when it fails."""
-    command = [sys.executable, "-m", program, *arguments]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False
-    )
+
+def run(program: str, *arguments: str, timeout: float = HOUR) -> str:
+    """What a program of this environment prints.
+
+    Raises `RadtError` with the line that tells why it failed, after all that it printed went to stderr; also when it takes more
+    than `timeout` seconds.
+    """
+    command, name = [sys.executable, "-m", program, *arguments], f"`{program} {arguments[0]}`"
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        _show(error.stdout)
+        raise RadtError(
+            f"{name} did not end within {timeout / 60:.1f} minutes: see whether it waits for a network or a disk"
+        ) from None
+    except OSError as error:
+        raise RadtError(f"{name} cannot be started ({error.strerror}): run `make setup`") from None
     if done.returncode:
-        lines = done.stdout.strip().splitlines() or ["no message"]
-        raise RadtError(f"`{program} {arguments[0]}` failed: {lines[-1]}")
+        _show(done.stdout)
+        raise RadtError(f"{name} failed: {_reason(done.stdout)}")
     return done.stdout
+
+
+def _show(printed: bytes | str | None) -> None:
+    """Print what a program printed before it failed."""
+    text = printed.decode(errors="backslashreplace") if isinstance(printed, bytes) else printed or ""
+    print(text.strip(), file=sys.stderr, flush=True)
+
+
+def _reason(printed: str) -> str:
+    """The line that tells why a program failed."""
+    lines = printed.strip().splitlines() or ["no message"]
+    told = [line for line in lines if line.startswith(ERRORS)]
+    return (told or lines)[-1]
