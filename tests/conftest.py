@@ -13,9 +13,9 @@ from filelock import FileLock
 import project
 from radt.settings import Experiment, Generate
 
-FIRST = ("test_slurm", "test_dvc", "test_interruption", "test_guarantees", "test_staleness", "test_ranks", "test_stages")
+FIRST = ("test_slurm", "test_cluster_generic", "test_interruption", "test_dvc", "test_guarantees", "test_stages", "test_ranks")
 """Files that take long; what is begun last must be short."""
-SPREAD = ("test_guarantees", "test_staleness", "test_workflow", "test_interruption")
+SPREAD = ("test_guarantees", "test_staleness", "test_workflow", "test_interruption", "test_stages", "test_plan", "test_minihack")
 """Files whose tests have no expensive set-up of their own, so that they need not run in one worker."""
 
 

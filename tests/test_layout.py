@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
@@ -133,6 +136,18 @@ def test_lock_holds_what_the_package_asks_for():
     extras = project["optional-dependencies"]
     assert names(extras["dev"]) | names(extras["minihack"]) <= dev | lock
     assert not dev & lock
+
+
+def test_locks_are_complete():
+    """Set-up installs them without looking for what packages ask for, but for what torch asks for."""
+    texts = [(ROOT / f"envs/{name}.txt").read_text(encoding="utf-8") for name in ("requirements", "requirements-dev")]
+    lines = [line.split("==") for text in texts for line in text.splitlines() if line[0] not in "#-"]
+    pins = {canonicalize_name(name): version for name, version in lines}
+    for name in pins.keys() - {"torch"}:
+        for asked in map(Requirement, metadata.requires(name) or []):
+            if asked.marker is None or asked.marker.evaluate({"extra": ""}):
+                pin = pins.get(canonicalize_name(asked.name))
+                assert pin and pin in asked.specifier, f"{name} asks for {asked}"
 
 
 def test_conda_environment_of_the_jobs_is_the_lock():
