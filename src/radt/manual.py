@@ -71,7 +71,13 @@ def _allowed(entry: Schema) -> str:
         return "list: " + ", ".join(_allowed(item) for item in entry["prefixItems"])
     if "items" in entry:
         return f"list, each {_allowed(entry['items'])}"
-    words = {"minimum": "at least {}", "exclusiveMinimum": "more than {}", "maximum": "at most {}", "pattern": "like `{}`"}
+    words = {
+        "minimum": "at least {}",
+        "exclusiveMinimum": "more than {}",
+        "maximum": "at most {}",
+        "exclusiveMaximum": "less than {}",
+        "pattern": "like `{}`",
+    }
     limits = ", ".join(word.format(entry[key]) for key, word in words.items() if key in entry)
     return f"{str(entry['type']).replace('string', 'text')} {limits}".strip()
 

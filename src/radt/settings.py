@@ -479,11 +479,11 @@ class Evaluate(Section):
 class Figure(Section):
     """Curves and table."""
 
-    bootstrap_samples: PositiveInt
+    bootstrap_samples: Annotated[int, Field(ge=2)]
     """Resamples of the confidence interval."""
     bootstrap_seed: NonNegativeInt
     """Seed of the resampling."""
-    confidence: Fraction
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
     """Coverage of the interval."""
 
 
