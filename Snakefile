@@ -8,6 +8,7 @@ if sys.version_info < (3, 11):
     )
 
 
+include: "workflow/package.smk"
 include: "workflow/settings.smk"
 
 

@@ -1,6 +1,8 @@
 """The workflow plans every target, refuses bad settings, reruns what an edit reaches, and tells why a job failed."""
 
+import importlib.util
 import json
+import os
 import re
 import sys
 from functools import reduce
@@ -166,6 +168,35 @@ def smk(monkeypatch):
         return SimpleNamespace(**names)
 
     return read
+
+
+def package(monkeypatch, folder):
+    """What workflow/package.smk ends with when the Snakefile is in a folder."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("PATH", "PYTHONPATH"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    place = SimpleNamespace(basedir=str(folder), deployment_settings=SimpleNamespace(deployment_method=()))
+    names = {"sys": sys, "workflow": place, "shell": SimpleNamespace(prefix=lambda line: None)}
+    path = ROOT / "workflow/package.smk"
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), names)
+    return os.environ["PYTHONPATH"].split(os.pathsep)
+
+
+def test_the_package_beside_the_snakefile_comes_first_and_another_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", "/another/src")
+    assert package(monkeypatch, ROOT) == [str(ROOT / "src"), "/another/src"]
+    with pytest.raises(SystemExit, match=rf"error: the package of .*radt.* is loaded already, not that of {tmp_path}/src: start"):
+        package(monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_an_environment_without_the_packages_of_radt_is_refused(monkeypatch, name):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda asked: None if asked == name else find(asked))
+    with pytest.raises(
+        SystemExit, match=rf"error: the Python of .* has no module '{name}': run `make setup`, then"
+    ):
+        package(monkeypatch, ROOT)
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,10 @@ Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so 
 """
 
 import json
-import os
-import shlex
 from pathlib import Path
 
 from radt.fingerprint import fingerprint
 from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
-
-PLACES = {"PATH": [str(Path(sys.executable).parent), *os.get_exec_path()]}  # `python` is Snakemake's own
-PLACES["PYTHONPATH"] = [SOURCE, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-os.environ.update({name: os.pathsep.join(dict.fromkeys(places)) for name, places in PLACES.items()})
-line = "set -euo pipefail; trap : TERM; "  # at a SIGTERM to all processes of a job, bash stays until the training has written its checkpoint
-if CONDA:
-    line += f'export PATH="$CONDA_PREFIX/bin:$PATH" PYTHONPATH={shlex.quote(SOURCE)}; '
-shell.prefix(line)
 
 STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index", "train_retrieval", "train_ad", "train_dpt"]
 STAGES += ["evaluate", "figure", "overview", "ablation"]
