@@ -1,5 +1,6 @@
 """The configuration files are valid, documented and in step with schema and manual; what is wrong is refused in a sentence."""
 
+import importlib.util
 import json
 import re
 import sys
@@ -463,7 +464,10 @@ def started(folder, monkeypatch, *line, files=(), arguments=None, replace=False)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["snakemake", *line])
     given = SimpleNamespace(configfiles=files, config_args=arguments, replace_workflow_config=replace)
-    names = {"sys": sys, "workflow": SimpleNamespace(config_settings=given, basedir="/the/project")}
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    without = SimpleNamespace(deployment_method=[])
+    workflow = SimpleNamespace(config_settings=given, deployment_settings=without, basedir=str(CONFIG.parent))
+    names = {"sys": sys, "workflow": workflow}
     text = (CONFIG.parent / "workflow/settings.smk").read_text(encoding="utf-8")
     try:
         exec(compile(text, "settings.smk", "exec"), names)
@@ -473,13 +477,13 @@ def started(folder, monkeypatch, *line, files=(), arguments=None, replace=False)
 
 
 def test_the_workflow_ends_with_a_sentence_where_its_settings_are_not_those_of_this_folder(tmp_path, monkeypatch):
-    assert started(tmp_path, monkeypatch).endswith(f"is not in {tmp_path}: run Snakemake with --directory /the/project")
+    assert started(tmp_path, monkeypatch).endswith(f"is not in {tmp_path}: run Snakemake with --directory {CONFIG.parent}")
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").write_bytes((CONFIG / "config.yaml").read_bytes() + b"# caf\xe9\n")
     assert re.fullmatch(r"error: config/config\.yaml, line \d+: this is not UTF-8 text: .*", started(tmp_path, monkeypatch))
     with monkeypatch.context() as without:
-        without.setitem(sys.modules, "radt", None)
-        assert "has no module 'radt': run `make setup`, then .venv/bin/snakemake" in started(tmp_path, monkeypatch)
+        without.setattr(importlib.util, "find_spec", lambda name: None)
+        assert "has no module 'numpy': run `make setup`, then .venv/bin/snakemake" in started(tmp_path, monkeypatch)
 
 
 def test_the_workflow_reads_the_files_and_arguments_that_snakemake_was_given(tmp_path, monkeypatch):

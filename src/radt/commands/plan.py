@@ -16,7 +16,7 @@ from radt.commands.config import settings
 from radt.commands.costs import Sections
 from radt.commands.jobs import BENCHMARKS, Name, name_of
 from radt.commands.measured import Estimate, estimate, known
-from radt.errors import RadtError
+from radt.errors import RadtError, printable
 from radt.runs import Runs
 from radt.settings import parse
 
@@ -75,7 +75,7 @@ def dry_run(targets: list[str], configfiles: list[Path], cores: int, gpus: int) 
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith("Using ")]
         reasons = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-1:]
-        raise RadtError(f"Snakemake cannot plan this: {reasons[0] if reasons else 'it says nothing'}")
+        raise RadtError(f"Snakemake cannot plan this: {printable(reasons[0]) if reasons else 'it says nothing'}")
     return done.stdout
 
 
@@ -145,7 +145,7 @@ def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -
     ]
     if any(job.gpus and "on a CPU" in found[job.id].origin for job in todo):
         lines.append("Where the last column says so, GPU hours are estimated from CPU: they are those that a core would take.")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _sums(own: list[Job], found: dict[int, Estimate]) -> tuple[str, str, str, str]:
