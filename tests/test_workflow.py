@@ -193,9 +193,7 @@ def test_the_package_beside_the_snakefile_comes_first_and_another_is_refused(mon
 def test_an_environment_without_the_packages_of_radt_is_refused(monkeypatch, name):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda asked: None if asked == name else find(asked))
-    with pytest.raises(
-        SystemExit, match=rf"error: the Python of .* has no module '{name}': run `make setup`, then"
-    ):
+    with pytest.raises(SystemExit, match=rf"error: the Python of .* has no module '{name}': run `make setup`, then"):
         package(monkeypatch, ROOT)
 
 

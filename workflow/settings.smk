@@ -2,14 +2,9 @@
 
 from pathlib import Path
 
-try:
-    from radt import configuration
-    from radt.commands import targets
-    from radt.errors import RadtError
-except ModuleNotFoundError as error:
-    raise SystemExit(
-        f"error: the Python of this Snakemake ({sys.executable}) has no module {error.name!r}: run `make setup`, then .venv/bin/snakemake"
-    ) from None
+from radt import configuration
+from radt.commands import targets
+from radt.errors import RadtError
 
 CONFIG = Path("config/config.yaml")
 if not CONFIG.is_file():

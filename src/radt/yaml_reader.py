@@ -20,7 +20,7 @@ from radt.errors import RadtError, printable
 
 SIZE, DEPTH, VALUES = 1_000_000, 40, 100_000
 """Most bytes of a file, nested levels, and values, those of aliases counted each time."""
-NULL, TRUE, FALSE = ("", "~", "null", "Null", "NULL"), ("true", "True", "TRUE"), ("false", "False", "FALSE")
+NULL, TRUE, FALSE = ("~", "null", "Null", "NULL"), ("true", "True", "TRUE"), ("false", "False", "FALSE")
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 DECIMAL = re.compile(r"([-+]?[0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 BOOLEAN = re.compile(r"(?i:y|n|yes|no|on|off)")
@@ -187,6 +187,8 @@ class _Reader:
 
     def plain(self, event: Any, text: str) -> Any:
         """The value of a plain text, which has one meaning only."""
+        if not text:  # it would be null, which removes: of `overrides:` with all below it commented out, everything
+            raise self.refused(event, "a value is missing: write it, null or {}")
         if text in NULL:
             return None
         if text in TRUE + FALSE:

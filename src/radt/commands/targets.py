@@ -24,7 +24,8 @@ def given(argv: list[str]) -> list[str]:
     except (Exception, SystemExit):
         return targets
     jobs = [_file_of(job.wildcards_dict or {}) for job in told.target_jobs or ()]
-    return [*told.targets, *targets, *jobs, *(told.forcerun or ()), *(told.until or ())] or ["all"]
+    asked = [*told.targets, *targets, *jobs] or ["all"]
+    return [*asked, *(told.forcerun or ()), *(told.until or ())]
 
 
 def _file_of(wildcards: dict[str, str]) -> str:
