@@ -38,7 +38,7 @@ class Touches:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def audit(self, event, arguments):
-        if event not in EVENTS or not str(arguments[0]).startswith(("results/", "state/")):
+        if event not in EVENTS or not str(arguments[event == "os.rename"]).startswith(("results/", "state/")):
             return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
             return

@@ -11,10 +11,13 @@ same in any clone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -268,9 +271,8 @@ def problems(path: Path) -> list[str]:
     A copy in results/recorded/ lacks large files, which is not wrong.
     """
     while True:
-        record, waiting = read(path), waiting_folder(path)
-        for name, expected in record.outputs.items():
-            _settle(path.with_name(name), waiting / name, expected)
+        record = read(path)
+        _settle(path, record)
         faults = [_fault(path, name, expected) for name, expected in record.outputs.items()]
         found = list(filter(None, faults))
         if not found or read(path) == record:
@@ -359,16 +361,36 @@ def _needs(record: Path) -> list[Path]:
     return [need for file in inputs if artifacts.is_there(need := record_of(file)) or "results" in file.parts]
 
 
-def _settle(file: Path, waiting: Path, expected: str) -> None:
-    """Move `file` into place from where it waits, if it does and has the content that is expected."""
-    if waiting.is_symlink() or waiting.parent.is_symlink():
+def _settle(path: Path, record: Record) -> None:
+    """Move the files of a record into place from where they wait, if they do.
+
+    The folder where they wait is opened, not named: a reader that is held up here moves nothing of a later job.
+    """
+    try:
+        folder = os.open(waiting_folder(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
         return
     try:
-        if artifacts.sha256(waiting) == expected:
-            waiting.replace(file)
-            artifacts.flush_directory(file.parent)
-    except (RadtError, FileNotFoundError, IsADirectoryError):  # nothing waits, another reader was faster, or a folder is there
-        pass
+        for name, expected in record.outputs.items():
+            with suppress(FileNotFoundError, IsADirectoryError):  # another reader was faster, or a folder is in its place
+                if _waits(folder, name, expected):
+                    os.rename(name, path.with_name(name), src_dir_fd=folder)
+                    artifacts.flush_directory(path.parent)
+    finally:
+        os.close(folder)
+
+
+def _waits(folder: int, name: str, expected: str) -> bool:
+    """Whether an open folder holds a file of a name and content."""
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError:
+        return False
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return False
+    with os.fdopen(handle, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == expected
 
 
 def _fault(record: Path, name: str, expected: str) -> str | None:
