@@ -95,6 +95,8 @@ def test_values_are_those_of_pyyaml(name):
         ("a: !!str 3", ["tag"]),
         ("a: 1\n---\nb: 2", ["line 2", "second document"]),
         ("a: &x [*x]", ["*x", "inside"]),
+        ("a: &x 1\nb: &x 2\nc: *x", ["line 2", "&x"]),
+        ("a: &x {b: &x 1}", ["&x"]),
         ("a: *nowhere", ["*nowhere", "anchor"]),
         ("<<: {a: 1}\n<<: {b: 1}", ["'<<'", "line 1"]),
         ("<<: 3", ["mappings only"]),

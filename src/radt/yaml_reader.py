@@ -117,6 +117,8 @@ class _Reader:
         kinds = {yaml.MappingStartEvent: self.mapping, yaml.SequenceStartEvent: self.sequence}
         value = kinds.get(type(event), self.scalar)(event)
         self.depth -= 1
+        if event.anchor in self.anchors:
+            raise self.refused(event, f"the anchor &{event.anchor} is set twice: choose another name")
         if event.anchor is not None:
             self.anchors[event.anchor] = value, self.values - before, self.deepest - self.depth
         self.deepest = max(outside, self.deepest)
