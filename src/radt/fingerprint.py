@@ -75,15 +75,12 @@ def fingerprint(module: str, source: Path = SOURCE) -> str:
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:16]
 
 
-def _needs(name: str, wanted: str, source: Path) -> Iterator[Symbol]:
+@cache
+def _needs(name: str, wanted: str, source: Path) -> frozenset[Symbol]:
     """The symbols that a symbol needs."""
     module = _read(name, source)
-    if wanted == RUN_ON_IMPORT:
-        yield from _imported_at_once(name, source)
-    else:
-        yield name, RUN_ON_IMPORT
-    for statement in module.chosen(wanted):
-        yield from _needs_of(statement, name, source)
+    first = _imported_at_once(name, source) if wanted == RUN_ON_IMPORT else [(name, RUN_ON_IMPORT)]
+    return frozenset([*first, *(need for part in module.chosen(wanted) for need in _needs_of(part, name, source))])
 
 
 def _needs_of(statement: Statement, name: str, source: Path) -> Iterator[Symbol]:
