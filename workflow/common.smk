@@ -20,10 +20,11 @@ except RadtError as error:
 RUNS = Runs(SETTINGS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
 NOTHING = "(?!)"  # matches no wildcard
+VARIANTS = [f"ablations/{name}/(?:{'|'.join(ablation.variants)})" for name, ablation in SETTINGS.ablations.items()]
 
 
 wildcard_constraints:
-    experiment="|".join(SETTINGS.runs),
+    experiment="|".join([*SETTINGS.experiments, *VARIANTS]),
     ablation="|".join(SETTINGS.ablations) or NOTHING,
     encoder="|".join(EMBEDDED),
     seed="0|[1-9][0-9]*",

@@ -63,6 +63,7 @@ def arguments(job):
     return making.parse(words[stage + 1 :])[2]
 
 
+@functools.lru_cache(maxsize=1)  # Snakemake asks four times in a row about each job
 def stale(job):
     """Why the artifact of a job would be made again; None where there is none yet, or where it is as it should be."""
     record = record_of(job)

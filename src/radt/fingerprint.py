@@ -15,7 +15,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from radt.errors import RadtError
@@ -23,6 +23,8 @@ from radt.errors import RadtError
 SOURCE = Path(__file__).parents[1]
 EVERYTHING = "*"
 RUN_ON_IMPORT = ""
+LEFT_OUT = ("ctx", "type_comment", "kind")
+"""Fields of a syntax tree that say nothing of what code does."""
 Symbol = tuple[str, str]
 """A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
 
@@ -32,14 +34,11 @@ class Statement:
     """A top-level statement: the name that it defines, the names that it uses with their attribute, and its imports."""
 
     node: ast.stmt
+    text: str
+    """The statement without docstrings and layout."""
     defines: str
     uses: frozenset[Symbol]
     imports: tuple[Symbol, ...]
-
-    @cached_property
-    def text(self) -> str:
-        """The statement without docstrings and layout."""
-        return _canonical(self.node)
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,9 @@ def _statement(node: ast.stmt, package: str) -> Statement:
     uses: set[Symbol] = set()
     imports: list[Symbol] = []
     bases: set[int] = set()
-    for part in ast.walk(node):
+    parts: list[ast.AST] = []
+    canonical = _canonical(node, parts)
+    for part in parts:
         match part:
             case ast.Attribute(value=ast.Name(id=name) as base, attr=attribute):
                 uses.add((name, attribute))
@@ -179,7 +180,7 @@ def _statement(node: ast.stmt, package: str) -> Statement:
                 parents = package.split(".")[: len(package.split(".")) - level + 1] if level else []
                 imports += [(".".join([*parents, *([module] if module else [])]), alias.name) for alias in aliases]
     ours = tuple(item for item in imports if item[0].partition(".")[0] == package.partition(".")[0])
-    return Statement(node, _defines(node), frozenset(uses), ours)
+    return Statement(node, canonical, _defines(node), frozenset(uses), ours)
 
 
 def _defines(node: ast.stmt) -> str:
@@ -199,12 +200,16 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _canonical(value: object) -> str:
-    """Text of a syntax tree without docstrings, positions and empty fields, the same for every Python version."""
-    if isinstance(value, ast.AST):
-        fields = ((name, getattr(value, name, None)) for name in value._fields if name not in ("ctx", "type_comment", "kind"))
-        texts = [f"{name}={_canonical(item)}" for name, item in fields if item is not None and item != []]
-        return f"{type(value).__name__}({','.join(texts)})"
+def _canonical(value: object, parts: list[ast.AST]) -> str:
+    """Text of a syntax tree without docstrings, positions and empty fields, the same for every Python version.
+
+    Its nodes are added to `parts`, each before those below it.
+    """
     if isinstance(value, list):
-        return f"[{','.join([_canonical(item) for item in value if not _is_text(item)])}]"
-    return repr(value)
+        return f"[{','.join([_canonical(item, parts) for item in value if not _is_text(item)])}]"
+    if not isinstance(value, ast.AST):
+        return repr(value)
+    parts.append(value)
+    fields = [(name, getattr(value, name, None)) for name in value._fields if name not in LEFT_OUT]
+    texts = [f"{name}={_canonical(item, parts)}" for name, item in fields if item is not None and item != []]
+    return f"{type(value).__name__}({','.join(texts)})"

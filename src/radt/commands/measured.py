@@ -212,8 +212,9 @@ def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) ->
         other = job.sections.experiment.world != sections.experiment.world
         return ratio > math.log(FAR), job.run != run, job.place == "recorded", other, round(ratio, 6), job.run
 
-    nearest = min(map(distance, there or guides))
-    best = [job for job in there or guides if distance(job) == nearest]
+    distances = [(distance(job), job) for job in there or guides]
+    nearest = min(far for far, _ in distances)
+    best = [job for far, job in distances if far == nearest]
     was = stage.demand(best[0].sections, key.model)
     start = min(stage.start, *(job.seconds for job in best))
     worked = [(job.seconds - start) * ranks_of(name.folder, job.sections) for job in best]

@@ -26,6 +26,7 @@ class Needs:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
         self._estimate = cache(self._estimate_once)
+        self._sections = cache(lambda run: parse(Sections, runs.sections(run)))
 
     def memory(self, job: str, attempt: int) -> int:
         """MB for a job at its first, second, ... attempt."""
@@ -43,4 +44,4 @@ class Needs:
     def _estimate_once(self, job: str) -> Estimate:
         name = name_of(Path(job))
         run = name.run or next(iter(self._runs.settings.experiments))
-        return estimate(name, run, parse(Sections, self._runs.sections(run)), self._known) or UNKNOWN
+        return estimate(name, run, self._sections(run), self._known) or UNKNOWN
