@@ -201,6 +201,8 @@ def test_every_ablation_has_a_comment():
         ("experiments.recorded", SHORT, ["experiments", "'recorded'", "another name"]),
         ("experiments.overview", SHORT, ["experiments", "'overview'", "another name"]),
         ("experiments." + "x" * 65, SHORT, ["experiments", "[a-z]"]),
+        ("evaluate.target_mean", 1e300, ["evaluate", "target_mean is 1e+300", "up to 3e+38"]),
+        ("evaluate.target_low", [0.0, 1e39], ["evaluate", "target_low is (0.0, 1e+39)"]),
         ("figure.confidence", 0.0, ["figure.confidence", "greater than 0"]),
         ("figure.confidence", 1.0, ["figure.confidence", "less than 1"]),
         ("figure.bootstrap_samples", 1, ["figure.bootstrap_samples", "greater than or equal to 2"]),

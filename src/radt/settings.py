@@ -37,6 +37,8 @@ def _expanded(text: str) -> str:
 Place = Annotated[str, Field(min_length=1), AfterValidator(_expanded)]
 """A path; `~` and `$NAME` stand for the home and for what an environment variable holds."""
 Device = Literal["cpu", "cuda", "auto"]
+LARGEST = 3e38
+"""What numbers may be at most: float32 holds it."""
 SHOWN = 200
 """Most characters of a wrong value that a sentence repeats."""
 
@@ -45,6 +47,14 @@ class Section(BaseModel):
     """Base of every section: unknown keys and loose types are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _within_float32(self) -> Self:
+        for name, value in self:
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(number, float) and abs(number) > LARGEST for number in numbers):
+                raise ValueError(f"{name} is {value}, allowed are numbers up to {LARGEST:g}")
+        return self
 
 
 SectionT = TypeVar("SectionT", bound=Section)
