@@ -144,6 +144,25 @@ def test_variants_may_differ_in_episodes_and_seeds(folder: Path):
     assert rows.loc[("mine", "ad", "held_out"), "seeds"] == 1
 
 
+def test_a_variant_of_one_seed_has_no_interval_and_no_verdict(folder: Path):
+    """The figure says so beside its name; the others keep theirs."""
+    for path in folder.glob("return_5-*-2.csv"):
+        path.unlink()
+    run(folder)
+    rows = pd.read_csv(folder / "out/weights.csv").set_index("variant")
+    empty = ["last_ci_low", "last_ci_high", "last_verdict", "average_ci_low", "average_ci_high", "average_verdict"]
+    assert rows.loc["return_5", empty].isna().all(axis=None) and rows.loc["return_0_25", empty[:2]].notna().all(axis=None)
+    labels = ablation._labels(rows.reset_index(), {"radt": "radt"}, ablation.looks(VARIANTS))
+    assert {label for label in labels if label.endswith(", no interval")} == {"return 5, no interval"}
+
+
+def test_an_optimum_of_0_is_drawn(folder: Path):
+    for path in folder.glob("*-*-*.csv"):
+        pd.read_csv(path).assign(optimum=0.0, **{"return": 0.0}).to_csv(path, index=False)
+    run(folder)
+    assert set(pd.read_csv(folder / "out/weights.csv")["optimum"]) == {0.0}
+
+
 def test_variants_are_called_by_words_and_differ_without_colour():
     names = ["return_0_25", "same_task", "alpha_2", "ad_10", "a", "b", "c", "d", "e"]
     looks = ablation.looks(names)

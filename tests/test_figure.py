@@ -47,7 +47,7 @@ def evaluation(method: str, seed: int) -> pd.DataFrame:
     """Returns that rise with the episode, differ by seed and task, and are integers as in the rooms."""
     random = np.random.default_rng(seed + 1000 * len(method))
     rows = [
-        ("rooms", method, seed, "held_out" if task >= 6 else "train", task, episode, float(random.integers(episode)), 8.0)
+        ("rooms", method, seed, "held_out" if task >= 6 else "train", task, episode, float(min(random.integers(episode), 8)), 8.0)
         for task in range(9)
         for episode in range(1, EPISODES + 1)
     ]
@@ -222,7 +222,12 @@ def edit(path: Path, change) -> None:
         ("evaluate_radt_42.csv", lambda f: f.assign(**{"return": "x"}), "column 'return'"),
         ("evaluate_radt_42.csv", lambda f: f.assign(episode=f["episode"].where(f["episode"] > 1)), "column 'episode'"),
         ("evaluate_radt_42.csv", lambda f: f.assign(episode=f["episode"] + 0.5), "column 'episode'"),
-        ("evaluate_radt_42.csv", lambda f: f.assign(optimum=float("inf")), "not a number"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(optimum=float("inf")), "not a finite number"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(optimum=-1.0), "below 0 or above the optimum of its task"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(**{"return": 9.0}), "below 0 or above the optimum of its task"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(**{"return": -1.0}), "below 0 or above the optimum of its task"),
+        ("evaluate_radt_42.csv", lambda f: f.assign(task=f["task"] + 9), "has task 15 in split 'held_out', allowed are 6 to 8"),
+        ("metrics_radt_42.csv", lambda f: f.assign(loss=float("nan")), "column 'loss' that is missing or not a finite number"),
         ("metrics_radt_42.csv", lambda f: f.drop(columns="cpu_seconds"), "lacks the column 'cpu_seconds'"),
         ("metrics_radt_42.csv", lambda f: f.iloc[:0], "does not hold exactly one training run"),
         ("metrics_radt_42.csv", lambda f: f.assign(seed=43), "repeats model 'radt', seed 43"),
@@ -344,3 +349,43 @@ def test_eight_methods_fit_the_page(optimum: float, episodes: int, splits: tuple
 def test_readings_below_the_axis_count_as_zero(tmp_path: Path):
     (tmp_path / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,eval,dt,1,-0.02\n", encoding="utf-8")
     assert inputs.paper(tmp_path / "paper.csv", "rooms")["return"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize(("seeds", "tasks"), [(1, 9), (1, 2), (2, 2)])
+def test_without_a_second_seed_or_task_there_is_no_interval_and_no_verdict(folder: Path, seeds: int, tasks: int):
+    """Empty in the tables, and said in the figure: a width of 0 would read as certainty."""
+    held_out = 3 if tasks == 9 else 1
+    settings = {"experiment": {**EXPERIMENT, "tasks": tasks, "held_out": held_out}, "evaluate": EVALUATE, "figure": FIGURE}
+    for path in folder.glob("*_4[23].csv"):
+        if "43" in path.name and seeds == 1:
+            path.unlink()
+        elif path.name.startswith("evaluate"):
+            edit(
+                path,
+                lambda f: f[f["task"] < tasks].assign(
+                    split=lambda f: np.where(f["task"] < tasks - held_out, "train", "held_out")
+                ),
+            )
+    assert figure.main(arguments(folder, settings=json.dumps(settings))) == 0
+    rows, lines = pd.read_csv(folder / "out/table.csv"), pd.read_csv(folder / "out/curves.csv")
+    ends = [f"{name}_ci_{end}" for name in ("last", "average", "probability") for end in ("low", "high")]
+    assert rows[[*ends, "last_verdict", "average_verdict"]].isna().all(axis=None) and lines[["low", "high"]].isna().all(axis=None)
+    assert rows[["last", "average", "last_ratio", "paper_last"]].iloc[0].notna().all() and set(rows["seeds"]) == {seeds}
+    assert rows["probability_radt_better"].iloc[2:].notna().all() == (seeds * held_out > 1)
+    drawn = draw._figure(
+        lines,
+        {"held_out": held_out, "train": tasks - held_out},
+    )
+    assert [axes.get_title(loc="left").endswith("), no interval") for axes in drawn.axes] == [True, True]
+
+
+@pytest.mark.parametrize("optimum", [0.0, float("nan")])
+def test_of_an_optimum_that_is_not_above_0_there_is_no_share(folder: Path, optimum: float):
+    """As where the goal is farther away than an episode is long, or where nobody knows the best return."""
+    for path in folder.glob("evaluate_*.csv"):
+        edit(path, lambda f: f.assign(optimum=optimum, **{"return": f["return"] if np.isnan(optimum) else 0.0}))
+    assert figure.main(arguments(folder)) == 0
+    rows = pd.read_csv(folder / "out/table.csv")
+    assert rows[[f"{kind}{name}_ratio" for kind in ("", "paper_") for name in ("last", "average")]].isna().all(axis=None)
+    assert rows[["last", "average", "last_ci_low"]].notna().all(axis=None)
+    assert inputs.read(folder / "out/table.csv", table.COLUMNS, "").shape == rows.shape

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from radt.errors import RadtError
 from radt.figures import curves, overview, page
@@ -166,9 +167,57 @@ def test_names_of_experiments_carry_world_and_size():
     assert overview.title(Experiment.model_validate_json(json.dumps(EXPERIMENTS["big"]))) == "Dark-Room 40x20"
 
 
+def test_one_seed_has_no_interval_and_no_verdict_on_the_page(folder: Path):
+    path = folder / "small" / "table.csv"
+    empty = [name for name in COLUMNS if "_ci_" in name or name.endswith("_verdict")]
+    pd.read_csv(path).assign(seeds=1, **dict.fromkeys(empty, np.nan)).to_csv(path, index=False)
+    parsed, text = Cells(), page_of(folder)
+    parsed.feed(text)
+    assert "Of fewer than two seeds or tasks there is no interval and no verdict." in text and "nan" not in text
+    radt, fixed = (row for row in parsed.rows[3:5])
+    assert radt[1:5] == [("40.0", None), ("50.0 (no interval)", None), ("40% → 50%", None), ("", None)]
+    assert fixed[9] == ("0.75 (no interval)", None)
+    assert (run(folder) / "overview.pdf").read_bytes() != (run(path_of_complete(folder)) / "overview.pdf").read_bytes()
+
+
+def path_of_complete(folder: Path) -> Path:
+    """Another folder with all files as they were."""
+    for name in EXPERIMENTS:
+        (folder / "complete" / name).mkdir(parents=True)
+        table_of(name).to_csv(folder / "complete" / name / "table.csv", index=False)
+        curves_of(name).to_csv(folder / "complete" / name / "curves.csv", index=False)
+    return folder / "complete"
+
+
+@pytest.mark.parametrize("optimum", [0.0, np.nan])
+def test_without_an_optimum_above_0_no_share_is_drawn_and_none_is_told(folder: Path, optimum: float):
+    """And the shares of the other experiments stay as they are."""
+    for name, change in (
+        ("table.csv", lambda f: f.assign(optimum=optimum, **dict.fromkeys([c for c in f if c.endswith("_ratio")], np.nan))),
+        ("curves.csv", lambda f: f.assign(optimum=optimum)),
+    ):
+        path = folder / "small" / name
+        change(pd.read_csv(path)).to_csv(path, index=False)
+    parsed, text = Cells(), page_of(folder)
+    parsed.feed(text)
+    assert "nan" not in text and "inf" not in text
+    assert parsed.rows[2][0][0].startswith(
+        "Dark-Room 10x10 — held-out tasks, best possible " + ("0.00" if optimum == 0 else "unknown")
+    )
+    assert [text for text, _ in parsed.rows[3][1:4]] == ["40.0", "50.0 (50.0\u201350.0)", ""]
+    figure = Figure()
+    axes = figure.add_subplot()
+    rows = rows_of(folder)
+    overview._shares(axes, rows, ORDER, overview.looks(overview._models(rows)))
+    assert axes.get_ylim() == (0, 1.05) and [label.get_text() for label in axes.texts] == ["no optimum above 0"]
+    run(folder)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
+        ("table.csv", lambda f: pd.concat([f, f]), "has a row twice"),
+        ("curves.csv", lambda f: f.drop(index=3), "has not every episode of small radt held_out once"),
         ("table.csv", lambda f: f.drop(columns="iqm"), "lacks the column 'iqm'"),
         ("table.csv", lambda f: f.iloc[:0], "holds experiments []"),
         ("curves.csv", lambda f: f.assign(experiment="other"), "holds experiments ['other']"),

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_merging_refuses_what_does_not_belong(learned):
     with pytest.raises(RadtError, match="was made with other settings"):
         list(ppo.read(learned, ROOM.model_copy(update={"horizon": 9}), SMALL))
     (learned / "task3.safetensors").write_bytes((learned / "task4.safetensors").read_bytes())
-    with pytest.raises(RadtError, match=r"task3\.safetensors is missing or damaged: delete it and run the ppo stage again"):
+    with pytest.raises(RadtError, match=r"task3\.safetensors is damaged, .*: delete it and run the ppo stage again"):
         list(ppo.read(learned, ROOM, SMALL))
     (learned / "task3.json").write_bytes((learned / "task4.json").read_bytes())
     with pytest.raises(RadtError, match=r"task3\.safetensors holds another task"):
@@ -191,6 +192,23 @@ def test_learning_curve():
     assert table[-1, 0] == round(np.mean([lengths.sum() for lengths, _ in histories]))
     shuffled = [dataclasses.replace(shards[2]), join(shards[:2])]
     np.testing.assert_array_equal(curve(shuffled), table)
+
+
+def test_one_history_has_no_percentiles():
+    lines = learning_curve([shard_of([4, 4], [1.0, 2.0], 0)]).splitlines()
+    assert lines[1] == "0,1.0000,," and lines[-1] == "8,2.0000,,"
+
+
+@pytest.mark.parametrize("error", [AssertionError("`batch_size` must be greater than 1.\nSee"), ValueError("logits are nan")])
+def test_what_the_library_refuses_is_one_sentence(monkeypatch, error):
+    def refuse(*given, **named):
+        raise error
+
+    monkeypatch.setitem(sys.modules, "stable_baselines3", SimpleNamespace(PPO=refuse))
+    with pytest.raises(
+        RadtError, match=r"^PPO cannot learn with these settings \((`batch_size` must .*1\.|logits are nan)\): change"
+    ):
+        ppo.learn_task(ROOM, SMALL, 1)
 
 
 @library

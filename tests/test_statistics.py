@@ -111,5 +111,19 @@ def test_resample_draws_whole_seeds_then_tasks_of_each():
 
 
 def test_constant_scores_have_an_interval_of_no_width():
-    low, high = statistics.interval(np.full((1, 5), 7.0), 100, 0.95, generator(0, "bootstrap"))
+    low, high = statistics.interval(np.full((2, 5), 7.0), 100, 0.95, generator(0, "bootstrap"))
     assert low == pytest.approx(7.0) and high == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20), (5, 1), (1, 4, 3), (3, 1, 2)])
+def test_fewer_than_two_seeds_or_tasks_have_no_interval(shape: tuple[int, ...]):
+    """One of the two stages would draw the same again and again."""
+    low, high = statistics.interval(normal(10, *shape), 50, 0.95, generator(0, "bootstrap"))
+    assert low.shape == high.shape == shape[2:] and np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize(("seeds", "other_seeds", "tasks"), [(1, 1, 1), (1, 3, 20), (3, 1, 20), (3, 3, 1)])
+def test_chance_of_fewer_than_two_seeds_or_tasks_has_no_interval(seeds: int, other_seeds: int, tasks: int):
+    ours, others = normal(11, seeds, tasks), normal(12, other_seeds, tasks)
+    assert np.isnan(statistics.improvement_interval(ours, others, 50, 0.95, generator(0, "bootstrap"))).all()
+    assert np.isnan(statistics.probability_of_improvement(ours, others)) == (seeds * other_seeds * tasks == 1)

@@ -1,6 +1,7 @@
 """What the stages use of all worlds alike: environments, optimum, optimal actions, descriptions, names in Gymnasium."""
 
 import itertools
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -159,3 +160,55 @@ def test_registered_vector_with_tasks_of_its_own():
     mazes = gymnasium.make_vec("radt/MazeRunner-v0", num_envs=2, seeds=[300, 301], horizon=5)
     mazes.reset()
     assert [mazes.step([4, 4])[3].all() for _ in range(5)] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("world", ["darkroom", "mazerunner"])
+def test_reset_mask_begins_some_tasks_anew_as_in_gymnasium(world):
+    """Against Gymnasium's own vector environment of the single ones, with ends of episodes at different times."""
+    singles, batch = alone_and_together(world)
+    oracle = gymnasium.vector.SyncVectorEnv(singles, autoreset_mode=AutoresetMode.SAME_STEP)
+    random = np.random.default_rng(0)
+    oracle.reset()
+    batch.reset()
+    for number in range(40):
+        actions = random.integers(0, 5, 3)
+        for ours, theirs in zip(batch.step(actions)[:4], oracle.step(actions)[:4], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        if number % 3 == 0:
+            mask = random.random(3) < 0.5
+            mask[number % 2] = True
+            np.testing.assert_array_equal(
+                batch.reset(options={"reset_mask": mask})[0], oracle.reset(options={"reset_mask": mask})[0]
+            )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"reset_mask": np.zeros(3, np.bool_)}, "one of them true"),
+        ({"reset_mask": np.ones(2, np.bool_)}, r"reset_mask is bool \[2\], allowed are booleans \[3\]"),
+        ({"reset_mask": np.ones(3, np.int64)}, "reset_mask is int64"),
+        ({"goal": (1, 1)}, "options has 'goal', allowed is reset_mask"),
+    ],
+)
+def test_other_options_of_reset_are_refused(options, words):
+    _, batch = alone_and_together("darkroom")
+    batch.reset()
+    before = batch.state
+    with pytest.raises(ValueError, match=words):
+        batch.reset(options=options)
+    np.testing.assert_array_equal(batch.state, before)
+
+
+def test_some_tasks_cannot_begin_anew_before_all_have_begun():
+    _, batch = alone_and_together("darkroom")
+    with pytest.raises(ValueError, match="call reset"):
+        batch.reset(options={"reset_mask": np.array([True, False, False])})
+
+
+def alone_and_together(world):
+    """Three tasks as functions that make one each, and as one batch."""
+    if world == "darkroom":
+        goals = [(1, 1), (3, 2), (0, 2)]
+        return [partial(DarkRoomEnv, 4, 3, 6, goal) for goal in goals], DarkRoomVectorEnv(4, 3, 6, goals)
+    return [partial(MazeRunnerEnv, seed, 9) for seed in (0, 1, 3)], MazeRunnerVectorEnv([0, 1, 3], 9)

@@ -189,13 +189,27 @@ def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
     return arrays if mmap else {name: np.array(array) for name, array in arrays.items()}
 
 
-def check_finite(path: Path, tensors: dict[str, Array]) -> None:
-    """Raise `RadtError` when an array holds what is no number, or infinity; `path` is where they come from or go to."""
+def read_bytes(path: Path, most: int, remedy: str) -> bytes:
+    """Content of a file of at most `most` bytes; raises `RadtError`, which ends with `remedy`, for what is no such file."""
+    try:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode) or state.st_size > most:
+            raise RadtError(f"{path} is no file of at most {most} bytes: {remedy}")
+        with path.open("rb") as file:
+            return file.read(most)
+    except (OSError, ValueError) as error:
+        raise RadtError(f"{path} cannot be read ({getattr(error, 'strerror', error)}): {remedy}") from None
+
+
+def check_finite(
+    origin: Path | str, tensors: dict[str, Array], remedy: str = "delete it and run the stage that writes it again"
+) -> None:
+    """Raise `RadtError` when an array holds what is no number, or infinity; `origin` is where they come from or go to."""
     for name, array in tensors.items():
-        if array.dtype.kind == "f" and array.size and not (isfinite(array.min()) and isfinite(array.max())):
-            raise RadtError(
-                f"{path} holds numbers that are not finite ({name}): delete it and run the stage that writes it again"
-            )
+        with np.errstate(invalid="ignore"):
+            ends = [array.min(), array.max()] if array.size and array.dtype.kind == "f" else []
+        if not all(map(isfinite, ends)):
+            raise RadtError(f"{origin} holds numbers that are not finite ({name}): {remedy}")
 
 
 def read_at_random(array: Array) -> None:
@@ -218,10 +232,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def verify(path: Path, config: Path) -> None:
-    """Raise `RadtError` unless `path` has the sha256 that stands in the checked JSON file `config`."""
-    if sha256(path) != read_checked_json(config).get("sha256"):
+def verify(path: Path, config: Path) -> dict[str, Any]:
+    """What the checked JSON file `config` says; raises `RadtError` unless `path` has the sha256 that stands in it."""
+    values = read_checked_json(config)
+    if sha256(path) != values.get("sha256"):
         raise RadtError(f"{path} is damaged: delete {config.parent} and run the stage that writes it again")
+    return values
 
 
 def flush_directory(directory: Path) -> None:

@@ -16,8 +16,8 @@ def learning_curve(shards: list[Shard]) -> str:
     """CSV of 50 points, equally far apart in every history.
 
     A point stands for a fiftieth of a history; its return there is the mean over episodes that lie in it, even in part.
-    `return_mean`, `return_low` and `return_high` are the mean, 10th and 90th percentile over the histories of all tasks, `step`
-    the step at which the fiftieth ends, on average over histories.
+    `return_mean`, `return_low` and `return_high` are the mean, 10th and 90th percentile over the histories of all tasks (one
+    history has no percentiles), `step` the step at which the fiftieth ends, on average over histories.
     """
     curves, steps = [], []
     for shard in shards:
@@ -28,10 +28,11 @@ def learning_curve(shards: list[Shard]) -> str:
             curves.append(_points(returns[own], starts - starts[0]))
             steps.append(starts[-1] - starts[0])
     values = np.array(curves)
-    low, high = np.percentile(values, [LOW, HIGH], axis=0)
+    low, high = np.percentile(values, [LOW, HIGH], axis=0) if len(values) > 1 else np.full((2, POINTS), np.nan)
     ends = np.rint(np.mean(steps) * np.arange(1, POINTS + 1) / POINTS).astype(np.int64)
     columns = zip(ends, values.mean(axis=0), low, high, strict=True)
-    return "\n".join([HEADER, *(f"{step},{mean:.4f},{least:.4f},{most:.4f}" for step, mean, least, most in columns)]) + "\n"
+    text = "\n".join([HEADER, *(f"{step},{mean:.4f},{least:.4f},{most:.4f}" for step, mean, least, most in columns)])
+    return text.replace("nan", "") + "\n"
 
 
 def _points(returns: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,70 +1,123 @@
 """The published data set from the Hugging Face Hub, at a pinned commit, every file checked by its sha256.
 
-Files land in the Hub's own cache (`HF_HOME`), so a download that was cut off goes on with the file at which it stopped, and later
-ones need no network once `trajectories.download.checksums` is given. `HF_ENDPOINT` names a mirror.
+Files land in the Hub's own cache (`HF_HOME`), where its other programs find them, and nothing outside it is touched. A download
+that was cut off goes on with the file at which it stopped, and later ones need no network once `trajectories.download.checksums`
+is given. `HF_ENDPOINT` names a mirror.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, BinaryIO, NamedTuple
+from urllib.parse import quote
 
 import httpx2
-from huggingface_hub import HfApi, RepoFile, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.utils.tqdm import disable_progress_bars
+from huggingface_hub import constants
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from tqdm import tqdm
 
-from radt.artifacts import sha256
+from radt import artifacts
+from radt.data import hub
 from radt.data.published import file_names
 from radt.errors import RadtError
 from radt.settings import Download, Experiment
 
 UNSET = "0" * 40  # the revision in config/config.yaml, to be replaced by a commit of the data set
 INSTEAD = "or set trajectories.source to generate, which needs no network (source: generate)"
+LARGEST = 2**30  # bytes of a file; the published ones have a few million
+LISTING = 2**24  # bytes of an answer that lists files, and of a file of checksums
+WORD = r"(?!.*(\.\.|--))\w([\w.-]{0,94}\w)?"
+SHA256 = r"[0-9a-f]{64}"
+
+
+class Expected(NamedTuple):
+    """What a file of the data set must be; the size where it is known."""
+
+    sha256: str
+    size: int | None
+
+
+class Content(BaseModel):
+    """What the Hub says of a file that is not kept in Git."""
+
+    oid: Annotated[str, Field(pattern=f"^{SHA256}$")]
+    size: Annotated[int, Field(ge=0)]
+
+
+class Entry(BaseModel):
+    """What the Hub says of a path; of folders and of files in Git nothing more."""
+
+    path: str
+    lfs: Content | None = None
 
 
 def fetch(settings: Download, experiment: Experiment) -> Path:
     """Folder with the published file of every training task, downloaded where missing and verified.
 
-    Raises `RadtError` when the revision is the placeholder, the Hub cannot be reached or does not have a file, or a file's sha256
-    is not the expected one; such a file is deleted, so that the next run gets it again.
+    Raises `RadtError` when the settings name no commit of a data set, the Hub cannot be reached or does not have a file, or a
+    file's sha256 is not the expected one; such a file is not kept.
     """
+    _check(settings)
+    tasks = list(file_names(experiment).values())
+    names = [name for options in tasks for name in options]
+    try:
+        expected = _from_file(Path(settings.checksums), settings, names) if settings.checksums else _from_hub(settings, names)
+        known = [name for options in tasks for name in _known(settings, options, expected)]
+        paths = [_file(settings, name, expected[name]) for name in tqdm(known, "download", unit="file", disable=None)]
+    except RadtError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        raise RadtError(_sentence(settings, error)) from None
+    return paths[0].parent
+
+
+def _check(settings: Download) -> None:
+    """Raise `RadtError` unless the settings can name a folder of a commit of a data set."""
     if settings.revision == UNSET:
         raise RadtError(
             "trajectories.download.revision is not set: set it to a commit of"
             f" {settings.repository} (40 hex digits, see docs/formats.md), {INSTEAD}"
         )
-    tasks = list(file_names(experiment).values())
-    names = [f"{settings.folder}/{name}" for options in tasks for name in options]
-    disable_progress_bars()
-    try:
-        expected = _from_file(Path(settings.checksums)) if settings.checksums else _from_hub(settings, names)
-        known = [name for options in tasks for name in _known(settings, options, expected)]
-        paths = [_file(settings, name, expected[name]) for name in tqdm(known, "download", unit="file", disable=None)]
-    except (httpx2.TransportError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+    if not re.fullmatch(f"({WORD}/)?{WORD}", settings.repository, re.ASCII):
         raise RadtError(
-            f"the Hugging Face Hub cannot be reached to get {settings.repository} ({_reason(error)}): connect and run"
-            f" again, {INSTEAD}"
-        ) from None
-    except (HfHubHTTPError, EntryNotFoundError) as error:
-        raise RadtError(
-            f"the Hugging Face Hub refuses {settings.repository} at revision {settings.revision} ({_reason(error)}): check"
-            f" trajectories.download, {INSTEAD}"
-        ) from None
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise RadtError(f"a file of {settings.repository} was cut off ({_reason(error)}): run again to go on with it") from None
-    return paths[0].parent
+            f"trajectories.download.repository is {settings.repository!r}: allowed is owner/name, as in ml-jku/dark_room"
+        )
+    parts = settings.folder.split("/")
+    if not all(re.fullmatch(r"[\w .+-]+", part) and part.strip(". ") for part in parts):
+        raise RadtError(f"trajectories.download.folder is {settings.folder!r}: allowed is a folder inside the repository")
 
 
-def _reason(error: Exception) -> str:
-    """First line of what the Hub's client says went wrong, which it may have wrapped."""
-    return str(error.__cause__ or error).strip().partition("\n")[0]
+def _sentence(settings: Download, error: Exception) -> str:
+    """What went wrong between us and the Hub, and what to do."""
+    what = f"{settings.repository} at revision {settings.revision}"
+    reason = next(iter(str(error).strip().splitlines()), "")[:200] or type(error).__name__
+    if isinstance(error, OSError):
+        return f"the cache of the Hugging Face Hub cannot be used ({error}): set HF_HOME to another folder"
+    if isinstance(error, hub.Refusal) and error.status in hub.PASSING:
+        return f"the Hugging Face Hub does not give {what} now ({reason}): run again in some minutes, {INSTEAD}"
+    if isinstance(error, hub.Refusal) and error.status:
+        access = "log in with `hf auth login` if it is not public, and " if error.status in (401, 403) else ""
+        return f"the Hugging Face Hub refuses {what} ({reason}): {access}check trajectories.download, {INSTEAD}"
+    if isinstance(error, hub.Refusal | httpx2.TooManyRedirects | ValidationError):
+        reason = {httpx2.TooManyRedirects: "redirects without end", ValidationError: "no list of files"}.get(type(error), reason)
+        return (
+            f"{constants.ENDPOINT} does not answer as the Hugging Face Hub does ({reason}): log in where the network asks for"
+            f" that, check HF_ENDPOINT, {INSTEAD}"
+        )
+    return (
+        f"the Hugging Face Hub cannot be reached at {constants.ENDPOINT} to get {settings.repository} ({reason}): connect and run"
+        f" again, {INSTEAD}"
+    )
 
 
-def _known(settings: Download, options: tuple[str, ...], expected: dict[str, str]) -> list[str]:
+def _known(settings: Download, options: tuple[str, ...], expected: dict[str, Expected]) -> list[str]:
     """Which of the names that a task's file may have the data set has."""
     known = [name for name in options if name in expected]
     if not known:
@@ -74,33 +127,86 @@ def _known(settings: Download, options: tuple[str, ...], expected: dict[str, str
     return known
 
 
-def _file(settings: Download, plain: str, expected: str) -> Path:
+def _file(settings: Download, plain: str, expected: Expected) -> Path:
     """One verified file of the data set, from the cache or the Hub."""
+    path = _place(settings, plain)
+    if path.is_file() and artifacts.sha256(path) == expected.sha256:
+        return path
+    if constants.is_offline_mode():
+        raise RadtError(f"{path} is not there and HF_HUB_OFFLINE is set: unset it and run again, {INSTEAD}")
     name = f"{settings.folder}/{plain}"
-    path = Path(hf_hub_download(settings.repository, name, repo_type="dataset", revision=settings.revision))
-    found = sha256(path)
-    if found != expected:
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
-        raise RadtError(f"{name!r} of {settings.repository} has sha256 {found}, expected is {expected}: run again to get it anew")
+    url = f"{constants.ENDPOINT}/datasets/{settings.repository}/resolve/{settings.revision}/{quote(name)}"
+    with _replacing(path) as file:
+        found = hub.save(url, file, LARGEST if expected.size is None else expected.size, expected.sha256)
+        if found != expected.sha256:
+            raise RadtError(
+                f"{name!r} of {settings.repository} has sha256 {found}, expected is {expected.sha256}: run again to get it anew"
+            )
     return path
 
 
-def _from_hub(settings: Download, names: list[str]) -> dict[str, str]:
-    """sha256 by file name, as the Hub states them for the pinned commit."""
-    infos = HfApi().get_paths_info(settings.repository, names, revision=settings.revision, repo_type="dataset")
-    return {Path(info.path).name: info.lfs.sha256 for info in infos if isinstance(info, RepoFile) and info.lfs}
+def _place(settings: Download, plain: str) -> Path:
+    """Where the Hub's programs keep a file of this commit; raises `RadtError` when a link there leads out of the cache."""
+    cache = Path(constants.HF_HUB_CACHE)
+    commit = cache / f"datasets--{settings.repository.replace('/', '--')}" / "snapshots" / settings.revision
+    path = commit / settings.folder / plain
+    if not path.resolve().is_relative_to(cache.resolve()):
+        raise RadtError(f"{path} leads out of the cache of the Hugging Face Hub to {path.resolve()}: delete that link")
+    if path.exists() and not path.is_file():
+        raise RadtError(f"{path} in the cache of the Hugging Face Hub is no file: delete it")
+    return path
 
 
-def _from_file(path: Path) -> dict[str, str]:
-    """sha256 by file name from a file in the form that `sha256sum` writes."""
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file beside `path`, of this process alone, which takes its place when all went well and is deleted else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
+        with partial.open("wb+") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _from_hub(settings: Download, names: list[str]) -> dict[str, Expected]:
+    """sha256 and size by file name, as the Hub states them for the pinned commit."""
+    if constants.is_offline_mode():
+        raise RadtError(f"HF_HUB_OFFLINE is set: unset it, or give trajectories.download.checksums, {INSTEAD}")
+    paths = {f"{settings.folder}/{name}": name for name in names}
+    url = f"{constants.ENDPOINT}/api/datasets/{settings.repository}/paths-info/{settings.revision}"
+    answer = hub.read(url, LISTING, {"paths": list(paths), "expand": False})
+    found = {
+        entry.path: entry.lfs for entry in TypeAdapter(list[Entry]).validate_json(answer) if entry.lfs and entry.path in paths
+    }
+    if large := [path for path, content in found.items() if content.size > LARGEST]:
         raise RadtError(
-            f"{path} cannot be read: set trajectories.download.checksums to a file made by sha256sum, or null"
-        ) from None
-    matches = [re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line) for line in lines if line.strip()]
+            f"{large[0]!r} of {settings.repository} has more than {LARGEST} bytes: check trajectories.download, {INSTEAD}"
+        )
+    return {paths[path]: Expected(content.oid, content.size) for path, content in found.items()}
+
+
+def _from_file(path: Path, settings: Download, names: list[str]) -> dict[str, Expected]:
+    """sha256 by file name from a file in the form that `sha256sum` writes; paths in it may begin anywhere."""
+    remedy = "set trajectories.download.checksums to a file made by sha256sum, or null"
+    try:
+        lines = artifacts.read_bytes(path, LISTING, remedy).decode().splitlines()
+    except UnicodeDecodeError:
+        lines = ["?"]
+    matches = [re.fullmatch(rf"({SHA256}) [ *](.+)", line) for line in lines if line.strip()]
     if not matches or not all(matches):
         raise RadtError(f"{path} is not a list of sha256 sums: every line must be 64 hex digits, two spaces and a file name")
-    return {Path(match[2]).name: match[1] for match in matches if match}
+    wanted, found = {name: f"{settings.folder}/{name}" for name in names}, dict[str, Expected]()
+    for digest, given in (match.groups() for match in matches if match):
+        name = given.rpartition("/")[2]
+        if name not in wanted or not _ends_alike(given, wanted[name]):
+            continue
+        if found.setdefault(name, Expected(digest, None)).sha256 != digest:
+            raise RadtError(f"{path} has two sums of {name!r}: leave the right one")
+    return found
+
+
+def _ends_alike(one: str, other: str) -> bool:
+    """Whether one path is the end of the other: `sha256sum` may have been called in any folder."""
+    return all(a == b for a, b in zip(*(path.removeprefix("./").split("/")[::-1] for path in (one, other)), strict=False))

@@ -16,8 +16,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from radt.artifacts import read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
-from radt.data.trajectories import COLUMNS, Shard
+from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
+from radt.data.trajectories import COLUMNS, Shard, read_shard
 from radt.errors import RadtError
 from radt.seeding import generator
 from radt.settings import Experiment, Ppo
@@ -131,6 +131,12 @@ def _train(recorder: Recorder, settings: Ppo, seed: int) -> None:
             device="cpu",
         )
         learner.learn(settings.steps, callback=lambda _locals, _globals: not recorder.full)
+    except (AssertionError, ValueError) as error:  # the library's checks of its settings, and of a policy that is not finite
+        reason = next(iter(str(error).strip().splitlines()), "")[:200]
+        raise RadtError(
+            f"PPO cannot learn with these settings ({reason}): change trajectories.ppo, as to a lower learning_rate or a larger"
+            " batch_size"
+        ) from None
     finally:
         torch.set_num_threads(threads)
 
@@ -155,11 +161,9 @@ def read(folder: Path, experiment: Experiment, settings: Ppo) -> Iterator[Shard]
     for task in tasks_of(experiment, "train").tolist():
         path = folder / f"task{task}.safetensors"
         manifest = read_json(path.with_suffix(".json"))
-        if {key: manifest.get(key) for key in origin} != origin:
+        if not isinstance(manifest, dict) or {key: manifest.get(key) for key in origin} != origin:
             raise RadtError(f"{path} was made with other settings of the experiment or of trajectories.ppo: {AGAIN}")
-        if not path.exists() or sha256(path) != manifest.get("sha256"):
-            raise RadtError(f"{path} is missing or damaged: {AGAIN}")
-        shard = Shard(**read_tensors(path))
+        shard = read_shard(path, str(manifest.get("sha256")), experiment, AGAIN)
         if (shard.episode_task != task).any():
             raise RadtError(f"{path} holds another task: {AGAIN}")
         yield shard

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from radt.artifacts import read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
+from radt.artifacts import check_finite, read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
 from radt.errors import RadtError
 from radt.settings import Experiment
+from radt.tasks.grid import ACTIONS
 from radt.tasks.splits import split_of
 from radt.tasks.worlds import descriptions, optimum
 
@@ -32,6 +34,36 @@ COLUMNS = {
     "episode_task": "int32",
     "episode_history": "int32",
 }
+
+
+MOST_PAID = {"keydoor": 2}
+"""Most that a step pays, where it is more than 1: key and door in one cell."""
+BLOCK = 2**22
+"""Steps that are checked at once."""
+
+
+class Entry(BaseModel):
+    """What the manifest says of a shard."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    file: Annotated[str, Field(pattern=r"^tasks_[0-9a-f]{16}\.safetensors$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    episodes: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=1)]
+
+
+class Manifest(BaseModel):
+    """What is read of a manifest."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    experiment: str
+    room: dict[str, Any]
+    source: dict[str, Any]
+    episodes: int
+    steps: int
+    shards: Annotated[list[Entry], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -122,12 +154,16 @@ def write(
 def read(directory: Path, experiment: Experiment) -> Trajectories:
     """The learning histories in `directory`, after every shard's sha256 was compared with the manifest.
 
-    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another grid world, or holds a task that
-    must not be trained on.
+    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another grid world, holds a task that must
+    not be trained on, or anything that the world does not have.
     """
-    manifest = read_json(directory / "manifest.json")
-    _check_manifest(manifest, directory / "manifest.json", experiment)
-    shards = [_read_shard(directory / entry["file"], entry, experiment) for entry in manifest["shards"]]
+    path = directory / "manifest.json"
+    manifest = read_json(path)
+    entries = _check_manifest(manifest, path, experiment)
+    shards = [_read_entry(directory, entry, experiment) for entry in entries]
+    tasks = np.concatenate([np.unique(shard.episode_task) for shard in shards])
+    if len(np.unique(tasks)) != len(tasks):
+        raise RadtError(f"{path} names two shards with episodes of one task: {AGAIN}")
     return Trajectories(shards, manifest)
 
 
@@ -198,30 +234,47 @@ def _checksum(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _check_manifest(manifest: Any, path: Path, experiment: Experiment) -> None:
-    """Raise `RadtError` unless the manifest is of this format, version and grid world."""
+def _check_manifest(manifest: Any, path: Path, experiment: Experiment) -> list[Entry]:
+    """The shards that a manifest names; raises `RadtError` unless it is of this format, version and grid world."""
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise RadtError(f"{path} does not describe trajectories: {AGAIN}")
     if manifest.get("version") != VERSION:
         raise RadtError(f"{path} has format version {manifest.get('version')}, this radt reads {VERSION}: {AGAIN}")
     if manifest.get("checksum") != _checksum(manifest):
         raise RadtError(f"{path} is damaged, its content does not match its checksum: {AGAIN}")
-    name = manifest["experiment"]
+    try:
+        known = Manifest.model_validate(manifest)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise RadtError(f"{path} has no valid {place}: {AGAIN}") from None
     for key, value in experiment.model_dump(mode="json").items():
-        if manifest["room"].get(key) != value:
-            stored = manifest["room"].get(key)
-            raise RadtError(f"{path} was made with experiments.{name}.{key} {stored}, now it is {value}: {AGAIN}")
+        if (stored := known.room.get(key)) != value:
+            raise RadtError(f"{path} was made with experiments.{known.experiment}.{key} {stored}, now it is {value}: {AGAIN}")
+    if len({entry.file for entry in known.shards}) != len(known.shards):
+        raise RadtError(f"{path} names a shard twice: {AGAIN}")
+    if any(sum(getattr(entry, name) for entry in known.shards) != getattr(known, name) for name in ("episodes", "steps")):
+        raise RadtError(f"{path} has other numbers of episodes or steps than its shards: {AGAIN}")
+    return known.shards
 
 
-def _read_shard(path: Path, entry: dict[str, Any], experiment: Experiment) -> Shard:
-    """One verified, memory-mapped shard."""
-    if not path.exists():
-        raise RadtError(f"{path} is missing: {AGAIN}")
-    if sha256(path) != entry["sha256"]:
-        raise RadtError(f"{path} is damaged, its sha256 is not the manifest's: {AGAIN}")
+def _read_entry(directory: Path, entry: Entry, experiment: Experiment) -> Shard:
+    """One verified, memory-mapped shard of a manifest."""
+    path = directory / entry.file
+    shard = read_shard(path, entry.sha256, experiment, AGAIN)
+    if (entry.episodes, entry.steps) != (len(shard.episode_task), len(shard.actions)):
+        raise RadtError(f"{path} has other numbers of episodes or steps than the manifest says: {AGAIN}")
+    return shard
+
+
+def read_shard(path: Path, digest: str, experiment: Experiment, again: str) -> Shard:
+    """One memory-mapped shard with the sha256 `digest`; raises `RadtError`, with the remedy `again`, for anything else."""
+    if not path.is_file():
+        raise RadtError(f"{path} is missing: {again}")
+    if sha256(path) != digest:
+        raise RadtError(f"{path} is damaged, its sha256 is not the manifest's: {again}")
     arrays = read_tensors(path)
     if {column: str(array.dtype) for column, array in arrays.items()} != COLUMNS:
-        raise RadtError(f"{path} does not hold the columns {sorted(COLUMNS)}: {AGAIN}")
+        raise RadtError(f"{path} does not hold the columns {sorted(COLUMNS)}: {again}")
     shard = Shard(**arrays)
     _check(shard, experiment, str(path))
     return shard
@@ -229,12 +282,14 @@ def _read_shard(path: Path, entry: dict[str, Any], experiment: Experiment) -> Sh
 
 def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
     """Raise `RadtError` unless the shard is consistent, fits the room and holds training tasks only."""
+    if any(getattr(shard, column).ndim != 1 + (column == "observations") for column in COLUMNS):
+        raise RadtError(f"{origin} has columns whose dimensions are not [N, D] for observations and [N] for others: {AGAIN}")
     splits = split_of(experiment)
     for task in np.unique(shard.episode_task).tolist():
         if not 0 <= task < len(splits):
-            raise RadtError(f"{origin} holds task {task}, but the experiment has tasks 0 to {len(splits) - 1}")
+            raise RadtError(f"{origin} holds task {task}, but the experiment has tasks 0 to {len(splits) - 1}: {AGAIN}")
         if splits[task] != "train":
-            raise RadtError(f"{origin} holds the {splits[task]} task {task}, which must never be trained on")
+            raise RadtError(f"{origin} holds the {splits[task]} task {task}, which must never be trained on: {AGAIN}")
     steps, episodes, starts = len(shard.actions), len(shard.episode_task), shard.episode_start
     sizes = np.array(experiment.observation_sizes)
     shapes = shard.observations.shape, shard.rewards.shape, starts.shape, shard.episode_history.shape
@@ -254,4 +309,20 @@ def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
     if (shard.episode_history[begins] != 0).any() or not np.isin(steps_of[~begins], (0, 1)).all():
         raise RadtError(f"{origin} mixes learning histories: those of a task must follow each other, counted from 0")
     if lengths.max() > experiment.horizon or (shard.observations.max(axis=0) >= sizes).any():
-        raise RadtError(f"{origin} does not fit a {experiment.width}x{experiment.height} room with horizon {experiment.horizon}")
+        raise RadtError(
+            f"{origin} does not fit a {experiment.width}x{experiment.height} room with horizon {experiment.horizon}: {AGAIN}"
+        )
+    _check_values(shard, experiment, origin)
+
+
+def _check_values(shard: Shard, experiment: Experiment, origin: str) -> None:
+    """Raise `RadtError` unless actions, rewards and returns are such as the world has."""
+    most = MOST_PAID.get(experiment.world, 1)
+    if shard.actions.max() >= ACTIONS:
+        raise RadtError(f"{origin} has action {shard.actions.max()}, allowed are 0 to {ACTIONS - 1}: {AGAIN}")
+    check_finite(origin, {"rewards": shard.rewards}, AGAIN)
+    blocks = (shard.rewards[first : first + BLOCK] for first in range(0, len(shard.rewards), BLOCK))
+    if shard.rewards.min() < 0 or shard.rewards.max() > most or any((block != np.rint(block)).any() for block in blocks):
+        raise RadtError(f"{origin} has rewards that are not whole numbers from 0 to {most}: {AGAIN}")
+    if (best := shard.returns().max()) > experiment.best_possible:
+        raise RadtError(f"{origin} has a return of {best:g}, but no episode exceeds {experiment.best_possible}: {AGAIN}")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from radt.data.steps import Steps
 from radt.data.windows import Source
+from radt.errors import RadtError
 from radt.evaluation.history import History
 from radt.retrieval.chunks import contexts
 from radt.retrieval.ranking import best, keep_nearest, utility
@@ -22,6 +23,14 @@ episode of 100 tasks: 75 ms instead of 110; one core of a Xeon, width 64)."""
 
 
 EmbedEpisodes = Callable[[Source, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def finite(vectors: Tensor) -> None:
+    """Raise `RadtError` unless the vectors of an encoder are finite: what is nearest to others means nothing."""
+    if not bool(vectors.isfinite().all()):
+        raise RadtError(
+            "the encoder makes keys or queries that are not finite numbers: train it again with a lower learning_rate"
+        )
 
 
 class OnlineMemory:
@@ -44,11 +53,16 @@ class OnlineMemory:
         self.reward = torch.zeros(history.tasks, 0)
 
     def add(self, episode: int) -> None:
-        """Insert the chunks of a finished episode of every task; where one has fewer than others, anchor 0 says so."""
+        """Insert the chunks of a finished episode of every task; where one has fewer than others, anchor 0 says so.
+
+        Raises `RadtError` when a key is not finite.
+        """
         history, parts = self.history, []
         for rows in torch.arange(history.tasks).split(GROUP):
             first, length = history.first(episode)[rows], history.lengths[rows, episode]
             parts.append(self.embed(history.columns, first, length))
+        for keys, _ in parts:
+            finite(keys)
         count = max(anchor.shape[1] for _, anchor in parts)
         keys, anchor = (
             torch.cat([F.pad(part, (*[0, 0] * (part.dim() - 2), 0, count - part.shape[1])) for part in column])
@@ -79,7 +93,11 @@ class OnlineMemory:
         return self.anchor.shape[1] >= self.count
 
     def context(self, queries: Tensor) -> Steps:
-        """Contexts [B, 1, C] for the queries [B, W]; needs a memory that is `ready`."""
+        """Contexts [B, 1, C] for the queries [B, W]; needs a memory that is `ready`.
+
+        Raises `RadtError` when a query is not finite.
+        """
+        finite(queries)
         chunk, found = self.rank(queries)
         steps = self.values(chunk)
         return replace(steps, mask=steps.mask & found[..., None]).map(lambda x: x.flatten(1, 2)[:, None])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from radt import seeding
+from radt.errors import RadtError
 from radt.evaluation.agents import Agent
 from radt.evaluation.history import History
 from radt.settings import Evaluate, Experiment, Protocol
@@ -87,7 +90,13 @@ def in_context(
         for time in range(experiment.horizon):
             history.observe(time, torch.from_numpy(env.codes), target.wanted)
             step = episode * experiment.horizon + time
-            action = choose(agent.logits(time), protocol, seeding.generator(seed, "actions", step))
+            logits = agent.logits(time)
+            if not math.isfinite(logits.sum()):
+                raise RadtError(
+                    f"the network gives logits that are not finite numbers at step {time} of episode {episode + 1}: train it"
+                    " again with a lower learning_rate"
+                )
+            action = choose(logits, protocol, seeding.generator(seed, "actions", step))
             _, reward, terminated, truncated, _ = env.step(action.numpy())
             lived = torch.from_numpy(reward) * history.running
             history.act(time, action, lived, torch.from_numpy(terminated | truncated))

@@ -7,6 +7,8 @@ The interval is a two-stage bootstrap whose strata are the seeds: each resample 
 replacement, and for each drawn seed, independently, as many of its tasks as there are, with replacement. A seed drawn twice thus
 brings two different draws of tasks.
 
+It needs two seeds and two tasks at least, so that both stages have something to draw from; with fewer there is none (NaN).
+
 What it covers: the mean on the benchmark's own tasks, with other seeds. On simulated normal returns of 20 fixed tasks the 95%
 interval holds that mean in 94% to 100% of cases. It is too narrow in two situations: three seeds that differ far more from each
 other than their tasks do (75%), and claims about tasks outside the benchmark (78% or less where tasks are hard for all seeds).
@@ -62,8 +64,12 @@ def bootstrap_means(scores: Floats, samples: int, generator: np.random.Generator
 def interval(scores: Floats, samples: int, confidence: float, generator: np.random.Generator) -> tuple[Floats, Floats]:
     """Lower and upper end of the percentile interval of the mean, each [...] for scores [seeds, tasks, ...].
 
-    `confidence` is the share of the resampled means between the two ends, 0.95 in the paper.
+    `confidence` is the share of the resampled means between the two ends, 0.95 in the paper. NaN for fewer than two seeds or two
+    tasks.
     """
+    if min(scores.shape[:2]) < 2:
+        nothing = np.full(scores.shape[2:], np.nan)
+        return nothing, nothing
     return _ends(bootstrap_means(scores, samples, generator), confidence)
 
 
@@ -71,9 +77,11 @@ def probability_of_improvement(ours: Floats, others: Floats) -> Floats:
     """Chance that a run of `ours` [..., seeds, tasks] has a higher score than one of `others` on the same task -> [...].
 
     As in rliable: for each task Mann-Whitney's U over the number of pairs of runs, a tie counting half, then the mean over tasks.
-    The two may have different numbers of seeds.
+    The two may have different numbers of seeds. NaN for a single pair of scores, which tells no chance.
     """
     pairs = ours.shape[-2] * others.shape[-2]
+    if pairs * ours.shape[-1] < 2:
+        return np.full(ours.shape[:-2], np.nan)
     won = mannwhitneyu(ours, others, axis=-2, method="asymptotic").statistic  # of the test's p-value nothing is used
     return np.asarray(np.mean(won / pairs, axis=-1))
 
@@ -84,8 +92,11 @@ def improvement_interval(
     """Percentile interval of `probability_of_improvement` for scores [seeds, tasks].
 
     Each resample draws seeds of `ours`, seeds of `others` and tasks, each with replacement; ours, because rliable draws runs for
-    every task anew, but here a run is one training, which is lucky or not on all tasks together.
+    every task anew, but here a run is one training, which is lucky or not on all tasks together. NaN for fewer than two seeds of
+    either, or than two tasks.
     """
+    if min(len(ours), *others.shape) < 2:
+        return np.nan, np.nan
     drawn = [runs[generator.integers(len(runs), size=(samples, len(runs)))] for runs in (ours, others)]
     tasks = generator.integers(ours.shape[-1], size=(samples, 1, ours.shape[-1]))
     first, second = (np.take_along_axis(runs, tasks, axis=-1) for runs in drawn)

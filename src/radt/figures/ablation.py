@@ -27,16 +27,16 @@ COLUMNS = {
     "method": "str",
     "split": "str",
     "last": "float64",
-    "last_ci_low": "float64",
-    "last_ci_high": "float64",
+    "last_ci_low": "float64?",
+    "last_ci_high": "float64?",
     "paper_last": "float64?",
     "last_verdict": "str?",
     "average": "float64",
-    "average_ci_low": "float64",
-    "average_ci_high": "float64",
+    "average_ci_low": "float64?",
+    "average_ci_high": "float64?",
     "paper_average": "float64?",
     "average_verdict": "str?",
-    "optimum": "float64",
+    "optimum": "float64?",
     "seeds": "int64",
 }
 CURVES = {**CURVE_COLUMNS, "variant": "str"}
@@ -114,7 +114,7 @@ def plot(
         for axes, (method, model) in zip(upper[-len(models) :], models.items(), strict=True):
             own = curves[curves["method"] == method]
             draw.place(axes, draw.panel(axes, own.assign(method=own["variant"]), styles))
-            axes.set_title(f"{PANELS[split]} ({sizes[split]}), {name_of(method, model)}", loc="left", pad=5)
+            axes.set_title(f"{PANELS[split]} ({sizes[split]}), {name_of(method, model)}{draw.gap(own)}", loc="left", pad=5)
             axes.set(xlabel="In-context episode", ylabel="Mean return")
         labels = _labels(rows, models, styles)
         start = 1 - draw.right_edge(labels) + 0.01  # names stand left of these panels
@@ -124,7 +124,8 @@ def plot(
             _dots(axes, rows, name, styles)
             axes.set_title(words, loc="left", pad=3)
             axes.set_yticks(range(len(rows)), labels if number == 0 else [""] * len(rows), fontsize=7)
-        draw.add_key(figure, draw.LEFT, confidence, has_paper=bool(rows["paper_last"].notna().any()), paper_mark="D")
+        has_interval = bool(curves["low"].notna().any())
+        draw.add_key(figure, draw.LEFT, confidence, has_interval, bool(rows["paper_last"].notna().any()), paper_mark="D")
         return render(figure, "pdf"), render(figure, "png")
 
 
@@ -153,7 +154,7 @@ def _histories(axes: Axes, histories: pd.DataFrame, styles: dict[str, Look]) -> 
         axes.plot(own["step"], own["return_mean"], color=style.colour, dashes=style.dashes, linewidth=1.5)
         labels.append(draw.Label(style.name, float(own["return_mean"].iloc[-1]), style.colour, True))
     axes.set_xscale("log")
-    axes.set_ylim(0, 1.04 * float(histories["return_high"].max()))
+    axes.set_ylim(0, draw.top(histories["return_high"], histories["return_mean"]))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))  # as the panels of curves
     axes.set_title("Learning histories, mean and 10% to 90%", loc="left", pad=5)
     axes.set(xlabel="Step of a history", ylabel="Mean return")
@@ -163,6 +164,7 @@ def _histories(axes: Axes, histories: pd.DataFrame, styles: dict[str, Look]) -> 
 def _labels(rows: pd.DataFrame, models: dict[str, str], styles: dict[str, Look]) -> list[str]:
     """Name of each row: its variant, and its method where there are several."""
     names = [styles[variant].name for variant in rows["variant"]]
+    names = [name + ", no interval" * bool(gone) for name, gone in zip(names, rows["last_ci_low"].isna(), strict=True)]
     if len(models) == 1:
         return names
     return [f"{name}, {name_of(method, models[method])}" for name, method in zip(names, rows["method"], strict=True)]
@@ -177,7 +179,7 @@ def _dots(axes: Axes, rows: pd.DataFrame, name: str, styles: dict[str, Look]) ->
         axes.plot(row[name], place, color=style.colour, marker=style.marker, markersize=4, markerfacecolor=face)
         axes.plot(row[f"paper_{name}"], place, color=GREY, marker="D", markersize=4.5, markerfacecolor="none", linestyle="none")
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    values = rows[["last_ci_high", "average_ci_high", "paper_last", "paper_average"]]
+    values = rows[["last", "last_ci_high", "average", "average_ci_high", "paper_last", "paper_average"]]
     axes.set_xlim(0, 1.05 * max(float(np.nanmax(values.to_numpy(np.float64))), 1e-9))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.grid(axis="x", linewidth=0.4, color="#DDDDDD")

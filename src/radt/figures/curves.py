@@ -16,9 +16,9 @@ COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "split": "str",
     "episode": "int64",
     "mean": "float64",
-    "low": "float64",
-    "high": "float64",
-    "optimum": "float64",
+    "low": "float64?",
+    "high": "float64?",
+    "optimum": "float64?",
     "paper": "float64?",
 }
 
@@ -26,10 +26,10 @@ COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
 def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, figure: Figure) -> pd.DataFrame:
     """One row per method, split and episode, columns `COLUMNS`.
 
-    `model` says whose weights the method uses, `mean` is over seeds and tasks, `low` and `high` are its interval
-    (`radt.evaluation.statistics`), `optimum` is the mean best return of the split's tasks, `paper` the published return at that
-    episode, NaN where it is not known. All in units of return. Every curve is resampled with the same draws, so that adding a
-    method moves no other interval.
+    `model` says whose weights the method uses, `mean` is over seeds and tasks, `low` and `high` are its interval (NaN for fewer
+    than two seeds or tasks, see `radt.evaluation.statistics`), `optimum` is the mean best return of the split's tasks, `paper`
+    the published return at that episode, NaN where it is not known. All in units of return. Every curve is resampled with the
+    same draws, so that adding a method moves no other interval.
     """
     experiment = evaluations["experiment"].iloc[0]
     parts = []

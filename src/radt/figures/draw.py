@@ -50,7 +50,7 @@ def draw(curves: pd.DataFrame, sizes: dict[str, int], confidence: float) -> tupl
     """
     with matplotlib.style.context(["default", STYLE]):
         figure = _figure(curves, sizes)
-        add_key(figure, LEFT, confidence, has_paper=bool(curves["paper"].notna().any()))
+        add_key(figure, LEFT, confidence, bool(curves["low"].notna().any()), bool(curves["paper"].notna().any()))
         return render(figure, "pdf"), render(figure, "png")
 
 
@@ -67,11 +67,22 @@ def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
     for axes, split in zip(grid[:, 0], splits, strict=True):
         rows = curves[curves["split"] == split]
         place(axes, panel(axes, rows, styles))
-        axes.set_title(f"{PANELS[split]} ({sizes[split]})", loc="left", pad=5)
+        axes.set_title(f"{PANELS[split]} ({sizes[split]}){gap(rows)}", loc="left", pad=5)
         axes.set_ylabel("Mean return")
     grid[-1, 0].set_xlabel("In-context episode")
     figure.align_ylabels()
     return figure
+
+
+def gap(curves: pd.DataFrame) -> str:
+    """What the title of a panel adds where a curve of it has no interval."""
+    return ", no interval" if curves["low"].isna().any() else ""
+
+
+def top(*values: pd.Series) -> float:
+    """Upper end of an axis from 0 on that shows all values that are known; 1 where none is above 0."""
+    most = pd.concat(values).max()
+    return 1.04 * float(most) if most > 0 else 1.0
 
 
 def right_edge(names: list[str]) -> float:
@@ -87,8 +98,10 @@ def panel(axes: Axes, rows: pd.DataFrame, styles: dict[str, Look]) -> list[Label
     A thin line in the colour and dashes of a method is the paper's curve of it; methods of one model share the first one's.
     """
     last, optimum = int(rows["episode"].max()), float(rows["optimum"].iloc[0])
-    labels = [Label(f"optimum {optimum:.3g}", optimum, GREY, False)]
-    axes.axhline(optimum, color=GREY, linewidth=0.7, zorder=1)
+    labels = []
+    if not np.isnan(optimum):
+        labels.append(Label(f"optimum {optimum:.3g}", optimum, GREY, False))
+        axes.axhline(optimum, color=GREY, linewidth=0.7, zorder=1)
     drawn: set[str] = set()
     for number, method in enumerate(dict.fromkeys(rows["method"])):
         curve, style = rows[rows["method"] == method], styles[method]
@@ -98,7 +111,7 @@ def panel(axes: Axes, rows: pd.DataFrame, styles: dict[str, Look]) -> list[Label
             drawn.add(model)
             axes.plot(known["episode"], known["paper"], color=style.colour, dashes=style.dashes, linewidth=0.6, zorder=2)
     axes.set_xlim(1 - 0.02 * last, 1.02 * last)
-    axes.set_ylim(0, 1.04 * max(optimum, float(rows["high"].max())))
+    axes.set_ylim(0, top(rows["optimum"].iloc[:1], rows["high"], rows["mean"]))
     ticks = MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True).tick_values(0, last)
     axes.set_xticks([1, *(tick for tick in ticks if 1 < tick <= last)])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
@@ -112,7 +125,8 @@ def _method(axes: Axes, curve: pd.DataFrame, style: Look, number: int) -> Label:
     if style.reference:
         axes.plot(episode, curve["mean"], color=GREY, dashes=style.dashes, linewidth=0.8, zorder=2)
         return Label(style.name, end, GREY, False)
-    axes.fill_between(episode, curve["low"], curve["high"], color=style.colour, alpha=0.15, linewidth=0, zorder=2)
+    if curve["low"].notna().any():
+        axes.fill_between(episode, curve["low"], curve["high"], color=style.colour, alpha=0.15, linewidth=0, zorder=2)
     every = max(1, len(episode) // 6)
     axes.plot(
         episode,
@@ -169,11 +183,11 @@ def spread(wanted: Floats, gap: float, room: float) -> Floats:
     return np.asarray(np.clip(places, 0.0, room - gap * (len(wanted) - 1)) + gap * np.arange(len(wanted)))
 
 
-def add_key(figure: Figure, left: float, confidence: float, has_paper: bool, paper_mark: str = "") -> None:
+def add_key(figure: Figure, left: float, confidence: float, has_interval: bool, has_paper: bool, paper_mark: str = "") -> None:
     """What lines, bands and the paper's lines (or its marks, when it has a `paper_mark`) mean, above the panels."""
-    ours = (Patch(color=GREY, alpha=0.25, linewidth=0), Line2D([], [], color=GREY, linewidth=1.5))
-    handles: list[Any] = [ours]
-    texts = [f"ours: mean, {100 * confidence:g}% interval"]
+    line = Line2D([], [], color=GREY, linewidth=1.5)
+    handles: list[Any] = [(Patch(color=GREY, alpha=0.25, linewidth=0), line) if has_interval else line]
+    texts = [f"ours: mean, {100 * confidence:g}% interval" if has_interval else "ours: mean (too few seeds for an interval)"]
     if has_paper:
         width = 0.0 if paper_mark else 0.6
         handles.append(Line2D([], [], color=GREY, linewidth=width, marker=paper_mark, markersize=4.5, markerfacecolor="none"))

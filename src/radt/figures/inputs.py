@@ -5,13 +5,16 @@ Every problem raises `RadtError` with one sentence that names the file and the r
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from radt import artifacts
 from radt.errors import RadtError
 from radt.figures.style import MODEL_NAMES
 from radt.settings import Evaluate, Experiment
@@ -24,13 +27,16 @@ EVALUATION = {
     "task": "int64",
     "episode": "int64",
     "return": "float64",
-    "optimum": "float64",
+    "optimum": "float64?",
 }
-METRICS = {"model": "str", "seed": "int64", "update": "int64", "parameters": "int64", "cpu_seconds": "float64"}
-LEARNING = {"step": "int64", "return_mean": "float64", "return_low": "float64", "return_high": "float64"}
+METRICS = {"model": "str", "seed": "int64", "update": "int64", "loss": "float64", "accuracy": "float64"}
+METRICS |= {"learning_rate": "float64", "gradient_norm": "float64", "parameters": "int64", "cpu_seconds": "float64"}
+LEARNING = {"step": "int64", "return_mean": "float64", "return_low": "float64?", "return_high": "float64?"}
 PAPER = {"experiment": "str", "split": "str", "method": "str", "episode": "int64", "return": "float64"}
 PAPER_ABLATIONS = {"ablation": "str", "variant": "str", "last": "float64", "average": "float64?"}
-KINDS = {"str": "a word", "int64": "a whole number", "float64": "a number"}  # with `?` behind it: or nothing
+CURVE = ("experiment", "variant", "method", "split")
+KINDS = {"str": "a word", "int64": "a whole number from 0 on", "float64": "a finite number"}  # with `?` behind it: or nothing
+LARGEST = 2**28  # bytes of a file
 AGAIN = "delete it and run the workflow again, which makes it anew"
 RESTORE = "restore it from the repository"
 SPLITS = ("held_out", "train", "validation")
@@ -38,12 +44,16 @@ PAPER_SPLITS = {"eval": "held_out", "train": "train"}
 
 
 def read(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
-    """The named columns of a CSV file, by their types; lines that start with `#` are comments, other columns are left out."""
+    """The named columns of a CSV file, by their types; lines that start with `#` are comments, other columns are left out.
+
+    Raises `RadtError`, which ends with `remedy`, for what is no such file: no file at all, too large, not UTF-8, rows of another
+    length than the header, a column twice, values that are missing, of another type, negative counts or not finite.
+    """
+    text = _text(path, remedy)
     try:
-        frame = pd.read_csv(path, comment="#", keep_default_na=False, na_values=[""])
-    except OSError as error:
-        raise RadtError(f"{path} cannot be read ({error.strerror}): {remedy}") from None
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError):
+        kinds = {column: "str" for column, kind in columns.items() if kind.startswith("str")}
+        frame = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""], dtype=kinds, index_col=False)
+    except Exception:  # pandas has no common class for what it raises
         raise RadtError(f"{path} is not a CSV file: {remedy}") from None
     if missing := [column for column in columns if column not in frame.columns]:
         raise RadtError(f"{path} lacks the column {missing[0]!r}: {remedy}")
@@ -54,17 +64,48 @@ def read(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
     return frame.astype({column: {"int64?": "Int64"}.get(kind, kind.strip("?")) for column, kind in columns.items()})
 
 
+def _text(path: Path, remedy: str) -> str:
+    """What a CSV file says without its comments, after its rows were compared with the header."""
+    content = artifacts.read_bytes(path, LARGEST, remedy)
+    try:
+        lines = [line for line in content.decode("utf-8-sig").replace("\r\n", "\n").split("\n") if not line.startswith("#")]
+        rows = [row for row in csv.reader(lines, strict=True) if row]
+    except (UnicodeDecodeError, csv.Error):
+        raise RadtError(f"{path} is not a CSV file: {remedy}") from None
+    header = rows[0] if rows else []
+    if not header or len(set(header)) != len(header):
+        raise RadtError(f"{path} is not a CSV file with one name for each column: {remedy}")
+    if wrong := [row for row in rows if len(row) != len(header)]:
+        raise RadtError(f"{path} has a row of {len(wrong[0])} values under {len(header)} columns, {wrong[0][:3]}: {remedy}")
+    return "\n".join(lines)
+
+
 def _holds(values: pd.Series, kind: str) -> bool:
     """Whether all values are of a kind of `KINDS`."""
     if kind.endswith("?"):
         return _holds(values.dropna(), kind[:-1])
     if kind == "str" or values.isna().any():
         return not values.isna().any()
-    try:
-        numbers = values.to_numpy(np.float64)
-    except (ValueError, TypeError):
+    if not len(values):
+        return True
+    if values.dtype.kind not in "iuf":
         return False
-    return bool(np.isfinite(numbers).all() and (kind == "float64" or (numbers == np.floor(numbers)).all()))
+    numbers = values.to_numpy(np.float64)
+    return bool(np.isfinite(numbers).all() and (kind == "float64" or ((numbers == np.floor(numbers)) & _counts(values)).all()))
+
+
+def _counts(values: pd.Series) -> pd.Series:
+    """Which of the values are from 0 on and small enough for the type that they are read in."""
+    return (values >= 0) & (values <= (np.iinfo(np.int64).max if values.dtype.kind in "iu" else 2**53))
+
+
+def lines(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
+    """The curves in a CSV file (`radt.figures.curves`), as `read`; raises `RadtError` when one has not every episode once."""
+    frame = read(path, columns, remedy)
+    for curve, episodes in frame.groupby([name for name in CURVE if name in columns])["episode"]:
+        if sorted(episodes) != list(range(1, len(episodes) + 1)):
+            raise RadtError(f"{path} has not every episode of {' '.join(curve)} once: {remedy}")
+    return frame
 
 
 def evaluations(paths: Iterable[Path], experiment: Experiment, protocols: dict[str, Evaluate]) -> pd.DataFrame:
@@ -76,8 +117,9 @@ def evaluations(paths: Iterable[Path], experiment: Experiment, protocols: dict[s
     frames: dict[tuple[str, str, int], pd.DataFrame] = {}
     for path in paths:
         frame = read(path, EVALUATION, AGAIN)
-        _complete(path, frame, experiment, protocols)
+        _check_run(path, frame, protocols)
         first = frame.iloc[0]
+        _check_rows(path, frame, experiment, protocols[first["experiment"]])
         key = str(first["experiment"]), str(first["method"]), int(first["seed"])
         if key in frames:
             raise RadtError(f"{path} repeats method {key[1]!r}, seed {key[2]} of another file: name one file for each")
@@ -92,36 +134,48 @@ def evaluations(paths: Iterable[Path], experiment: Experiment, protocols: dict[s
     return pd.concat(parts, ignore_index=True)
 
 
-def _complete(path: Path, frame: pd.DataFrame, experiment: Experiment, protocols: dict[str, Evaluate]) -> None:
-    """Refuse a file of another experiment or of several runs, and one with missing or repeated rows."""
+def _check_run(path: Path, frame: pd.DataFrame, protocols: dict[str, Evaluate]) -> None:
+    """Refuse a file of another experiment or method, or of several runs."""
     found = list(frame["experiment"].unique())
     if len(found) != 1 or found[0] not in protocols:
         expected = " or ".join(repr([name]) for name in protocols)
         raise RadtError(f"{path} holds experiments {found}, expected is {expected}: name the files of this experiment")
-    evaluate = protocols[found[0]]
     if len(frame[["method", "seed"]].drop_duplicates()) != 1:
         raise RadtError(f"{path} holds more than one method or seed: {AGAIN}")
-    if (method := frame["method"].iloc[0]) not in evaluate.methods:
+    if (method := frame["method"].iloc[0]) not in protocols[found[0]].methods:
         raise RadtError(f"{path} holds method {method!r}, which evaluate.methods does not name: leave it out or add the method")
+
+
+def _check_rows(path: Path, frame: pd.DataFrame, experiment: Experiment, evaluate: Evaluate) -> None:
+    """Refuse a file with missing, foreign or repeated rows, or with returns that no episode has."""
     if frame.duplicated(["split", "task", "episode"]).any():
         raise RadtError(f"{path} has two rows for the same split, task and episode: {AGAIN}")
-    tasks = split_sizes(experiment)
     expected_episodes = set(range(1, evaluate.episodes + 1))
     for split in evaluate.splits:
-        rows = frame[frame["split"] == split]
-        if (found_tasks := rows["task"].nunique()) != tasks[split]:
-            raise RadtError(f"{path} has {found_tasks} of the {tasks[split]} tasks of split {split!r}: {AGAIN}")
+        rows, tasks = frame[frame["split"] == split], split_tasks(experiment)[split]
+        if (found_tasks := rows["task"].nunique()) != len(tasks):
+            raise RadtError(f"{path} has {found_tasks} of the {len(tasks)} tasks of split {split!r}: {AGAIN}")
+        if foreign := sorted(set(rows["task"]) - set(tasks)):
+            raise RadtError(f"{path} has task {foreign[0]} in split {split!r}, allowed are {tasks[0]} to {tasks[-1]}: {AGAIN}")
         for task, episodes in rows.groupby("task")["episode"]:
             if set(episodes) != expected_episodes:
                 raise RadtError(f"{path} has episodes other than 1 to {evaluate.episodes} for task {task} of {split!r}: {AGAIN}")
     if extra := sorted(set(frame["split"]) - set(evaluate.splits)):
         raise RadtError(f"{path} holds split {extra[0]!r}, which evaluate.splits does not name: {AGAIN}")
+    if ((frame["return"] < 0) | (frame["return"] > frame["optimum"])).any():
+        raise RadtError(f"{path} has a return that is below 0 or above the optimum of its task: {AGAIN}")
+
+
+def split_tasks(experiment: Experiment) -> dict[str, range]:
+    """Ids of the tasks of each split (`radt.tasks.splits`)."""
+    rest = experiment.tasks - experiment.held_out
+    train = rest - experiment.validation
+    return {"held_out": range(rest, experiment.tasks), "train": range(train), "validation": range(train, rest)}
 
 
 def split_sizes(experiment: Experiment) -> dict[str, int]:
     """Tasks of each split."""
-    rest = experiment.tasks - experiment.held_out - experiment.validation
-    return {"held_out": experiment.held_out, "train": rest, "validation": experiment.validation}
+    return {split: len(tasks) for split, tasks in split_tasks(experiment).items()}
 
 
 def tested(splits: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from radt.errors import RadtError
-from radt.figures.inputs import AGAIN, read, tested
+from radt.figures.inputs import AGAIN, lines, read, tested
 from radt.figures.style import GREY, STYLE, Look, looks, render
 from radt.figures.table import COLUMNS
 from radt.settings import WORLDS, Experiment
@@ -40,12 +40,14 @@ def collect(paths: Iterable[Path], columns: dict[str, str], experiments: dict[st
     """
     parts: dict[str, pd.DataFrame] = {}
     for path in paths:
-        frame = read(path, columns, AGAIN)
+        frame = (lines if "episode" in columns else read)(path, columns, AGAIN)
         names = list(frame["experiment"].unique())
         if len(names) != 1 or names[0] not in experiments or names[0] in parts:
             raise RadtError(
                 f"{path} holds experiments {names}, expected is one of {sorted(experiments)}, each in one file: {AGAIN}"
             )
+        if frame.duplicated([name for name in ("method", "split", "episode") if name in columns]).any():
+            raise RadtError(f"{path} has a row twice: {AGAIN}")
         parts[names[0]] = frame[frame["split"] == tested(frame["split"])]
     if absent := sorted(experiments.keys() - parts.keys()):
         raise RadtError(f"no file holds experiment {absent[0]!r}: name its curves.csv and table.csv too")
@@ -71,8 +73,7 @@ def draw(curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experi
     styles = looks(_models(rows))
     names = list(dict.fromkeys(rows["experiment"]))
     with matplotlib.style.context(["default", STYLE]):
-        lines = -(-len(names) // ACROSS)
-        height = KEY_HEIGHT + PANEL_HEIGHT * lines + SHARES_HEIGHT
+        height = KEY_HEIGHT + PANEL_HEIGHT * -(-len(names) // ACROSS) + SHARES_HEIGHT
         figure = Figure(figsize=(WIDTH, height))
         FigureCanvasAgg(figure)
         below = SHARES_HEIGHT / height
@@ -89,7 +90,7 @@ def draw(curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experi
                 axes.set_xlabel("In-context episode", fontsize=7)
         axes = figure.add_axes((LEFT, 0.34 / height, RIGHT - LEFT, below - 0.72 / height))
         _shares(axes, rows, [title(experiments[name]) for name in names], styles)
-        _key(figure, styles, confidence)
+        _key(figure, styles, confidence, bool(rows["average_ci_low"].notna().all()))
         return render(figure, "pdf"), render(figure, "png")
 
 
@@ -102,7 +103,8 @@ def _models(rows: pd.DataFrame) -> dict[str, str]:
 def _panel(axes: Axes, curves: pd.DataFrame, styles: dict[str, Look]) -> None:
     """One experiment: lines without bands, which would cover each other at this size."""
     last, optimum = int(curves["episode"].max()), float(curves["optimum"].iloc[0])
-    axes.axhline(optimum, color=GREY, linewidth=0.7, zorder=1)
+    if not np.isnan(optimum):
+        axes.axhline(optimum, color=GREY, linewidth=0.7, zorder=1)
     for number, method in enumerate(dict.fromkeys(curves["method"])):
         curve, style = curves[curves["method"] == method], styles[method]
         width, order = (0.7, 2) if style.reference else (1.1, 20 - number)
@@ -111,7 +113,8 @@ def _panel(axes: Axes, curves: pd.DataFrame, styles: dict[str, Look]) -> None:
             known = curve.dropna(subset="paper")
             axes.plot(known["episode"], known["paper"], color="black", linewidth=0.6, zorder=30)
     axes.set_xlim(1 - 0.02 * last, 1.02 * last)
-    axes.set_ylim(0, 1.05 * max(optimum, float(curves["mean"].max())))
+    most = np.nanmax([optimum, curves["mean"].max()])
+    axes.set_ylim(0, 1.05 * float(most) if most > 0 else 1.0)
     axes.set_xticks([1, *(tick for tick in (10, 20, 30, 40) if tick <= last)] if last <= 40 else [1, last])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.tick_params(labelsize=6.5)
@@ -123,8 +126,9 @@ def _shares(axes: Axes, rows: pd.DataFrame, titles: list[str], styles: dict[str,
     names = list(dict.fromkeys(rows["experiment"]))
     for (method, style), shift in zip(styles.items(), places, strict=True):
         own = rows[rows["method"] == method]
+        best = own["optimum"].where(own["optimum"] > 0)
         x = np.array([names.index(name) for name in own["experiment"]]) + shift
-        share, low, high = (own[name] / own["optimum"] for name in ("average", "average_ci_low", "average_ci_high"))
+        share, low, high = (own[name] / best for name in ("average", "average_ci_low", "average_ci_high"))
         axes.vlines(x, low, high, color=style.colour, linewidth=1.1, zorder=3)
         axes.plot(
             x,
@@ -142,7 +146,11 @@ def _shares(axes: Axes, rows: pd.DataFrame, titles: list[str], styles: dict[str,
         axes.axvline(border - 0.5, color="#CCCCCC", linewidth=0.5)
     axes.axhline(1.0, color=GREY, linewidth=0.7, zorder=1)
     axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.set_ylim(0, 1.05 * max(1.0, float((rows["average_ci_high"] / rows["optimum"]).max())))
+    shares = rows[["average", "average_ci_high"]].div(rows["optimum"].where(rows["optimum"] > 0), axis=0).to_numpy(np.float64)
+    axes.set_ylim(0, 1.05 * float(np.nanmax([[1.0, 1.0], *shares])))
+    for place, name in enumerate(names):
+        if not (rows.loc[rows["experiment"] == name, "optimum"] > 0).all():
+            axes.text(place, 0.5, "no optimum above 0", ha="center", va="center", rotation=90, fontsize=6, color=GREY)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xticks(range(len(names)), ["\n".join(text.rsplit(" ", 1)) for text in titles])
     axes.tick_params(labelsize=6.5)
@@ -150,8 +158,9 @@ def _shares(axes: Axes, rows: pd.DataFrame, titles: list[str], styles: dict[str,
     axes.set_title("Average over all episodes, as a share of the best possible return", loc="left", pad=4, fontsize=7)
 
 
-def _key(figure: Figure, styles: dict[str, Look], confidence: float) -> None:
+def _key(figure: Figure, styles: dict[str, Look], confidence: float, all_known: bool) -> None:
     """All methods and the paper's marks, above the panels."""
+    none = "" if all_known else " (none: fewer than 2 seeds or tasks)"
     handles: list[Any] = [
         Line2D(
             [],
@@ -168,7 +177,9 @@ def _key(figure: Figure, styles: dict[str, Look], confidence: float) -> None:
     ]
     handles.append(Line2D([], [], color="black", linewidth=0.7, label="paper (curves: its RA-DT)"))
     handles.append(Line2D([], [], color=GREY, linewidth=0.7, label="best possible"))
-    handles.append(Line2D([], [], color=GREY, linewidth=0, marker="|", markersize=6, label=f"{100 * confidence:g}% interval"))
+    handles.append(
+        Line2D([], [], color=GREY, linewidth=0, marker="|", markersize=6, label=f"{100 * confidence:g}% interval{none}")
+    )
     figure.legend(
         handles=handles,
         loc="upper left",

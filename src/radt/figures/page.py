@@ -34,11 +34,11 @@ HEAD = (
 
 def page(rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float) -> str:
     """The table rows of `radt.figures.overview.tables` as an HTML document: UTF-8, without links to anything outside."""
-    names = list(dict.fromkeys(rows["experiment"]))
+    names, all_known = list(dict.fromkeys(rows["experiment"])), bool(rows["average_ci_low"].notna().all())
     body = "".join(_experiment(name, rows[rows["experiment"] == name], experiments[name]) for name in names)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Expected and obtained</title></head>'
-        f'<body><div class="radt"><style>{STYLE}</style>\n<p>{_summary(rows)}</p>\n<p>{_legend(confidence)}</p>\n'
+        f'<body><div class="radt"><style>{STYLE}</style>\n<p>{_summary(rows)}</p>\n<p>{_legend(confidence, all_known)}</p>\n'
         f'<div class="rows"><table><thead>{HEAD}</thead>\n<tbody>\n{body}</tbody></table></div></div></body></html>\n'
     )
 
@@ -50,19 +50,21 @@ def _summary(rows: pd.DataFrame) -> str:
     return f"Averages against the paper's, all experiments and methods that it reports: {', '.join(parts)}."
 
 
-def _legend(confidence: float) -> str:
-    """What the columns mean."""
+def _legend(confidence: float, all_known: bool) -> str:
+    """What the columns mean; `all_known`: whether all intervals are."""
     return (
         "<small>Expected: read off the paper's figures (arXiv 2410.07071). Obtained: mean over seeds and tasks with its"
         f" {100 * confidence:g}% bootstrap interval. Within: the interval holds the paper's value; better, worse: it lies above"
-        " or below it. Of the optimum: expected → obtained, divided by the mean best possible return of the tasks.</small>"
+        " or below it. Of the optimum: expected → obtained, divided by the mean best possible return of the tasks."
+        f"{'' if all_known else ' Of fewer than two seeds or tasks there is no interval and no verdict.'}</small>"
     )
 
 
 def _experiment(name: str, rows: pd.DataFrame, experiment: Experiment) -> str:
     """A heading and one row for each method."""
     first = rows.iloc[0]
-    words = f"{title(experiment)} — {SPLITS[first['split']]}, best possible {_number(first['optimum'])}"
+    best = "unknown" if pd.isna(first["optimum"]) else _number(first["optimum"])
+    words = f"{title(experiment)} — {SPLITS[first['split']]}, best possible {best}"
     lines = "".join(_row(row) for _, row in rows.iterrows())
     return f'<tr><th class="group" colspan=14>{words} <small>({escape(name)})</small></th></tr>\n{lines}'
 
@@ -79,24 +81,24 @@ def _row(row: pd.Series) -> str:
 
 def _value(row: pd.Series, name: str) -> list[str]:
     """Cells of the last episode or of the average: expected, obtained, both as shares, verdict."""
-    verdict, share = row[f"{name}_verdict"], f"{row[f'{name}_ratio']:.0%}"
-    if pd.isna(verdict):
-        return ["<td></td>", f"<td>{_interval(row, name, name)}</td>", f"<td>{share}</td>", "<td></td>"]
-    expected = f"{row[f'paper_{name}_ratio']:.0%}"
+    verdict, paper = row[f"{name}_verdict"], row[f"paper_{name}"]
+    shares = [row[f"paper_{name}_ratio"], row[f"{name}_ratio"]]
+    kind, sign = ("", "") if pd.isna(verdict) else (f' class="{verdict}"', SIGNS[verdict])
     return [
-        f"<td>{_number(row[f'paper_{name}'])}</td>",
-        f'<td class="{verdict}">{_interval(row, name, name)}</td>',
-        f"<td>{expected} → {share}</td>",
-        f'<td class="{verdict}">{SIGNS[verdict]}</td>',
+        f"<td>{'' if pd.isna(paper) else _number(paper)}</td>",
+        f"<td{kind}>{_interval(row, name, name)}</td>",
+        f"<td>{' → '.join(f'{share:.0%}' for share in shares if not pd.isna(share))}</td>",
+        f"<td{kind}>{sign}</td>",
     ]
 
 
 def _interval(row: pd.Series, value: str, ends: str) -> str:
-    """A number and its interval; empty when it is not known."""
+    """A number and its interval, or that it has none; empty when the number is not known."""
     if pd.isna(row[value]):
         return ""
-    low, high = (_number(row[f"{ends}_ci_{end}"]) for end in ("low", "high"))
-    return f"{_number(row[value])} <small>({low}&ndash;{high})</small>"
+    low, high = (row[f"{ends}_ci_{end}"] for end in ("low", "high"))
+    words = "no interval" if pd.isna(low) else f"{_number(low)}&ndash;{_number(high)}"
+    return f"{_number(row[value])} <small>({words})</small>"
 
 
 def _number(value: float) -> str:

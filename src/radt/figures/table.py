@@ -23,21 +23,21 @@ COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "episode_10": "float64?",
     "episode_20": "float64?",
     "last": "float64",
-    "last_ci_low": "float64",
-    "last_ci_high": "float64",
-    "last_ratio": "float64",
+    "last_ci_low": "float64?",
+    "last_ci_high": "float64?",
+    "last_ratio": "float64?",
     "paper_last": "float64?",
     "paper_last_ratio": "float64?",
     "last_verdict": "str?",
     "average": "float64",
-    "average_ci_low": "float64",
-    "average_ci_high": "float64",
-    "average_ratio": "float64",
+    "average_ci_low": "float64?",
+    "average_ci_high": "float64?",
+    "average_ratio": "float64?",
     "paper_average": "float64?",
     "paper_average_ratio": "float64?",
     "average_verdict": "str?",
     "iqm": "float64",
-    "optimum": "float64",
+    "optimum": "float64?",
     "probability_radt_better": "float64?",
     "probability_ci_low": "float64?",
     "probability_ci_high": "float64?",
@@ -60,7 +60,8 @@ def table(
     `probability_radt_better` is the probability of improvement of the method `radt` over this one, in `average`.
     `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model: the encoder of RA-DT, which is
     trained once, stands in the row of `dt`. What is not known or has no meaning is NaN: episodes that were not run, curves that
-    the paper lacks, RA-DT against itself, the training of what is not trained.
+    the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum that is not above 0, RA-DT
+    against itself, the training of what is not trained.
     """
     experiment = str(evaluations["experiment"].iloc[0])
     methods = method_order(set(evaluations["method"]), evaluate)
@@ -99,10 +100,15 @@ def estimates(returns: statistics.Floats, figure: Figure) -> Row:
 
 
 def verdict(low: float, high: float, paper: float) -> str | float:
-    """Where our interval lies against the paper's value, in a word; NaN when that is not known."""
-    if np.isnan(paper):
+    """Where our interval lies against the paper's value, in a word; NaN when one of them is not known."""
+    if np.isnan([low, high, paper]).any():
         return np.nan
     return "better" if low > paper else "worse" if high < paper else "within"
+
+
+def share(value: float, optimum: float) -> float:
+    """A return divided by the best possible one; NaN where that is not known or not above 0."""
+    return value / optimum if optimum > 0 else np.nan
 
 
 def _returns(returns: statistics.Floats, figure: Figure) -> Row:
@@ -117,7 +123,7 @@ def _compared(row: Row, optimum: float) -> Row:
     found: Row = {}
     for name in ("last", "average"):
         low, high, paper = (float(row[key]) for key in (f"{name}_ci_low", f"{name}_ci_high", f"paper_{name}"))
-        found |= {f"{name}_ratio": float(row[name]) / optimum, f"paper_{name}_ratio": paper / optimum}
+        found |= {f"{name}_ratio": share(float(row[name]), optimum), f"paper_{name}_ratio": share(paper, optimum)}
         found[f"{name}_verdict"] = verdict(low, high, paper)
     return found
 

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from radt.data.steps import Steps, moved
@@ -226,10 +225,13 @@ def load(name: str, layers: int, tokens: int) -> nn.Module:
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
+    from radt.data import hub  # slow to import, and only needed here
+
     source = locate(name)
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # it reports the layers that are left out
     logging.disable_progress_bar()
+    hub.guard()
     try:
         config: Any = AutoConfig.from_pretrained(source)
         _check(name, config, layers, tokens)
@@ -237,8 +239,10 @@ def load(name: str, layers: int, tokens: int) -> nn.Module:
         model, report = AutoModel.from_pretrained(
             source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except RadtError:
+        raise
+    except Exception as error:  # what is wrong with a folder or an answer of the Hub has no common class
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise RadtError(
             f"embed_language.model {name} cannot be read ({reason}): name a folder, or minilm, or connect to the Hub"
         ) from None

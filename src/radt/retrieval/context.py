@@ -22,6 +22,17 @@ from radt.settings import Embed, Retrieval
 Ask = Callable[[Steps, Tensor, Tensor], Tensor]
 
 
+def _check_fit(index: ChunkIndex, episodes: Episodes, queries: NDArray[np.float32] | None) -> None:
+    """Raise `RadtError` unless index and queries are of these episodes."""
+    count = len(episodes.length)
+    if int(index.episode[-1]) >= count or bool((index.anchor > episodes.length[index.episode]).any()):
+        raise RadtError("the index holds sub-trajectories that the data do not have: run the embed and index stages again")
+    if queries is not None and (len(queries) != count or queries.shape[-1] != index.keys.shape[-1] or not queries.shape[1]):
+        raise RadtError(
+            "the embeddings hold queries of other episodes than the data or of another size: run the embed stage again"
+        )
+
+
 class TrainingContexts:
     """Finds the context of every segment of a training window.
 
@@ -36,7 +47,7 @@ class TrainingContexts:
             scope `window` are made with `ask`.
         device: where the torch engine searches.
 
-    Raises `RadtError` when scope is `segment` and there are no such queries.
+    Raises `RadtError` when scope is `segment` and there are no such queries, or when index or queries do not fit the data.
     """
 
     BLOCK, SAMPLE = 8192, 64  # chunks read at once; queries that tell the recall
@@ -55,6 +66,7 @@ class TrainingContexts:
             raise RadtError(
                 "the embeddings hold no queries, which scope 'segment' needs: set embed.every and run the embed stage"
             )
+        _check_fit(index, episodes, queries)
         self.ask, self.index, self.episodes, self.settings = ask, index, episodes, settings
         self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries if settings.scope == "segment" else None
         self.search = index.search(settings, device)

@@ -12,6 +12,7 @@ from radt import artifacts
 from radt.data.windows import Episodes
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
+from radt.retrieval import index
 from radt.retrieval.chunks import anchors, episode_vectors, segment_stops
 from radt.settings import Embed, Experiment, Section, parse
 from radt.stages import run
@@ -72,10 +73,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write(output: Path, vectors: dict[str, Tensor], data: job.Data, config: dict[str, object]) -> None:
-    """Write the vectors of `embed_all`, the learning history of each key, and a `config.json` telling what they are made of."""
+    """Write the vectors of `embed_all`, the learning history of each key, and a `config.json` telling what they are made of.
+
+    Raises `RadtError` when the encoder has made keys or queries that are not finite.
+    """
     keys, episode = vectors["keys"], vectors["episode"]
     table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "history": data.episodes.history[episode].int()}
     tensors = {name: value.numpy() for name, value in {**vectors, **table}.items()}
+    index.check(tensors, "the encoder", "train it again with a lower learning_rate", "history")
     artifacts.write_tensors(output / "embeddings.safetensors", tensors)
     config = {**config, "trajectories": data.sha256, "keys": len(keys)}
     artifacts.write_checked_json(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from radt import artifacts
 from radt.retrieval import index
 from radt.settings import Experiment, Index, Section, parse
 from radt.stages import run
@@ -29,9 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
     settings = parse(Selection, given.settings).index
-    config = artifacts.read_checked_json(given.embeddings / "config.json")
-    artifacts.verify(given.embeddings / "embeddings.safetensors", given.embeddings / "config.json")
-    tensors = artifacts.read_tensors(given.embeddings / "embeddings.safetensors")
+    tensors, config = index.read_embeddings(given.embeddings)
     similarity = settings.duplicate_similarity if given.encoder == "dt" else settings.duplicate_similarity_language
     stay = index.distinct(tensors["keys"], tensors["history"].astype("int64"), similarity)
     kept = {"keys": tensors["keys"][stay], **{name: tensors[name][stay].astype(np.int64) for name in ("episode", "anchor")}}

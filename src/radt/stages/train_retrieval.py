@@ -47,8 +47,7 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
     Raises `RadtError` when they were made from another encoder, other trajectories or other settings, or are damaged.
     """
     check_origin(directory, {"encoder": encoder, "trajectories": data, **embed.origin()})
-    artifacts.verify(directory / "embeddings.safetensors", directory / "config.json")
-    return artifacts.read_tensors(directory / "embeddings.safetensors").get("queries")
+    return index.read_embeddings(directory)[0].get("queries")
 
 
 def asker(selection: Selection, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:

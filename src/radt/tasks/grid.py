@@ -85,10 +85,16 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
         return codes
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Start a new episode of every task; nothing is random, so `seed` changes nothing, and there are no `options`."""
+        """Start a new episode of every task; nothing is random, so `seed` changes nothing.
+
+        `options` may hold `reset_mask`, Gymnasium's bool array [n] of the tasks that begin anew, at least one: the others go on.
+        Raises `ValueError` for another mask or other options.
+        """
         super().reset(seed=seed, options=options)
-        self._rows = self._first(self._rows).copy()
-        self._steps[:] = 0
+        mask = self._checked_mask(options or {})
+        before = self._rows
+        self._rows = np.where(mask, self._first(before), self._started() if not mask.all() else 0)
+        self._steps[mask] = 0
         return self.observe(self.codes), {}
 
     def step(self, actions: ArrayLike) -> tuple[Array, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
@@ -121,6 +127,17 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
             raise ValueError("the environment was not started: call reset before step")
         return self._rows
 
+    def _checked_mask(self, options: dict[str, Any]) -> NDArray[np.bool_]:
+        """Which tasks [n] `options` of `reset` ask for, or `ValueError`."""
+        if unknown := sorted(set(options) - {"reset_mask"}):
+            raise ValueError(f"options has {unknown[0]!r}, allowed is reset_mask")
+        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
+            raise ValueError(
+                f"reset_mask is {mask.dtype} {list(mask.shape)}, allowed are booleans [{self.num_envs}], one of them true"
+            )
+        return mask
+
     def _checked_actions(self, actions: ArrayLike) -> NDArray[np.int64]:
         """`actions` as an integer array, or `ValueError`."""
         array = np.asarray(actions)
@@ -143,9 +160,9 @@ class GridEnv(gymnasium.Env[Array, int]):
         self.action_space = batch.single_action_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Start a new episode."""
+        """Start a new episode; there are no `options`, as `ValueError` says."""
         super().reset(seed=seed, options=options)
-        return self._batch.reset()[0][0], {}
+        return self._batch.reset(options=options)[0][0], {}
 
     def step(self, action: int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Move; the observation of the last step is that of the ended episode."""

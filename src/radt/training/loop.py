@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -65,6 +65,42 @@ def optimizer_of(model: nn.Module, settings: Optimization) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
+class Watch:
+    """Ends a training whose numbers are not finite, with a `RadtError` that names the update.
+
+    Losses and gradients are looked at after every update; on a GPU, which must not wait for that, when a row of the metrics or a
+    checkpoint is due. Weights and what the optimizer remembers are looked at before they are written.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Optimization):
+        self._model, self._optimizer, self._settings = model, optimizer, settings
+        self._unseen: list[Tensor] = []
+
+    def see(self, done: int, loss: Tensor, norm: Tensor, logged: bool, kept: bool) -> None:
+        """Look at the loss and the norm of the gradient of update `done`, whose row of the metrics or checkpoint may be due."""
+        self._unseen += [loss.detach(), norm]
+        if logged or kept or loss.device.type == "cpu":
+            wrong = ~torch.stack(self._unseen).view(-1, 2).isfinite().all(1)
+            self._unseen.clear()
+            if bool(wrong.any()):
+                self._end(done - len(wrong) + 1 + int(wrong.int().argmax()), "the loss or the gradient")
+        if kept and not all(bool(tensor.isfinite().all()) for tensor in self._state()):
+            self._end(done, "a weight or what the optimizer remembers")
+
+    def _state(self) -> Iterator[Tensor]:
+        """All that a checkpoint holds."""
+        yield from self._model.state_dict().values()
+        for slots in self._optimizer.state.values():
+            yield from (value for value in slots.values() if isinstance(value, Tensor))
+
+    def _end(self, update: int, what: str) -> NoReturn:
+        settings = self._settings
+        raise RadtError(
+            f"update {update} of {settings.updates}: {what} is not finite: lower learning_rate ({settings.learning_rate:g}) or"
+            f" gradient_clip ({settings.gradient_clip:g}) of its optimization and run again; an earlier result stays as it was"
+        )
+
+
 def train(
     name: str,
     seed: int,
@@ -79,6 +115,8 @@ def train(
     A batch is a pure function of the update's number, so a run that was interrupted goes on from its last checkpoint to the
     same weights, bit for bit on a CPU. When it is asked to end, by a signal, it writes one after the present update and raises
     `KeyboardInterrupt`; from its beginning on, the process heeds no signal otherwise.
+
+    Raises `RadtError` when a number is not finite (`Watch`); the checkpoint that is kept is finite.
 
     Args:
         name: model name in the metrics.
@@ -101,6 +139,7 @@ def train(
     hidden = True if rank() else None  # None: where there is no terminal
     bar = tqdm(desc=f"{name} seed {seed}", total=settings.updates, initial=begin, unit="update", mininterval=1, disable=hidden)
     model.train()
+    watch = Watch(model, optimizer, settings)
     for update in range(begin, settings.updates):
         rate = learning_rate(update, settings)
         for group in optimizer.param_groups:
@@ -116,7 +155,10 @@ def train(
         optimizer.step()
         bar.update()
         done = update + 1
-        if done % settings.log_every == 0 or done == settings.updates:
+        logged = done % settings.log_every == 0 or done == settings.updates
+        kept = done % settings.checkpoint_every == 0 or done == settings.updates or asked
+        watch.see(done, loss, norm, logged, kept)
+        if logged:
             cpu = spent + ranks.total(time.process_time() - started)
             values = (name, seed, done, f"{loss.item():.5f}", f"{accuracy.item():.5f}", f"{rate:.3e}", f"{float(norm):.4f}")
             rows.append([str(value) for value in (*values, parameters, f"{cpu:.1f}")])
@@ -124,7 +166,7 @@ def train(
                 speed = (done - begin) / (time.monotonic() - clock)
                 left = (settings.updates - done) / speed
                 print(f"update {done}/{settings.updates} loss {loss.item():.4f} {speed:.1f}/s {left:.0f} s left", flush=True)
-        if done < settings.updates and (asked or done % settings.checkpoint_every == 0):
+        if kept and done < settings.updates:
             cpu = spent + ranks.total(time.process_time() - started)
             if not rank():
                 checkpoints.save(state, identity, checkpoints.State(done, cpu, rows), model, optimizer)
