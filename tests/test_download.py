@@ -220,21 +220,21 @@ def test_checksums_file(tmp_path, hub, download, room):
     sums = tmp_path / "sums.txt"
     lines = [f"{hub.digest(name)}  4x3/{name}" for (name,) in published.file_names(room).values()]
     foreign = lines[0].replace("4x3/", "9x9/").replace(lines[0][:64], "f" * 64)
-    sums.write_text("\n".join([*lines, foreign]) + "\n")
+    sums.write_text("\n".join([*lines, foreign]) + "\n", encoding="utf-8")
     assert download(hub.endpoint, checksums=str(sums)) is None
     first = contents(tmp_path / "data")
     assert download("http://127.0.0.1:9", checksums=str(sums)) is None
-    sums.write_text("\n".join(line.replace("4x3/", "./") for line in lines) + "\n")
+    sums.write_text("\n".join(line.replace("4x3/", "./") for line in lines) + "\n", encoding="utf-8")
     assert download("http://127.0.0.1:9", checksums=str(sums)) is None
     assert contents(tmp_path / "data") == first
-    sums.write_text("\n".join(["0" * 64 + lines[0][64:], *lines[1:]]))
+    sums.write_text("\n".join(["0" * 64 + lines[0][64:], *lines[1:]]), encoding="utf-8")
     assert_error(download(hub.endpoint, checksums=str(sums)), f"instead of sha256 {'0' * 64}")
     assert contents(tmp_path / "data") == first
-    sums.write_text("\n".join([*lines, "0" * 64 + lines[0][64:]]))
+    sums.write_text("\n".join([*lines, "0" * 64 + lines[0][64:]]), encoding="utf-8")
     assert_error(download(hub.endpoint, checksums=str(sums)), "two sums of", lines[0][70:])
-    sums.write_text("\n".join(lines[1:]))
+    sums.write_text("\n".join(lines[1:]), encoding="utf-8")
     assert_error(download(hub.endpoint, checksums=str(sums)), "has no sha256 of", lines[0][66:])
-    sums.write_text("not a sum")
+    sums.write_text("not a sum", encoding="utf-8")
     assert_error(download(hub.endpoint, checksums=str(sums)), "is not a list of sha256 sums")
     for wrong in (tmp_path / "none", tmp_path, Path("/dev/zero")):
         message = download(hub.endpoint, checksums=str(wrong))
@@ -257,9 +257,9 @@ def test_offline_mode_is_told(hub, download, monkeypatch):
     ("changes", "words"),
     [
         ({"revision": "0" * 40}, "trajectories.download.revision is not set: set it to a commit of ml-jku/dark_room"),
-        ({"repository": "https://huggingface.co/datasets/ml-jku/dark_room"}, "allowed is owner/name"),
-        ({"repository": "../../etc"}, "allowed is owner/name"),
-        ({"repository": ""}, "allowed is owner/name"),
+        ({"repository": "https://huggingface.co/datasets/ml-jku/dark_room"}, "trajectories.download.repository"),
+        ({"repository": "../../etc"}, "trajectories.download.repository"),
+        ({"repository": ""}, "trajectories.download.repository"),
         ({"folder": "../4x3"}, "allowed is a folder inside the repository"),
         ({"folder": "/etc"}, "allowed is a folder inside the repository"),
         ({"folder": "4x3/\0"}, "allowed is a folder inside the repository"),
@@ -284,7 +284,7 @@ def snapshot(folder: Path, without: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize("commit", [COMMIT, "../../../../evil"])
 def test_headers_of_the_hub_name_no_files(tmp_path, hub, download, cache, etag, commit):
     """An ETag or a commit that is a path: nothing outside the cache is read, written or deleted."""
-    (tmp_path / "important").write_text("of the user")
+    (tmp_path / "important").write_text("of the user", encoding="utf-8")
     before = snapshot(tmp_path, cache)
     stated = etag.format(tmp_path).encode().decode("latin-1")
 
@@ -306,7 +306,7 @@ def test_headers_of_the_hub_name_no_files(tmp_path, hub, download, cache, etag, 
 def test_headers_name_no_files_where_the_hubs_own_client_is_used(tmp_path, hub, cache, monkeypatch, header):
     """A language model by its name on the Hub, which is asked for by another library."""
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}")
-    (tmp_path / "important").write_text("{}")
+    (tmp_path / "important").write_text("{}", encoding="utf-8")
     before = snapshot(tmp_path, cache)
     plain = {"ETag": '"a1"', "X_Repo_Commit": "1" * 40}
     hub.model = lambda handler: handler.answer(200, b"{}", **{**plain, header: f'"{tmp_path}/important"'})
@@ -319,7 +319,7 @@ def test_a_link_out_of_the_cache_is_not_followed(tmp_path, hub, download, cache,
     (name,) = published.file_names(room)[0]
     folder = cache / "datasets--ml-jku--dark_room" / "snapshots" / COMMIT / "4x3"
     folder.mkdir(parents=True)
-    (tmp_path / "important").write_text("of the user")
+    (tmp_path / "important").write_text("of the user", encoding="utf-8")
     (folder / name).symlink_to(tmp_path / "important")
     assert_error(download(hub.endpoint), f"leads out of the cache of the Hugging Face Hub to {tmp_path / 'important'}")
     (folder / name).unlink()
@@ -327,7 +327,7 @@ def test_a_link_out_of_the_cache_is_not_followed(tmp_path, hub, download, cache,
     (tmp_path / "elsewhere").mkdir()
     folder.symlink_to(tmp_path / "elsewhere")
     assert_error(download(hub.endpoint), "leads out of the cache")
-    assert (tmp_path / "important").read_text() == "of the user" and not list((tmp_path / "elsewhere").iterdir())
+    assert (tmp_path / "important").read_text(encoding="utf-8") == "of the user" and not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_what_other_programs_of_the_hub_have_fetched_is_used(hub, download, cache, room):

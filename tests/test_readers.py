@@ -129,7 +129,7 @@ def test_manifests_and_shards(tmp_path, room, generate, histories):
     """With hashes that fit: what is taken is consistent, and of bytes that were flipped nothing is."""
     tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
     trajectories.write(tmp_path, "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon + 1)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     path = tmp_path / manifest["shards"][0]["file"]
     whole, content = (tmp_path / "manifest.json").read_bytes(), path.read_bytes()
     arrays = artifacts.read_tensors(path, mmap=False)
@@ -186,15 +186,17 @@ def test_shards_with_right_hashes_and_wrong_content(tmp_path, room, histories, c
     ppo.write(tmp_path / "task0.safetensors", room, settings, one)
     trajectories.write(tmp_path / "data", "tiny", room, SOURCE, [histories])
     (path,) = (tmp_path / "data").glob("*.safetensors")
-    manifest = json.loads((tmp_path / "data/manifest.json").read_text())
+    manifest = json.loads((tmp_path / "data/manifest.json").read_text(encoding="utf-8"))
     for file in (path, tmp_path / "task0.safetensors"):
         arrays = artifacts.read_tensors(file, mmap=False)
         put(file, {**arrays, column: np.array(change(arrays[column]))})
     forge(tmp_path / "data", shards=[{**manifest["shards"][0], "sha256": artifacts.sha256(path)}])
     with pytest.raises(RadtError, match=words):
         trajectories.read(tmp_path / "data", room)
-    learned = json.loads((tmp_path / "task0.json").read_text())
-    (tmp_path / "task0.json").write_text(json.dumps({**learned, "sha256": artifacts.sha256(tmp_path / "task0.safetensors")}))
+    learned = json.loads((tmp_path / "task0.json").read_text(encoding="utf-8"))
+    (tmp_path / "task0.json").write_text(
+        json.dumps({**learned, "sha256": artifacts.sha256(tmp_path / "task0.safetensors")}), encoding="utf-8"
+    )
     with pytest.raises(RadtError, match=words):
         next(ppo.read(tmp_path, room, settings))
 
@@ -229,7 +231,7 @@ def test_returns_that_no_episode_has(tmp_path, room):
 def test_manifests_with_right_checksums_and_wrong_content(tmp_path, room, generate, histories, change, words):
     tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
     trajectories.write(tmp_path, "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon + 1)
-    forge(tmp_path, **change(json.loads((tmp_path / "manifest.json").read_text())))
+    forge(tmp_path, **change(json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))))
     with pytest.raises(RadtError, match=words):
         trajectories.read(tmp_path, room)
 
@@ -239,7 +241,7 @@ def test_two_shards_of_one_task(tmp_path, room, histories):
     second = dataclasses.replace(second, rewards=1 - second.rewards)
     for folder, shard in (("a", first), ("b", second)):
         trajectories.write(tmp_path / folder, "tiny", room, SOURCE, [shard])
-    entries = [json.loads((tmp_path / folder / "manifest.json").read_text())["shards"][0] for folder in "ab"]
+    entries = [json.loads((tmp_path / folder / "manifest.json").read_text(encoding="utf-8"))["shards"][0] for folder in "ab"]
     shutil.copy(tmp_path / "b" / entries[1]["file"], tmp_path / "a")
     forge(tmp_path / "a", shards=entries, episodes=10, steps=10 * room.horizon)
     with pytest.raises(RadtError, match="two shards with episodes of one task"):
@@ -277,13 +279,13 @@ def test_vectors_that_are_no_vectors(copied: Chain, value):
     for name in ("keys", "queries"):
         tensors = artifacts.read_tensors(path, mmap=False)
         tensors[name][(-1,) * tensors[name].ndim] = value
-        content, said = path.read_bytes(), config.read_text()
+        content, said = path.read_bytes(), config.read_text(encoding="utf-8")
         put(path, tensors)
         change(config, sha256=artifacts.sha256(path))
         with pytest.raises(RadtError, match=r"not finite \((keys|queries)\)|longer than 1"):
             copied.index()
         path.write_bytes(content)
-        config.write_text(said)
+        config.write_text(said, encoding="utf-8")
     assert (copied.root / "index/index.safetensors").read_bytes() == before
 
 
@@ -341,7 +343,7 @@ def test_what_is_no_file(tmp_path, room, monkeypatch):
             with pytest.raises(RadtError, match=str(path)):
                 read()
     monkeypatch.setattr(inputs, "LARGEST", 10)
-    (tmp_path / "paper.csv").write_text(CSV["paper"]())
+    (tmp_path / "paper.csv").write_text(CSV["paper"](), encoding="utf-8")
     with pytest.raises(RadtError, match="is no file of at most 10 bytes"):
         inputs.paper(tmp_path / "paper.csv", "rooms")
 

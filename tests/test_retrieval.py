@@ -129,10 +129,10 @@ def test_an_index_on_disk_is_searched_where_it_is_mapped(engine, tmp_path, monke
     made = []
     monkeypatch.setitem(search.ENGINES, engine, lambda *given, make=search.ENGINES[engine]: made.append(1) or make(*given))
     keys, queries = unit(3000, 8, 0), unit(30, 8, 1)
-    index.write(tmp_path, {"keys": keys, "episode": np.arange(3000) // 3, "anchor": np.arange(3000) % 3}, {})
+    index.write(tmp_path, {"keys": keys, "episode": np.arange(3000) // 3, "anchor": 1 + np.arange(3000) % 3}, {})
     read = index.read(tmp_path)
     assert isinstance(read.keys, np.memmap) and not read.keys.flags.writeable
-    assert torch.equal(read.episode, torch.arange(3000) // 3) and torch.equal(read.anchor, torch.arange(3000) % 3)
+    assert torch.equal(read.episode, torch.arange(3000) // 3) and torch.equal(read.anchor, 1 + torch.arange(3000) % 3)
     found = Search(read.keys, engine)
     assert isinstance(found._keys.base, np.memmap)
     first, stop = np.arange(30) * 50, np.arange(30) * 50 + 900

@@ -185,7 +185,7 @@ def _check_headers(path: Path) -> None:
 
 def _asked(path: Path, file: zipfile.ZipFile, key: str) -> int:
     """Bytes of an array as float64 by its header, which must be of the bytes that are there."""
-    with file.open(f"{key}.npy") as member:
+    with zipfile.Path(file, f"{key}.npy").open("rb") as member:
         version = np.lib.format.read_magic(member)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(member)
