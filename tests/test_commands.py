@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from project import FIGURE, change, run, snakemake
+from project import FIGURE, ROOT, change, run, snakemake
+from radt.__main__ import of_this_checkout
 from radt.commands import record, verify
 from radt.commands.accept import accept
 from radt.commands.explain import explain
@@ -154,3 +155,18 @@ def test_names_of_files_are_printed_in_one_line(copy):
     (copy / name).write_text("mine", encoding="utf-8")
     status, text = run(["python", "-m", "radt", "verify"], copy)
     assert status == 1 and text.splitlines()[-1].startswith(f"{AD}/notes\\n\\x1b[31m.txt is in no record")
+
+
+def test_the_commands_of_one_checkout_are_refused_in_another(tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    results.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RadtError, match="holds no records"):  # a folder without a package: any may work there
+        of_this_checkout(["verify"])
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    with pytest.raises(RadtError, match="holds no records"):
+        of_this_checkout(["verify"])
+    (tmp_path / "src").unlink()
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    with pytest.raises(RadtError, match=r"src/radt runs, but this checkout has a package of its own: set PYTHONPATH=src"):
+        of_this_checkout(["verify"])

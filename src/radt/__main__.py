@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from radt.errors import printable
+from radt.errors import RadtError, printable
 from radt.provenance import RECORDED
 from radt.stages import run
 
@@ -107,6 +107,17 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def of_this_checkout(argv: list[str]) -> int:
+    """`main`; raises `RadtError` in the folder of another checkout, about whose code this package knows nothing."""
+    package = Path("src/radt/__main__.py")
+    if package.exists() and not package.samefile(__file__):
+        raise RadtError(
+            f"{Path(__file__).parent} runs, but this checkout has a package of its own: set PYTHONPATH=src, or use its .venv"
+            " (make setup)"
+        )
+    return main(argv)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when nobody reads on: explain FILE | head
-    run(main)
+    run(of_this_checkout)
