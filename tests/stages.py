@@ -19,7 +19,7 @@ def configuration(experiment=None):
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "tasks": 10, "held_out": 2, "validation": 1}
     config |= {"experiments": {"tiny": {**room, **(experiment or {})}}, "overrides": {}, "ablations": {}}
-    config["trajectories"]["generate"] |= {"episodes": 30, "epsilon_episodes": 20}
+    config["trajectories"]["generate"] |= {"histories": 8, "episodes": 30, "epsilon_episodes": 20}
     for name in ("pretrain", "train_retrieval", "train_ad", "train_dpt"):
         config[name] = copy.deepcopy(config[name])
         config[name]["model"] |= {"width": 16, "layers": 2, "heads": 2, "window": 12}
