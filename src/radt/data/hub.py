@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import httpx2
 from huggingface_hub import get_session
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 CONNECT, SILENCE, TOTAL = 10.0, 30.0, 60.0
 """Most seconds to connect, without a byte, and until the content begins."""
@@ -80,7 +80,7 @@ def save(url: str, file: BinaryIO, most: int, expected: str) -> str:
                 raise
             time.sleep(PAUSE)
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _append(url: str, file: BinaryIO, most: int, expected: str) -> None:

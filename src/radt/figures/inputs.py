@@ -104,7 +104,7 @@ def lines(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
     frame = read(path, columns, remedy)
     for curve, episodes in frame.groupby([name for name in CURVE if name in columns])["episode"]:
         if sorted(episodes) != list(range(1, len(episodes) + 1)):
-            raise RadtError(f"{path} has not every episode of {' '.join(curve)} once: {remedy}")
+            raise RadtError(f"{path} has not every episode of {' '.join(map(str, curve))} once: {remedy}")
     return frame
 
 

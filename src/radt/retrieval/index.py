@@ -72,7 +72,7 @@ def check(tensors: dict[str, artifacts.Array], origin: str, remedy: str, *others
     `others` [K] from 0 on; `queries` [E, S, W] are like the keys, where there are any.
     """
     columns = {"episode": 0, "anchor": 1, **dict.fromkeys(others, 0)}
-    vectors = {name: tensors[name] for name in ("keys", "queries") if name in tensors}
+    vectors: dict[str, artifacts.Array] = {name: tensors[name] for name in ("keys", "queries") if name in tensors}
     if missing := sorted({"keys", *columns} - tensors.keys()):
         raise RadtError(f"{origin} has no {missing[0]}: {remedy}")
     shapes = [
