@@ -302,7 +302,8 @@ def test_a_program_that_fails_hangs_or_prints_strange_bytes_is_told_in_a_sentenc
         "sys.stdout.buffer.write(b'first \\xff\\n'); sys.stdout.flush()\n"
         "time.sleep(60 if sys.argv[1] == 'hangs' else 0)\n"
         "print('ERROR: no such remote\\n\\nHaving any troubles?')\n"
-        "sys.exit(sys.argv[1] == 'fails')\n"
+        "sys.exit(sys.argv[1] == 'fails')\n",
+        encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert "first \\xff" in programs.run("program", "works")

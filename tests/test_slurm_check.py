@@ -57,7 +57,6 @@ def test_no_slurm_and_no_controller_are_told_apart(tmp_path, monkeypatch):
 
 def test_a_slurm_that_does_not_answer_or_prints_anything_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(slurm, "ANSWER", 0.3)
     program = tmp_path / "scontrol"
     for text, reason in {
         "#!/bin/sh\nexec sleep 9\n": "does not answer in 0.3 s",
@@ -67,6 +66,7 @@ def test_a_slurm_that_does_not_answer_or_prints_anything_is_told(tmp_path, monke
     }.items():
         program.write_text(text, encoding="utf-8")
         program.chmod(0o755)
+        monkeypatch.setattr(slurm, "ANSWER", 0.3 if "sleep" in text else 60)
         with pytest.raises(RadtError, match=reason) as error:
             slurm.check("squeue", set(), set(), False)
         assert "\n" not in str(error.value)
