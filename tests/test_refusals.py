@@ -1,13 +1,18 @@
 """Stages refuse inputs that are damaged or do not belong together, name them, and write nothing."""
 
+import errno
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from helpers import tiny_bert
+from radt import artifacts
 from radt.errors import RadtError
+from radt.interruption import interruption
+from radt.stages import run
 from stages import Chain, change, configuration, flip
 
 
@@ -43,6 +48,49 @@ def test_a_damaged_model_is_refused(copied, damage, message):
     with pytest.raises(Exception, match=message):
         copied.evaluate("ad", "ad", "refused.csv")
     assert not (copied.root / "refused.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda array: array.astype(np.float64), "does not fit its config"),
+        (lambda array: np.ones_like(array, np.int32), "does not fit its config"),
+        (lambda array: array[..., None], "does not fit its config"),
+        (lambda array: np.full_like(array, np.nan), "holds numbers that are not finite"),
+        (lambda array: np.full_like(array, np.inf), "holds numbers that are not finite"),
+    ],
+    ids=["wider", "whole numbers", "shape", "nan", "infinity"],
+)
+def test_weights_with_the_right_hash_that_no_training_wrote_are_refused(copied, wrong, message):
+    path = copied.root / "ad/model.safetensors"
+    tensors = artifacts.read_tensors(path, mmap=False)
+    name = max(tensors, key=lambda name: tensors[name].size)
+    artifacts.write_tensors(path, {**tensors, name: wrong(tensors[name])})
+    change(copied.root / "ad/config.json", sha256=artifacts.sha256(path))
+    with pytest.raises(RadtError, match=message):
+        copied.evaluate("ad", "ad", "refused.csv")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError("std::bad_alloc"), "error: out of memory: let fewer jobs"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "error: out of memory: let fewer jobs"),
+        (OSError(errno.EFBIG, "File too large", "a.csv"), "error: a.csv would be larger than files may be here"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.csv"), "error: no space left to write a.csv"),
+        (OSError(errno.EISDIR, "Is a directory", "a\n.csv"), "error: a\\n.csv: Is a directory: check this path"),
+    ],
+    ids=["memory", "torch", "large file", "full disk", "folder"],
+)
+def test_what_the_machine_lacks_is_a_sentence(monkeypatch, capsys, error, message):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    monkeypatch.setattr(interruption, "listen", lambda: None)
+    with pytest.raises(SystemExit) as caught:
+        run(fail)
+    assert caught.value.code == 1 and capsys.readouterr().err.startswith(message)
 
 
 def test_radt_of_another_encoder_is_refused(copied):

@@ -18,6 +18,7 @@ from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings import Experiment, Generate
+from radt.stages import trajectories as stages
 from radt.stages import run
 from radt.tasks.splits import goals
 from radt.tasks.worlds import optimum
@@ -229,9 +230,12 @@ def test_failed_write_leaves_the_old_data(written, room, generate, monkeypatch, 
 
 
 def test_new_data_replace_old_ones(written, room, generate):
-    (written / ".tasks_0.safetensors.partial").write_text("left by a killed run", encoding="utf-8")
+    partial, mine = written / f".tasks_{'0' * 16}.safetensors.partial", written / "tasks_mine.safetensors"
+    partial.write_text("left by a killed run", encoding="utf-8")
     before = files(written)
+    mine.write_text("somebody's own", encoding="utf-8")
     trajectories.write(written, "tiny", room, SOURCE, [learn(room, generate.model_copy(update={"seed": 8}))])
+    mine.unlink()
     after = files(written)
     assert len(after) == 2 and before.keys() & after.keys() == {"manifest.json"}
     trajectories.read(written, room)
@@ -304,10 +308,17 @@ def test_stage_refuses_bad_settings(tmp_path, room):
     assert not (tmp_path / "a").exists()
 
 
-def test_stage_on_a_full_disk(tmp_path, room, generate):
-    sections = {"generate": generate.model_dump(), "ppo": PPO, "download": DOWNLOAD, "import_folder": None}
-    settings = {"source": "generate", **sections}
-    (tmp_path / ".manifest.json.partial").symlink_to("/dev/full")
-    result = stage(tmp_path, room, settings)
-    assert (result.returncode, list(tmp_path.iterdir())) == (1, [])
-    assert result.stderr == f"error: no space left to write {tmp_path}/manifest.json: free disk space and run again\n"
+def test_stage_on_a_full_disk(tmp_path, room, generate, monkeypatch):
+    """The shard is written, the manifest goes to /dev/full, where the kernel itself answers that no space is left."""
+    sections = {"source": "generate", "generate": generate.model_dump(), "ppo": PPO, "download": DOWNLOAD, "import_folder": None}
+    settings = json.dumps({"experiment": room.model_dump(), "trajectories": sections})
+    path_open = Path.open
+
+    def open_full(path, mode="r", **how):
+        return path_open(Path("/dev/full") if path.name == ".manifest.json.partial" else path, mode, **how)
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        stages.main(["--experiment", "tiny", "--settings", settings, "--output", str(tmp_path)])
+    assert caught.value.filename == f"{tmp_path}/manifest.json" and list(tmp_path.iterdir()) == []
+

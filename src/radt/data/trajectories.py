@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,6 +26,8 @@ FORMAT = "radt-trajectories"
 VERSION = 3
 SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard
 SUMMARY_EPISODES = 10
+SHARDS = r"tasks_[0-9a-f]{16}\.safetensors|\.tasks_[0-9a-f]{16}\.safetensors\.partial"
+"""Names of shards, also of one whose writing was cut off."""
 AGAIN = "run the trajectories stage again"
 COLUMNS = {
     "observations": "uint8",
@@ -146,8 +149,9 @@ def write(
             if path.name not in named:
                 path.unlink(missing_ok=True)
         raise
-    for path in [*directory.glob("*.safetensors"), *directory.glob(".*.partial")]:
-        if path.name not in {entry["file"] for entry in entries}:
+    names = {entry["file"] for entry in entries}
+    for path in directory.iterdir():
+        if re.fullmatch(SHARDS, path.name) and path.name not in names:
             path.unlink()
 
 
