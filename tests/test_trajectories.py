@@ -18,8 +18,8 @@ from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings import Experiment, Generate
-from radt.stages import trajectories as stages
 from radt.stages import run
+from radt.stages import trajectories as stages
 from radt.tasks.splits import goals
 from radt.tasks.worlds import optimum
 
@@ -321,4 +321,3 @@ def test_stage_on_a_full_disk(tmp_path, room, generate, monkeypatch):
     with pytest.raises(OSError, match="No space left") as caught:
         stages.main(["--experiment", "tiny", "--settings", settings, "--output", str(tmp_path)])
     assert caught.value.filename == f"{tmp_path}/manifest.json" and list(tmp_path.iterdir()) == []
-
