@@ -178,7 +178,7 @@ def test_without_git_the_commit_is_unknown(copy, monkeypatch):
 def test_g10_the_reason_of_a_job_names_what_changed_whatever_the_options(copy):
     change(copy, "train_ad.later", 3)
     edit(copy / "config/paper_curves.csv", "darkroom", "# darkroom")
-    with (copy / "src/radt/stages/index.py").open("a") as file:
+    with (copy / "src/radt/stages/index.py").open("a", encoding="utf-8") as file:
         file.write("\nassert True\n")
     options = ("--workflow-profile", "none", "--cores", "1", "--rerun-triggers", "mtime", "--ignore-incomplete")
     status, text = snakemake("--dry-run", *options, "--", FIGURE, folder=copy)
@@ -227,7 +227,7 @@ def test_options_that_would_only_seem_to_make_results_current_are_refused(copy, 
 
 def test_deleting_all_output_deletes_what_only_records_name(copy):
     mine = copy / "results/darkroom/trajectories/notes.txt"
-    mine.write_text("mine")
+    mine.write_text("mine", encoding="utf-8")
     status, text = snakemake("--delete-all-output", "--dry-run", "--", FIGURE, folder=copy)
     assert status == 0 and "Would delete results/darkroom/trajectories/tasks_" in text, text
     status, text = snakemake("--delete-all-output", "--", FIGURE, folder=copy)
@@ -250,15 +250,15 @@ def test_g10_damaged_files_that_were_asked_for_are_made_again(copy):
 
 
 def test_rules_without_a_record_are_left_to_snakemake(copy):
-    with (copy / "Snakefile").open("a") as file:
+    with (copy / "Snakefile").open("a", encoding="utf-8") as file:
         file.write(PLAIN)
-    (copy / "updated.csv").write_text("old")
-    (copy / "in.txt").write_text("1")
+    (copy / "updated.csv").write_text("old", encoding="utf-8")
+    (copy / "in.txt").write_text("1", encoding="utf-8")
     status, text = snakemake("--cores", "1", "--keep-going", "--", "partial.csv", "updated.csv", "out.txt", folder=copy)
-    assert status != 0 and (copy / "out.txt").read_text() == "1", text
-    assert not (copy / "partial.csv").exists() and (copy / "updated.csv").read_text() == "old"
+    assert status != 0 and (copy / "out.txt").read_text(encoding="utf-8") == "1", text
+    assert not (copy / "partial.csv").exists() and (copy / "updated.csv").read_text(encoding="utf-8") == "old"
     assert planned("--", "partial.csv", "out.txt", folder=copy) == {"partial": 1}
-    (copy / "in.txt").write_text("2")
+    (copy / "in.txt").write_text("2", encoding="utf-8")
     assert planned("--", "out.txt", folder=copy) == {"newer": 1}
 
 
@@ -266,7 +266,7 @@ def test_rules_without_a_record_are_left_to_snakemake(copy):
 def test_g10_the_code_beside_the_snakefile_runs_not_that_of_another_checkout(copy, tmp_path):
     other = tmp_path / "other/src"
     (other / "radt").mkdir(parents=True)
-    (other / "radt/__init__.py").write_text("raise SystemExit('the other checkout runs')")
+    (other / "radt/__init__.py").write_text("raise SystemExit('the other checkout runs')", encoding="utf-8")
     change(copy, "figure.bootstrap_samples", 50)
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--", FIGURE]
     status, text = project.run(command, copy, PYTHONPATH=str(other))

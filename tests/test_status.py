@@ -137,7 +137,7 @@ def test_a_job_is_done_when_its_record_is_newer_than_its_log(folder):
     record = folder / "results/darkroom/train/ad/seed42/provenance.json"
     record.parent.mkdir(parents=True)
     record.write_text("{}", encoding="utf-8")
-    log_of(folder, "train_ad/seed42", age=100, encoding="utf-8")
+    log_of(folder, "train_ad/seed42", age=100, text="update 12/12 loss 1.0 9.0/s 0 s left\n")
     os.utime(record, (NOW - 99, NOW - 99))
     assert "no job writes a log, and none has failed" in status.status([], NOW)
     os.utime(record, (NOW - 500, NOW - 500))  # of an earlier run
