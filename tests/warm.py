@@ -84,10 +84,10 @@ def exactly(connection, count):
 def serve(folder):
     """Fork for every question until nobody can ask any more; returns in the commands only, with their module."""
     with socket.socket(socket.AF_UNIX) as listener:
+        load()  # before the workers do: what is compiled now is not compiled again by each of them
         listener.bind(f"{folder}/begun")
         listener.listen(64)
         Path(folder, "begun").rename(Path(folder, "socket"))
-        load()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the guards
         while listener in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
