@@ -89,7 +89,7 @@ class Slurm:
                 daemon.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 daemon.kill()
-        LINK.unlink()
+        LINK.unlink(missing_ok=True)
 
     def _start(self, *command):
         log = (self.folder / f"{command[0]}.out").open("wb")

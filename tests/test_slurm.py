@@ -107,6 +107,7 @@ def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second
     """What is known of the job is too little: a benchmark file of a time when its batches were smaller."""
     change(copy, "train_ad.optimization.batch_size", 6000)
     change(copy, "train_ad.optimization.updates", 2)
+    change(copy, "train_ad.optimization.warmup", 1)
     shutil.rmtree(copy / "results/darkroom/train/ad/seed42")
     asked = []
 
