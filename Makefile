@@ -64,7 +64,7 @@ validation: $(VENV)/.core
 	$(IN_VENV) snakemake --configfile config/validation.yaml -- results/validation/figure.pdf
 
 test: $(VENV)/.dev
-	$(IN_VENV) python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(IN_VENV) python -m pytest -n 3 --no-loadscope-reorder
 
 torture: $(VENV)/.dev
 	$(IN_VENV) RADT_TORTURE=1 python -m pytest -m guarantee --durations=20

@@ -25,14 +25,22 @@ def pytest_configure(config):
         project.programs()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Long files first; where tests run in several workers (`pytest -n 2 --dist loadgroup`), most files in one of them."""
+def pytest_collection_modifyitems(items):
+    """Long files first."""
     items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            if item.path.stem not in SPREAD:
-                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Several workers (`pytest -n 3`): most files are run by one of them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return nodeid if Path(file).stem in SPREAD else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture
