@@ -8,7 +8,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
-PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help setup setup-ppo setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
@@ -101,7 +101,6 @@ bench: $(BENCH)/.bench
 
 # A stamp file in an environment says that it holds what its lock file says. $(1) is the lock file, which is complete but for the CUDA
 # packages that torch asks for where it is built with CUDA: without --no-deps, pip would search for a minute for what is pinned.
-# Python compiles modules when they are first imported; to compile all of them takes longer.
 define INSTALL
 @"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || \
 	{ echo "error: radt needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
