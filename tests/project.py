@@ -57,7 +57,8 @@ def programs():
 def environment(folder, *places, **variables):
     """Variables of a command on the code of `folder`; programs are looked for in `places` first."""
     place = [*places, str(Path(sys.executable).parent), *os.get_exec_path()]
-    return {**os.environ, "PYTHONPATH": str(folder / "src"), "PATH": os.pathsep.join(place), **variables}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # one compiles for all
+    return {**inherited, "PYTHONPATH": str(folder / "src"), "PATH": os.pathsep.join(place), **variables}
 
 
 def run(command, folder, **variables):

@@ -141,7 +141,7 @@ def become(arguments, environment, place, files, folder):
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = [place, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *INSTALLED]
-    sys.executable = f"{folder}/python"
+    sys.executable, sys.dont_write_bytecode = f"{folder}/python", "PYTHONDONTWRITEBYTECODE" in environment
     _, module, *sys.argv[1:] = arguments
     return module
 
