@@ -63,6 +63,11 @@ def test_values_are_those_of_pyyaml(name):
     assert repr(yaml_reader.parse(text, name)) == repr(yaml.load(text, yaml.CSafeLoader))  # and in its order
 
 
+def test_a_missing_value_is_null_where_dvc_writes_it_so(tmp_path):
+    (tmp_path / "config.yaml").write_text("a: {b: }\nc:\n- \n", encoding="utf-8")
+    assert yaml_reader.read(tmp_path / "config.yaml", empty=True) == {"a": {"b": None}, "c": [None]}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -29,6 +29,8 @@ class Ablation(Section):
     """What differs from the experiment, by variant: keys of the stages' sections."""
 
 
+DEFAULTS = Path("config/config.yaml")
+"""The file that is always read, and that DVC may write."""
 RESERVED = {"ablations", "bench", "overview", "recorded"}
 """Names below results/ that are no experiments'."""
 
@@ -220,7 +222,8 @@ def read(files: Iterable[Path], arguments: Iterable[str] = ()) -> Settings:
     Raises `RadtError` for a file that is missing, damaged or ambiguous, and for settings that are not allowed.
     """
     values: dict[str, Any] = {}
-    for changes in (*map(yaml_reader.read, files), *map(_argument, arguments)):
+    read_files = (yaml_reader.read(file, empty=file == DEFAULTS) for file in files)
+    for changes in (*read_files, *map(_argument, arguments)):
         values = _without_overrides_of_removed(values, merge(values, changes))
     return load(values)
 

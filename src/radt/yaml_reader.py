@@ -34,8 +34,11 @@ SHOWN = 80
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The mapping in a file; raises `RadtError` with file, line and remedy where it is missing, damaged or ambiguous."""
+def read(path: Path, empty: bool = False) -> dict[str, Any]:
+    """The mapping in a file; raises `RadtError` with file, line and remedy where it is missing, damaged or ambiguous.
+
+    With `empty`, a missing value is null. DVC writes null so.
+    """
     name = printable(str(path))
     try:
         if not path.is_file():
@@ -46,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
         raise RadtError(f"{name} cannot be read as a configuration ({error}): check its name, owner and mode") from None
     if len(content) > SIZE:
         raise RadtError(f"{name} has more than {SIZE} bytes: name a YAML file of settings")
-    values = parse(decoded(content, name), name)
+    values = parse(decoded(content, name), name, empty)
     if not isinstance(values, dict):
         raise RadtError(f"{name} holds no keys of a configuration: see config/README.md")
     return values
@@ -61,13 +64,13 @@ def decoded(content: bytes, name: str) -> str:
         raise RadtError(f"{name}, line {line}: this is not UTF-8 text: save the file in UTF-8") from None
 
 
-def parse(text: str, place: str) -> Any:
-    """The value of a YAML text; raises `RadtError` that names the `place` and the line."""
+def parse(text: str, place: str, empty: bool = False) -> Any:
+    """The value of a YAML text; raises `RadtError` that names the `place` and the line. With `empty`, a missing value is null."""
     try:
         if wrong := yaml.reader.Reader.NON_PRINTABLE.search(text):
             line = text.count("\n", 0, wrong.start()) + 1
             raise RadtError(f"{place}, line {line}: the character {wrong[0]!r} is not allowed in YAML: leave it out")
-        return _Reader(place, text).document()
+        return _Reader(place, text, empty).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{place}, line {mark.line + 1}" if mark else place
@@ -85,6 +88,8 @@ class _Reader:
 
     place: str
     text: str
+    empty: bool
+    """Whether a missing value is null."""
     anchors: dict[str, tuple[Any, int, int]] = field(default_factory=dict)
     """Value, number of values and of levels in it, by anchor."""
     values: int = 0
@@ -189,9 +194,9 @@ class _Reader:
 
     def plain(self, event: Any, text: str) -> Any:
         """The value of a plain text, which has one meaning only."""
-        if not text:  # it would be null, which removes: of `overrides:` with all below it commented out, everything
+        if not text and not self.empty:  # null removes: with all below `overrides:` commented out, everything
             raise self.refused(event, "a value is missing: write it, null or {}")
-        if text in NULL:
+        if not text or text in NULL:
             return None
         if text in TRUE + FALSE:
             return text in TRUE
