@@ -200,7 +200,7 @@ def test_results_go_to_s3_and_come_back(recorded, tmp_path):
 
 
 def test_what_came_damaged_from_a_remote_does_not_reach_the_results(recorded, pulled, tmp_path):
-    """Each object of a stage in turn is cut; then the remote is mended, and the same command gets everything."""
+    """Lists of folders are cut, then files; then the remote is mended, and the same command gets everything."""
     folder, store = (
         Path(shutil.copytree(pulled, tmp_path / "clone", symlinks=True)),
         Path(shutil.copytree(recorded.parent / "store", tmp_path / "store")),
@@ -209,15 +209,16 @@ def test_what_came_damaged_from_a_remote_does_not_reach_the_results(recorded, pu
     succeed(folder, "dvc", "remote", "modify", "store", "url", str(store))
     shutil.rmtree(folder / ".dvc/cache")
     objects = sorted(path for path in store.rglob("*") if path.is_file())
-    kept = {path: path.read_bytes() for path in objects[::7]}
-    for path in kept:
-        path.chmod(0o644)
-        path.write_bytes(kept[path][:-1])
-    status, text = run(["python", "-m", "radt", "pull"], folder)
-    assert status == 1 and "Traceback" not in text
-    assert "came damaged" in text.strip().splitlines()[-1] and content(folder) == before
-    for path in kept:
-        path.write_bytes(kept[path])
+    for sort in (".dir", ""):  # lists of folders, which DVC reads itself, and files
+        kept = {path: path.read_bytes() for path in [path for path in objects if path.suffix == sort][::3]}
+        for path in kept:
+            path.chmod(0o644)
+            path.write_bytes(kept[path][:-1])
+        status, text = run(["python", "-m", "radt", "pull"], folder)
+        assert status == 1 and "Traceback" not in text
+        assert "came damaged" in text.strip().splitlines()[-1] and content(folder) == before
+        for path in kept:
+            path.write_bytes(kept[path])
     assert "got 7 folders" in succeed(folder, "python", "-m", "radt", "pull")
 
 

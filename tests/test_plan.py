@@ -179,7 +179,7 @@ def test_only_what_is_out_of_date_is_planned_and_its_time_grows_with_the_setting
 def test_a_plan_that_snakemake_refuses_is_one_sentence(made):
     for arguments, sentence in (
         (["results/nowhere/figure.pdf"], "error: Snakemake cannot plan this: unknown experiment 'nowhere'"),
-        ([FIGURE, "--configfile", "nothing.yaml"], "error: nothing.yaml cannot be read as a configuration"),
+        ([FIGURE, "--configfile", "nothing.yaml"], "error: nothing.yaml is missing: name a YAML file of settings"),
     ):
         status, text = run(["python", "-m", "radt", "plan", *arguments], made)
         assert status == 1 and text.startswith(sentence) and text.count("\n") == 1

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -280,7 +281,7 @@ def test_run_keeps_status_and_other_tracebacks():
 
 def test_sigterm_is_an_interrupt(capsys):
     with pytest.raises(SystemExit) as caught:
-        run(lambda arguments: os.kill(os.getpid(), signal.SIGTERM) or 0)
+        run(lambda arguments: signal.raise_signal(signal.SIGTERM) or time.sleep(60) or 0)
     assert caught.value.code == 130
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -113,7 +113,7 @@ class Records:
         if record_of(job) is None:
             return await super().incomplete(job)
         if self.dag.workflow.touch:
-            stop("--touch makes no result current, since records decide" + ACCEPT)
+            stop(f"--touch makes no result current, since records decide{ACCEPT}")
         return []
 
     def has_metadata(self, job):
@@ -168,7 +168,7 @@ class Records:
     def cleanup_metadata(self, target):
         """Forget the notes on a file, as --cleanup-metadata asks. For a result they decide nothing."""
         if Path(target) in results_of(provenance.record_of(Path(target))):
-            stop(f"--cleanup-metadata changes nothing for {target}, since its record decides" + ACCEPT)
+            stop(f"--cleanup-metadata changes nothing for {target}, since its record decides{ACCEPT}")
         return super().cleanup_metadata(target)
 
 

@@ -23,6 +23,8 @@ LOCK = Path("dvc.lock")
 DAY = 86400.0
 """Seconds that DVC may take to fetch; of a remote that does not answer it tells itself, after minutes."""
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
+CORRUPT = re.compile(r"object ([0-9a-f]{32}\.dir) is corrupted")
+"""DVC tells so of the list of a folder's files that is no JSON."""
 CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)", re.MULTILINE)
 NONE = "this commit records no results, make some (make figure, then make record)"
 RESTORE = f"restore it (git checkout -- {LOCK}), or record results anew (make record)"
@@ -38,8 +40,13 @@ def pull() -> list[str]:
     """
     stages = _stages()
     outs = [out for stage in stages.values() for out in stage]
-    run("dvc", "fetch", "--", *stages, timeout=DAY)
     cache = Path(run("dvc", "cache", "dir").strip().splitlines()[-1])
+    try:
+        run("dvc", "fetch", "--", *stages, timeout=DAY)
+    except RadtError as error:
+        if damaged := CORRUPT.search(str(error)):
+            raise RadtError(_came_damaged("a folder", damaged[1])) from None
+        raise
     if wrong := [fault for path, name in outs for fault in _faults(cache, path, name)]:
         raise RadtError("\n".join(wrong))
     run("dvc", "checkout", "--", *stages, timeout=DAY)
@@ -124,9 +131,12 @@ def _damaged(cache: Path, path: str, name: str) -> list[str]:
     if found == name.removesuffix(".dir"):
         return []
     place.unlink()
-    return [
-        f"{path} came damaged (object {name}): pull again; if that does not help, push it from a clone that has it (dvc push)"
-    ]
+    return [_came_damaged(path, name)]
+
+
+def _came_damaged(what: str, name: str) -> str:
+    """The sentence on an object of the remote that is not what its name says."""
+    return f"{what} came damaged (object {name}): pull again; if that does not help, push it from a clone that has it (dvc push)"
 
 
 def _place(cache: Path, name: str) -> Path:
