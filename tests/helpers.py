@@ -5,7 +5,7 @@ import torch
 
 from radt.data.steps import Steps
 from radt.settings import Experiment, Generate, Model
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ["cpu", pytest.param("cuda", marks=GPU)]

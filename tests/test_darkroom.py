@@ -9,9 +9,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-import radt.tasks
-from radt.tasks.darkroom import DarkRoomEnv, DarkRoomVectorEnv, vector_env
-from radt.tasks.grid import measure
+import radt.suites.grid
+from radt.suites.grid.darkroom import DarkRoomEnv, DarkRoomVectorEnv, vector_env
+from radt.suites.grid.engine import measure
 
 ROOMS = [(10, 10, 100), (4, 7, 13), (1, 1, 3), (40, 20, 30), (256, 1, 5), (3, 3, 1)]
 
@@ -76,7 +76,7 @@ def test_returned_arrays_are_not_reused():
 def test_same_bytes_batched_alone_and_in_a_fresh_process():
     code = """if True:
         import hashlib, numpy as np
-        from radt.tasks.darkroom import DarkRoomVectorEnv
+        from radt.suites.grid.darkroom import DarkRoomVectorEnv
         goals = np.random.default_rng(0).integers(0, 10, (64, 2))
         tape = np.random.default_rng(1).integers(0, 5, (250, 64))
         def play(columns):
@@ -117,7 +117,7 @@ def test_registered_vector():
     observation, _ = env.reset()
     assert env.observation_space.contains(observation)
     assert env.step(env.action_space.sample())[0] in env.observation_space
-    assert radt.tasks.__doc__
+    assert radt.suites.grid.__doc__
     goals = gymnasium.make_vec("radt/DarkRoom-v0", num_envs=2, width=3, height=2, horizon=4, goals=[[1, 0], [2, 1]])
     goals.reset()
     assert goals.step([1, 1])[1].tolist() == [1, 0]

@@ -17,8 +17,8 @@ from radt.evaluation.rollout import in_context
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol, TrainDpt
 from radt.stages.train_dpt import loss_of
-from radt.tasks import worlds
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid import worlds
+from radt.suites.grid.engine import ACTIONS
 from radt.training import loop
 
 ROOMS = {

@@ -8,7 +8,7 @@ from radt.data import published, trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import join
 from radt.errors import RadtError
-from radt.tasks.splits import goals
+from radt.suites.grid.splits import goals
 from test_trajectories import files, stage
 
 

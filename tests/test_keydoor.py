@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from radt.settings import Experiment
-from radt.tasks.grid import best_returns
-from radt.tasks.keydoor import KeyDoorEnv, KeyDoorVectorEnv, vector_env
-from radt.tasks.splits import goals, keys
-from radt.tasks.worlds import optimum
+from radt.suites.grid.engine import best_returns
+from radt.suites.grid.keydoor import KeyDoorEnv, KeyDoorVectorEnv, vector_env
+from radt.suites.grid.splits import goals, keys
+from radt.suites.grid.worlds import optimum
 
 NORTH, EAST, SOUTH, WEST, STAY = range(5)
 

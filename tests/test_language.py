@@ -19,7 +19,7 @@ from radt.models import language
 from radt.models.language import FrozenHopfield, LanguageEncoder, unfinished
 from radt.retrieval.language_keys import embed_episodes, embed_language, windows_before
 from radt.settings import Embed, Language
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 CHUNK, WORDS, WIDTH = 3, 50, 16
 LEVELS = ROOM.horizon // 4 + 1

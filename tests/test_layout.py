@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
 RANK = {
     "": 0,
-    "tasks": 1,
+    "suites": 1,
     "data": 2,
     "models": 3,
     "retrieval": 4,
@@ -34,9 +34,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROO
 
 
 def folder(path):
-    """The folder of the package that a file is in; empty for the files at its top."""
+    """The folder of the package that a file is in, the outermost one; empty for the files at its top."""
     inside = path.relative_to(PACKAGE)
-    return "__main__" if inside.name == str(inside) == "__main__.py" else inside.parent.as_posix().removeprefix(".")
+    return "__main__" if str(inside) == "__main__.py" else "" if len(inside.parts) == 1 else inside.parts[0]
 
 
 def imported(path):

@@ -15,7 +15,7 @@ from radt.evaluation.rollout import in_context
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol
-from radt.tasks.worlds import optimum
+from radt.suites.grid.worlds import optimum
 from radt.training import loop
 
 OPTIMIZATION = Optimization(

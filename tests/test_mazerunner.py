@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from radt.settings import Experiment
-from radt.tasks.grid import measure
-from radt.tasks.mazerunner import MazeRunnerEnv, MazeRunnerVectorEnv, maze, vector_env
-from radt.tasks.splits import maze_seeds
-from radt.tasks.worlds import optimum
+from radt.suites.grid.engine import measure
+from radt.suites.grid.mazerunner import MazeRunnerEnv, MazeRunnerVectorEnv, maze, vector_env
+from radt.suites.grid.splits import maze_seeds
+from radt.suites.grid.worlds import optimum
 
 EXPERIMENT = Experiment(world="mazerunner", width=15, height=15, horizon=400, tasks=119, held_out=20, validation=0)
 TRAINING, HELD_OUT = maze_seeds(EXPERIMENT)[:99].tolist(), list(range(300, 320))
@@ -181,7 +181,7 @@ def test_every_task_starts_over_by_itself():
 def test_same_bytes_batched_alone_and_in_a_fresh_process():
     code = """if True:
         import hashlib, numpy as np
-        from radt.tasks.mazerunner import MazeRunnerVectorEnv
+        from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
         seeds = np.array([300, 7, 312, 300, 0, 121, 301, 1, 3, 306, 309, 319])
         tape = np.random.default_rng(1).integers(0, 5, (450, 12))
         def play(columns):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from radt.bench.engines import minihack_room
-from radt.tasks.darkroom import DarkRoomVectorEnv
-from radt.tasks.keydoor import KeyDoorVectorEnv
+from radt.suites.grid.darkroom import DarkRoomVectorEnv
+from radt.suites.grid.keydoor import KeyDoorVectorEnv
 
 minihack = pytest.importorskip("minihack", reason="needs the extra: pip install -e .[minihack]")
 

@@ -16,7 +16,7 @@ from radt.data.curve import HEADER, learning_curve
 from radt.data.trajectories import Shard, join
 from radt.errors import RadtError
 from radt.settings import Experiment, Ppo
-from radt.tasks import worlds
+from radt.suites.grid import worlds
 
 SMALL = Ppo(**PPO)
 ROOM = Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)

@@ -10,10 +10,10 @@ from radt.data import published, trajectories
 from radt.data.trajectories import join
 from radt.errors import RadtError
 from radt.settings import Experiment
-from radt.tasks.darkroom import DarkRoomVectorEnv
-from radt.tasks.keydoor import KeyDoorVectorEnv
-from radt.tasks.mazerunner import MazeRunnerVectorEnv
-from radt.tasks.splits import goals, keys, maze_seeds, permuted_cells
+from radt.suites.grid.darkroom import DarkRoomVectorEnv
+from radt.suites.grid.keydoor import KeyDoorVectorEnv
+from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
+from radt.suites.grid.splits import goals, keys, maze_seeds, permuted_cells
 
 KEYDOOR = Experiment(world="keydoor", width=4, height=3, horizon=20, tasks=8, held_out=2, validation=1)
 MAZE = Experiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=2, validation=0)

@@ -7,10 +7,10 @@ import pytest
 
 from radt.data.qlearning import QLearner, afterstates, epsilon, learn
 from radt.settings import Experiment, Generate
-from radt.tasks import worlds
-from radt.tasks.darkroom import DarkRoomVectorEnv
-from radt.tasks.splits import goals, tasks_of
-from radt.tasks.worlds import optimum
+from radt.suites.grid import worlds
+from radt.suites.grid.darkroom import DarkRoomVectorEnv
+from radt.suites.grid.splits import goals, tasks_of
+from radt.suites.grid.worlds import optimum
 
 
 def settings(**changes):

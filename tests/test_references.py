@@ -9,7 +9,7 @@ from radt.evaluation.history import History
 from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
 from radt.settings import Evaluate, Experiment, Memory, Protocol
-from radt.tasks import worlds
+from radt.suites.grid import worlds
 
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, every=1)
 SETTINGS = Evaluate(

@@ -7,9 +7,9 @@ import torch
 from radt.evaluation.history import History
 from radt.evaluation.rollout import Target, choose, in_context
 from radt.settings import Evaluate, Experiment, Memory, Protocol
-from radt.tasks import worlds
-from radt.tasks.splits import goals
-from radt.tasks.worlds import optimal_actions, optimum
+from radt.suites.grid import worlds
+from radt.suites.grid.splits import goals
+from radt.suites.grid.worlds import optimal_actions, optimum
 
 DARK = Experiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0)
 DOOR = DARK.model_copy(update={"world": "keydoor"})

@@ -16,7 +16,7 @@ from radt.errors import RadtError
 from radt.manual import MANUAL, manual
 from radt.runs import Runs
 from radt.settings import Experiment
-from radt.tasks.worlds import optimum
+from radt.suites.grid.worlds import optimum
 
 CONFIG = Path(__file__).parents[1] / "config"
 SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 100, "tasks": 9, "held_out": 2, "validation": 0}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from radt.settings import Experiment
-from radt.tasks.splits import goals, keys, maze_seeds, split_of, tasks_of
-from radt.tasks.worlds import optimum
+from radt.suites.grid.splits import goals, keys, maze_seeds, split_of, tasks_of
+from radt.suites.grid.worlds import optimum
 
 # width, height, horizon, first goals, first held-out goals, mean optimum of the training and of the held-out goals
 PUBLISHED = [

@@ -21,8 +21,8 @@ from radt.errors import RadtError
 from radt.settings import Experiment, Generate
 from radt.stages import run
 from radt.stages import trajectories as stages
-from radt.tasks.splits import goals
-from radt.tasks.worlds import optimum
+from radt.suites.grid.splits import goals
+from radt.suites.grid.worlds import optimum
 
 SOURCE = {"name": "test", "seed": 7}
 

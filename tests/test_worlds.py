@@ -9,13 +9,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-import radt.tasks
+import radt.suites.grid
 from radt.settings import Experiment
-from radt.tasks.darkroom import DarkRoomEnv, DarkRoomVectorEnv
-from radt.tasks.grid import ACTIONS, best_actions, best_returns
-from radt.tasks.keydoor import KeyDoorEnv, KeyDoorVectorEnv
-from radt.tasks.mazerunner import MazeRunnerEnv, MazeRunnerVectorEnv
-from radt.tasks.worlds import descriptions, make, optimal_actions, optimum
+from radt.suites.grid.darkroom import DarkRoomEnv, DarkRoomVectorEnv
+from radt.suites.grid.engine import ACTIONS, best_actions, best_returns
+from radt.suites.grid.keydoor import KeyDoorEnv, KeyDoorVectorEnv
+from radt.suites.grid.mazerunner import MazeRunnerEnv, MazeRunnerVectorEnv
+from radt.suites.grid.worlds import descriptions, make, optimal_actions, optimum
 
 NAMES = {"DarkRoom": (DarkRoomEnv, DarkRoomVectorEnv), "KeyDoor": (KeyDoorEnv, KeyDoorVectorEnv)}
 NAMES["MazeRunner"] = (MazeRunnerEnv, MazeRunnerVectorEnv)
@@ -138,7 +138,7 @@ def test_descriptions():
 @pytest.mark.filterwarnings("error")
 def test_gymnasium_checker_accepts_it(name):
     env = gymnasium.make(f"radt/{name}-v0")
-    assert isinstance(env.unwrapped, NAMES[name][0]) and radt.tasks.__doc__
+    assert isinstance(env.unwrapped, NAMES[name][0]) and radt.suites.grid.__doc__
     check_env(env.unwrapped, skip_render_check=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from radt.bench.harness import Measurement, alternate, peer_package, timed
-from radt.tasks import darkroom, grid
+from radt.suites.grid import darkroom, engine
 
 SIZE, HORIZON, GOAL = 10, 100, (3, 4)
 BATCH, EPISODES = 4096, 10  # of ours at once; episodes of a peer in one call
@@ -69,7 +69,7 @@ def measure(runs: int) -> list[Measurement]:
             "steps/s",
             f"{label}, one environment",
             target,
-            partial(grid.measure, darkroom.vector_env(num_envs=BATCH)),
+            partial(engine.measure, darkroom.vector_env(num_envs=BATCH)),
             partial(timed, partial(play, env, actions), float(EPISODES * HORIZON)),
             runs,
         )

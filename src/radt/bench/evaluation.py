@@ -29,7 +29,7 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import embed_episodes, window_means
 from radt.settings import Experiment
-from radt.tasks.splits import tasks_of
+from radt.suites.grid.splits import tasks_of
 
 EPISODES = 4
 """400 steps of the published protocol take a second or two."""

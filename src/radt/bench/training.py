@@ -22,7 +22,7 @@ from radt.bench.harness import Measurement, compare, darkroom, defaults, peer_pa
 from radt.data.steps import Steps
 from radt.models import store
 from radt.settings import Model, Optimization, Training
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 from radt.training import loop
 
 Update = Callable[[], None]

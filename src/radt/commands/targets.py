@@ -88,8 +88,8 @@ def check_paid(settings: Settings, run: str) -> None:
     experiment = settings.experiment(run)
     if experiment.horizon > _farthest(experiment):
         return
-    from radt.tasks.splits import tasks_of  # loads Gymnasium
-    from radt.tasks.worlds import optimum
+    from radt.suites.grid.splits import tasks_of  # loads Gymnasium
+    from radt.suites.grid.worlds import optimum
 
     best = optimum(experiment)
     for split in ("train", *settings.stages(run).evaluate.splits):

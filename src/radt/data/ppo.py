@@ -21,9 +21,9 @@ from radt.data.trajectories import COLUMNS, Shard, read_shard
 from radt.errors import RadtError
 from radt.seeding import generator
 from radt.settings import Experiment, Ppo
-from radt.tasks import worlds
-from radt.tasks.grid import GridVectorEnv
-from radt.tasks.splits import split_of, tasks_of
+from radt.suites.grid import worlds
+from radt.suites.grid.engine import GridVectorEnv
+from radt.suites.grid.splits import split_of, tasks_of
 
 AGAIN = "delete it and run the ppo stage again"
 

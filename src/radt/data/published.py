@@ -22,10 +22,10 @@ from radt.artifacts import sha256
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings import Experiment
-from radt.tasks import worlds
-from radt.tasks.grid import ACTIONS, GridVectorEnv
-from radt.tasks.mazerunner import SIZE
-from radt.tasks.splits import goals, keys, maze_seeds, tasks_of
+from radt.suites.grid import worlds
+from radt.suites.grid.engine import ACTIONS, GridVectorEnv
+from radt.suites.grid.mazerunner import SIZE
+from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
 
 Array = NDArray[Any]
 COLUMNS = ("actions", "dones", "next_observations", "observations", "rewards")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from radt.data.trajectories import Shard
 from radt.seeding import generator
 from radt.settings import Experiment, Generate
-from radt.tasks import worlds
-from radt.tasks.grid import ACTIONS, GridVectorEnv
-from radt.tasks.splits import tasks_of
+from radt.suites.grid import worlds
+from radt.suites.grid.engine import ACTIONS, GridVectorEnv
+from radt.suites.grid.splits import tasks_of
 
 
 class QLearner:
@@ -86,7 +86,7 @@ class QLearner:
 def afterstates(env: GridVectorEnv, experiment: Experiment) -> NDArray[np.int64]:
     """[tasks, S, A] the cell that an action leads to, with what is hidden as it was before.
 
-    States count cell by cell, once for each hidden part (`radt.tasks.keydoor`, `radt.tasks.mazerunner`).
+    States count cell by cell, once for each hidden part (`radt.suites.grid.keydoor`, `radt.suites.grid.mazerunner`).
     """
     cells = experiment.width * experiment.height
     following = env.tables.following[env.rows].astype(np.int64)

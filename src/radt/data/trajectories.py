@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from radt.artifacts import check_finite, read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
 from radt.errors import RadtError
 from radt.settings import Experiment
-from radt.tasks.grid import ACTIONS
-from radt.tasks.splits import split_of
-from radt.tasks.worlds import descriptions, optimum
+from radt.suites.grid.engine import ACTIONS
+from radt.suites.grid.splits import split_of
+from radt.suites.grid.worlds import descriptions, optimum
 
 FORMAT = "radt-trajectories"
 VERSION = 3

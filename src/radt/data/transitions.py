@@ -16,8 +16,8 @@ from torch import Tensor
 from radt.data.steps import moved
 from radt.data.trajectories import Shard, Trajectories
 from radt.settings import Experiment
-from radt.tasks.grid import ACTIONS
-from radt.tasks.worlds import make, optimal_actions
+from radt.suites.grid.engine import ACTIONS
+from radt.suites.grid.worlds import make, optimal_actions
 
 REWARDS = 3
 """A step pays 0, 1, or 2 (key and door in one cell)."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from radt.artifacts import read_at_random
 from radt.data.steps import Steps
 from radt.data.trajectories import Shard, Trajectories
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 class Source(Protocol):

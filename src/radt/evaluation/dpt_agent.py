@@ -13,7 +13,7 @@ from radt.evaluation.history import History
 from radt.models.blocks import KeyValues
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings import Experiment
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 class DptAgent:

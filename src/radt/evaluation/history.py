@@ -10,7 +10,7 @@ from torch import Tensor
 
 from radt.data.steps import Steps
 from radt.data.windows import Columns
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 class History:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from radt import seeding
 from radt.evaluation.history import History
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 class RandomAgent:

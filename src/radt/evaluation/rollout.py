@@ -14,7 +14,7 @@ from radt.errors import RadtError
 from radt.evaluation.agents import Agent
 from radt.evaluation.history import History
 from radt.settings import Evaluate, Experiment, Protocol
-from radt.tasks import worlds
+from radt.suites.grid import worlds
 
 
 class Target:

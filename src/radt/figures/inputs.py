@@ -167,7 +167,7 @@ def _check_rows(path: Path, frame: pd.DataFrame, experiment: Experiment, evaluat
 
 
 def split_tasks(experiment: Experiment) -> dict[str, range]:
-    """Ids of the tasks of each split (`radt.tasks.splits`)."""
+    """Ids of the tasks of each split (`radt.suites.grid.splits`)."""
     rest = experiment.tasks - experiment.held_out
     train = rest - experiment.validation
     return {"held_out": range(rest, experiment.tasks), "train": range(train), "validation": range(train, rest)}

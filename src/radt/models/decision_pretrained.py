@@ -11,7 +11,7 @@ from radt.data.transitions import Transitions
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import Coordinates, sum_rows
 from radt.settings import Experiment, Model
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 class DecisionPretrainedTransformer(nn.Module):

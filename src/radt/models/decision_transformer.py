@@ -12,7 +12,7 @@ from radt.data.steps import Steps
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import Embedding
 from radt.settings import Aggregate, Experiment, Model
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 class DecisionTransformer(nn.Module):

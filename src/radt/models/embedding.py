@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from radt.data.steps import Steps
 from radt.settings import Experiment, Model
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:

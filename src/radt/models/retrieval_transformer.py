@@ -11,7 +11,7 @@ from radt.data.steps import Steps
 from radt.models.blocks import Block, CrossAttention, KeyValues, Reading, initialize
 from radt.models.embedding import Embedding
 from radt.settings import Experiment, Model
-from radt.tasks.grid import ACTIONS
+from radt.suites.grid.engine import ACTIONS
 
 
 class RetrievalTransformer(nn.Module):

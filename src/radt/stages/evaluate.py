@@ -23,8 +23,8 @@ from radt.models.language import LanguageEncoder
 from radt.retrieval import chunks, language_keys
 from radt.settings import Embed, Evaluate, Experiment, Language, Section, parse
 from radt.stages import run
-from radt.tasks.splits import split_of, tasks_of
-from radt.tasks.worlds import optimum
+from radt.suites.grid.splits import split_of, tasks_of
+from radt.suites.grid.worlds import optimum
 from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")

@@ -2,7 +2,7 @@
 
 Mazes, starts and goals are those of the published generator for the same seed. The agent sees its position and the free cells
 around it, each divided by 15; where the goals are it does not see. Reaching the active goal pays 1 and makes the next one active;
-the last goal ends the episode. `python -m radt.tasks.mazerunner` measures the speed.
+the last goal ends the episode. `python -m radt.suites.grid.mazerunner` measures the speed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from radt.tasks.grid import ACTIONS, GridEnv, GridVectorEnv, Tables, measure
+from radt.suites.grid.engine import ACTIONS, GridEnv, GridVectorEnv, Tables, measure
 
 SIZE = 15
 START = (13, 7)  # (row, column)

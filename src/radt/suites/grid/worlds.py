@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radt.settings import Experiment
-from radt.tasks.darkroom import DarkRoomVectorEnv
-from radt.tasks.grid import GridVectorEnv, best_actions
-from radt.tasks.keydoor import KeyDoorVectorEnv
-from radt.tasks.mazerunner import MazeRunnerVectorEnv
-from radt.tasks.splits import goals, keys, maze_seeds
+from radt.suites.grid.darkroom import DarkRoomVectorEnv
+from radt.suites.grid.engine import GridVectorEnv, best_actions
+from radt.suites.grid.keydoor import KeyDoorVectorEnv
+from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
+from radt.suites.grid.splits import goals, keys, maze_seeds
 
 
 def make(experiment: Experiment, tasks: NDArray[np.int64]) -> GridVectorEnv:

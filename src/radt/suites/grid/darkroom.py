@@ -2,7 +2,7 @@
 
 Every episode starts in the north-west corner and lasts exactly `horizon` steps. The agent sees only its position (y, x). A step
 that ends on the goal pays 1, except the last step of an episode, which never pays: the published engine is cut off before it
-counts it. `python -m radt.tasks.darkroom` measures the speed.
+counts it. `python -m radt.suites.grid.darkroom` measures the speed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from radt.tasks.grid import ACTIONS, GridEnv, GridVectorEnv, Tables, measure
-from radt.tasks.splits import permuted_cells
+from radt.suites.grid.engine import ACTIONS, GridEnv, GridVectorEnv, Tables, measure
+from radt.suites.grid.splits import permuted_cells
 
 NORTH, EAST, SOUTH, WEST, STAY = range(ACTIONS)
 MOVES = {NORTH: (-1, 0), EAST: (0, 1), SOUTH: (1, 0), WEST: (0, -1), STAY: (0, 0)}  # (dy, dx)

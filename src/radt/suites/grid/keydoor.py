@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from radt.tasks.darkroom import checked_cells, moves, position_space, positions
-from radt.tasks.grid import GridEnv, GridVectorEnv, Tables, measure
-from radt.tasks.splits import permuted_cells, permuted_keys
+from radt.suites.grid.darkroom import checked_cells, moves, position_space, positions
+from radt.suites.grid.engine import GridEnv, GridVectorEnv, Tables, measure
+from radt.suites.grid.splits import permuted_cells, permuted_keys
 
 
 class KeyDoorVectorEnv(GridVectorEnv):
