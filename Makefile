@@ -97,7 +97,7 @@ format: $(VENV)/.dev
 	$(IN_VENV) snakefmt --line-length 130 Snakefile workflow
 
 bench: $(BENCH)/.bench
-	PATH="$(CURDIR)/$(BENCH)/bin:$$PATH" OMP_NUM_THREADS=1 python -W ignore -m radt.bench $(OPTIONS)
+	PATH="$(CURDIR)/$(BENCH)/bin:$$PATH" OMP_NUM_THREADS=1 python -W ignore -m bench $(OPTIONS)
 
 # A stamp file in an environment says that it holds what its lock file says. $(1) is the lock file, which is complete but for the CUDA
 # packages that torch asks for where it is built with CUDA: without --no-deps, pip would search for a minute for what is pinned.

@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bench import evaluation as bench
+from bench.harness import defaults
 from helpers import MODEL, ROOM
-from radt.bench import evaluation as bench
-from radt.bench.harness import defaults
 from radt.data.steps import concatenate
 from radt.evaluation.agents import AdAgent, DtAgent, Queries, RetrievalAgent
 from radt.evaluation.history import History

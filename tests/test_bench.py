@@ -12,10 +12,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench import __main__ as bench
+from bench import embedding, evaluation, harness, reading, search, startup, training
 from helpers import DEVICES, MODEL, ROOM, random_steps
 from radt import machine
-from radt.bench import __main__ as bench
-from radt.bench import embedding, evaluation, harness, reading, search, startup, training
 from radt.errors import RadtError
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.search import Search
@@ -89,8 +89,8 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench, "MODULES", ("engines", "search"))
     monkeypatch.setattr(bench, "machine", lambda: "a machine")
-    monkeypatch.setitem(sys.modules, "radt.bench.engines", Fake([ENTRY]))
-    monkeypatch.setitem(sys.modules, "radt.bench.search", Fake([replace(ENTRY, name="search", target=None)]))
+    monkeypatch.setitem(sys.modules, "bench.engines", Fake([ENTRY]))
+    monkeypatch.setitem(sys.modules, "bench.search", Fake([replace(ENTRY, name="search", target=None)]))
     return tmp_path
 
 
@@ -114,8 +114,8 @@ def test_a_missed_target_is_shown():
 def test_a_worse_ratio_is_reported_and_not_an_error(fake, capsys, monkeypatch):
     assert bench.main(["--record"]) == 0
     assert "regression" not in capsys.readouterr().out
-    monkeypatch.setitem(sys.modules, "radt.bench.engines", Fake([replace(ENTRY, ratio=2.5)]))  # 17% less
-    monkeypatch.setitem(sys.modules, "radt.bench.search", Fake([replace(ENTRY, name="search", ratio=2.6)]))  # 13% less
+    monkeypatch.setitem(sys.modules, "bench.engines", Fake([replace(ENTRY, ratio=2.5)]))  # 17% less
+    monkeypatch.setitem(sys.modules, "bench.search", Fake([replace(ENTRY, name="search", ratio=2.6)]))  # 13% less
     assert bench.main([]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "regression" in line]
     assert lines == ["regression: engine: ratio 2.5, was 3 at abc1234"]
@@ -124,7 +124,7 @@ def test_a_worse_ratio_is_reported_and_not_an_error(fake, capsys, monkeypatch):
 def test_other_machines_are_not_compared(fake, capsys, monkeypatch):
     assert bench.main(["--record"]) == 0
     monkeypatch.setattr(bench, "machine", lambda: "another machine")
-    monkeypatch.setitem(sys.modules, "radt.bench.engines", Fake([replace(ENTRY, ratio=1.0)]))
+    monkeypatch.setitem(sys.modules, "bench.engines", Fake([replace(ENTRY, ratio=1.0)]))
     assert bench.main([]) == 0
     assert "regression" not in capsys.readouterr().out
 
@@ -153,7 +153,7 @@ def test_measuring_a_part_keeps_the_rest_of_the_output(fake):
 
 def test_a_foreign_output_is_known_before_anything_is_measured(fake, monkeypatch):
     (fake / "x.json").write_text("[1]", encoding="utf-8")
-    monkeypatch.setitem(sys.modules, "radt.bench.engines", None)
+    monkeypatch.setitem(sys.modules, "bench.engines", None)
     with pytest.raises(RadtError, match="holds no measurements of this version"):
         bench.main(["--only", "engines", "--output", "x.json"])
 
@@ -178,8 +178,8 @@ def test_a_gpu_is_refused_where_there_is_none_or_for_what_it_is_not_used(fake, m
 
 def test_a_device_is_told_to_what_is_measured_on_it(fake, monkeypatch):
     monkeypatch.setattr(bench.loop, "prepare", lambda device: "cpu")
-    told, measured = [], sys.modules["radt.bench.search"].measure
-    monkeypatch.setattr(sys.modules["radt.bench.search"], "measure", lambda *given: told.append(given) or measured(*given), False)
+    told, measured = [], sys.modules["bench.search"].measure
+    monkeypatch.setattr(sys.modules["bench.search"], "measure", lambda *given: told.append(given) or measured(*given), False)
     bench.main(["--runs", "2"])
     bench.main(["--runs", "2", "--device", "cuda", "--only", "search"])
     assert told == [(2, "cpu"), (2, "cuda")]

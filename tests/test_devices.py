@@ -132,7 +132,7 @@ def test_the_record_names_the_gpu_that_a_process_has_used(monkeypatch):
 
 @pytest.mark.parametrize(("visible", "there"), [("0", True), ("GPU-5,1", True), ("", False), ("-1", False)])
 def test_planning_looks_for_a_gpu_without_torch(visible, there):
-    code = "import sys; from radt import devices, runs; print(devices.present(), 'torch' in sys.modules)"
+    code = "import sys, radt.pipeline.runs; from radt import devices; print(devices.present(), 'torch' in sys.modules)"
     environment = {**os.environ, devices.VISIBLE: visible}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split() == [str(there), "False"]

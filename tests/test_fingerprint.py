@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from radt.errors import RadtError
-from radt.fingerprint import fingerprint
+from radt.pipeline.fingerprint import fingerprint
 
 STAGES = ["trajectories", "pretrain", "embed", "index", "train_retrieval", "train_ad", "evaluate", "figure"]
 FILES = {
@@ -148,7 +148,7 @@ def test_an_imported_module_that_is_missing_is_named(edited):
 
 def test_all_stages_together_read_each_file_once():
     code = (
-        "import ast; from radt.fingerprint import SOURCE, fingerprint; parse, calls = ast.parse, [];"
+        "import ast; from radt.pipeline.fingerprint import SOURCE, fingerprint; parse, calls = ast.parse, [];"
         "ast.parse = lambda *given, **named: (calls.append(1), parse(*given, **named))[1];"
         f"[fingerprint('radt.stages.' + stage) for stage in {STAGES}]; print(len(calls), len(list(SOURCE.rglob('*.py'))))"
     )
@@ -160,6 +160,6 @@ def test_all_stages_together_read_each_file_once():
 def test_stages_differ_and_do_not_depend_on_the_process():
     prints = {stage: fingerprint(f"radt.stages.{stage}") for stage in STAGES}
     assert len(set(prints.values())) == len(STAGES)
-    code = "from radt.fingerprint import fingerprint; print(fingerprint('radt.stages.embed'))"
+    code = "from radt.pipeline.fingerprint import fingerprint; print(fingerprint('radt.stages.embed'))"
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert again.stdout.strip() == prints["embed"]

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mutations import mutations
-from radt import artifacts, provenance
+from radt import artifacts
 from radt.errors import RadtError
+from radt.pipeline import provenance
 from radt.training import checkpoints
 
 RECORD = provenance.Record(

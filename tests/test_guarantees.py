@@ -19,9 +19,10 @@ import pytest
 import killing
 import project
 from project import FIGURE, OFFLINE, content, plain, run, snakemake, timeless
-from radt import artifacts, provenance
+from radt import artifacts
 from radt.commands import verify
 from radt.errors import RadtError
+from radt.pipeline import provenance
 
 FULL = os.environ.get("RADT_TORTURE") == "1"
 KNOWN = dict(line.split() for line in (Path(__file__).parent / "data.sha256").read_text(encoding="utf-8").splitlines())

@@ -19,17 +19,18 @@ RANK = {
     "": 0,
     "suites": 1,
     "data": 2,
+    "pipeline": 2,
     "models": 3,
     "retrieval": 4,
     "training": 5,
     "evaluation": 5,
     "figures": 6,
     "stages": 7,
-    "bench": 8,
-    "commands": 9,
-    "__main__": 10,
+    "commands": 8,
+    "__main__": 9,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+BENCH = sorted((ROOT / "bench").glob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*/README.md")), ROOT / "CONTRIBUTING.md"]
 
 
@@ -48,6 +49,7 @@ def imported(path):
             modules = [f"{node.module}.{alias.name}" for alias in node.names]
         for module in modules:
             parts = module.split(".")
+            assert parts[0] != "bench", f"{path}: the package runs without its benchmarks"
             if parts[0] == "radt" and len(parts) > 1:
                 yield parts[1] if (PACKAGE / parts[1]).is_dir() else ""
 
@@ -66,7 +68,7 @@ def test_imports_run_one_way(path):
 def test_what_computes_without_a_network_starts_without_torch():
     """Settings, figures and random numbers; then the stages whose worlds and keys are arrays of NumPy."""
     code = """if True:
-        import sys, radt.fingerprint, radt.seeding, radt.stages.ablation, radt.stages.figure, radt.stages.overview
+        import sys, radt.pipeline.fingerprint, radt.seeding, radt.stages.ablation, radt.stages.figure, radt.stages.overview
         radt.seeding.generator(0, "x")
         print({"torch", "faiss", "gymnasium"} & set(sys.modules))
         import radt.stages.index, radt.stages.ppo, radt.stages.trajectories
@@ -74,7 +76,7 @@ def test_what_computes_without_a_network_starts_without_torch():
     assert subprocess.check_output([sys.executable, "-c", code], encoding="utf-8").split() == ["set()", "set()"]
 
 
-@pytest.mark.parametrize("path", SOURCES + sorted((ROOT / "workflow").rglob("*.smk")) + [ROOT / "Snakefile"], ids=str)
+@pytest.mark.parametrize("path", SOURCES + BENCH + sorted((ROOT / "workflow").rglob("*.smk")) + [ROOT / "Snakefile"], ids=str)
 @pytest.mark.guarantee
 def test_g6_nothing_is_pickled(path):
     forbidden = r"import (pickle|dill|joblib|shelve|cloudpickle)|torch\.(save|load)\(|allow_pickle=(?!False)|(read|to)_pickle"
@@ -103,7 +105,7 @@ def without_encoding(call):
 
 
 def test_text_is_read_and_written_as_utf_8_whatever_the_encoding_of_the_machine():
-    for path in SOURCES + sorted((ROOT / "tests").glob("*.py")):
+    for path in SOURCES + BENCH + sorted((ROOT / "tests").glob("*.py")):
         calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
         assert not [f"{path}:{call.lineno}" for call in calls if without_encoding(call)], 'add encoding="utf-8"'
     for path in [ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.smk")]:

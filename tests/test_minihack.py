@@ -6,7 +6,7 @@ Runs where the extra `minihack` is installed. MiniHack needs about a millisecond
 import numpy as np
 import pytest
 
-from radt.bench.engines import minihack_room
+from bench.engines import minihack_room
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.keydoor import KeyDoorVectorEnv
 

@@ -13,12 +13,12 @@ import pytest
 
 from project import FIGURE, ROOT, change, planned, run
 from radt.__main__ import main
-from radt.commands import config, costs, plan, status
-from radt.commands.jobs import Name, name_of
-from radt.commands.measured import Estimate, alone, estimate, here, key_of, known, recorded
-from radt.commands.resources import Needs
 from radt.errors import RadtError
-from radt.runs import Runs
+from radt.pipeline import config, costs, plan, status
+from radt.pipeline.jobs import Name, name_of
+from radt.pipeline.measured import Estimate, alone, estimate, here, key_of, known, recorded
+from radt.pipeline.resources import Needs
+from radt.pipeline.runs import Runs
 from radt.settings import parse
 
 

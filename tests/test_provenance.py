@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from radt import artifacts, making, provenance
+from radt import artifacts
 from radt.commands.accept import accept
 from radt.commands.explain import explain
 from radt.commands.verify import verify
 from radt.errors import RadtError
+from radt.pipeline import atomic_stage, provenance
 
 STAGE = "radt.stages.trajectories"
 RECORD = Path("results/x/provenance.json")
@@ -33,7 +34,7 @@ def make(content, names=("manifest.json", "learning.csv", OLD), record=RECORD, s
             (folder / name).write_text(content, encoding="utf-8")
         return 0
 
-    return making.make(stage, stage_name, record, list(inputs), ["--settings", "{}", "--output", str(record.parent)])
+    return atomic_stage.make(stage, stage_name, record, list(inputs), ["--settings", "{}", "--output", str(record.parent)])
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_second_job_of_the_same_artifact_is_refused_and_changes_nothing(folder
         return 1
 
     with pytest.raises(RadtError, match="ended with status 1"):
-        making.make(stage, STAGE, RECORD, [], ["--settings", "{}", "--output", "results/x"])
+        atomic_stage.make(stage, STAGE, RECORD, [], ["--settings", "{}", "--output", "results/x"])
     assert provenance.problems(RECORD) == [] and (folder / "manifest.json").read_text(encoding="utf-8") == "old"
     assert not list(folder.glob(".*"))
 
@@ -135,7 +136,7 @@ def test_without_a_record_only_what_the_stage_can_have_written_goes(folder):
 def test_a_stage_writes_only_what_it_is_known_to_write(folder):
     make("old")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(RadtError, match=r"radt\.stages\.trajectories wrote notes\.txt: add the name to radt\.provenance\.WRITES"):
+    with pytest.raises(RadtError, match=r"trajectories wrote notes\.txt: add the name to radt\.pipeline\.provenance\.WRITES"):
         make("new", ("manifest.json", "notes.txt"))
     (folder / ".provenance/notes.txt").unlink()
     (folder / ".provenance").rmdir()
@@ -192,24 +193,24 @@ def test_only_the_checkpoint_goes_when_a_training_is_done(folder, tmp_path, stat
     make("old")
     mine = tmp_path / "mine"
     mine.mkdir()
-    for name in ("notes.txt", making.CHECKPOINT):
+    for name in ("notes.txt", atomic_stage.CHECKPOINT):
         (mine / name).write_text("mine", encoding="utf-8")
     place = {"results": Path("results"), "folder of others": mine}.get(state, tmp_path / "state")
     if state == "link":
         place.symlink_to(mine)
     if state == "file":
         place.write_text("mine", encoding="utf-8")
-    making.drop_checkpoint(place)
-    there = {"notes.txt"} if state == "folder of others" else {"notes.txt", making.CHECKPOINT}
+    atomic_stage.drop_checkpoint(place)
+    there = {"notes.txt"} if state == "folder of others" else {"notes.txt", atomic_stage.CHECKPOINT}
     assert {path.name for path in mine.iterdir()} == there
     assert provenance.problems(RECORD) == [] and (state != "file" or place.exists())
 
 
 def test_an_empty_folder_of_a_checkpoint_goes_with_it(tmp_path):
     (tmp_path / "state").mkdir()
-    for name in (making.CHECKPOINT, f".{making.CHECKPOINT}.partial"):
+    for name in (atomic_stage.CHECKPOINT, f".{atomic_stage.CHECKPOINT}.partial"):
         (tmp_path / "state" / name).write_text("x", encoding="utf-8")
-    making.drop_checkpoint(tmp_path / "state")
+    atomic_stage.drop_checkpoint(tmp_path / "state")
     assert not (tmp_path / "state").exists()
 
 
@@ -392,8 +393,8 @@ def test_linked_folders_are_looked_at_once(folder):
 def test_a_record_is_not_accepted_while_its_job_runs(folder, monkeypatch):
     make("old")
     change(code="0" * 16)
-    monkeypatch.setattr(making, "PATIENCE", 0.05)
-    with making.locked(RECORD), pytest.raises(RadtError, match="another job is writing into"):
+    monkeypatch.setattr(atomic_stage, "PATIENCE", 0.05)
+    with atomic_stage.locked(RECORD), pytest.raises(RadtError, match="another job is writing into"):
         accept(Path("results"))
     assert provenance.read(RECORD).accepted == [] and accept(Path("results")) == [RECORD]
     assert not list(folder.glob(".*"))
@@ -410,7 +411,7 @@ def test_accept_puts_in_place_what_a_killed_job_has_left(folder):
 def test_a_job_waits_a_moment_for_a_lock(folder, monkeypatch):
     make("old")
     context = multiprocessing.get_context("fork")
-    with making.locked(RECORD):
+    with atomic_stage.locked(RECORD):
         job = context.Process(target=make, args=("new",))
         job.start()
         time.sleep(0.1)

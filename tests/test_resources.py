@@ -6,9 +6,9 @@ import math
 import pytest
 
 from project import FIGURE, ROOT, asked, copy_of_the_project
-from radt.commands import config
-from radt.commands.resources import Needs
-from radt.runs import Runs
+from radt.pipeline import config
+from radt.pipeline.resources import Needs
+from radt.pipeline.runs import Runs
 
 
 def test_jobs_of_a_recorded_experiment_ask_for_what_they_took_and_more(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from radt.configuration import load
-from radt.runs import ENCODERS, MADE_FROM, PLAIN, REFERENCES, WEIGHTS, Runs
+from radt.pipeline.runs import ENCODERS, MADE_FROM, PLAIN, REFERENCES, WEIGHTS, Runs
 from radt.settings import Stages
 
 ROOT = Path(__file__).parents[1]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from radt.bench import harness, scale
+from bench import harness, scale
 from radt.errors import RadtError
 
 

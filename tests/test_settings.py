@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from radt import configuration
-from radt.commands import targets
 from radt.errors import RadtError
 from radt.manual import MANUAL, manual
-from radt.runs import Runs
+from radt.pipeline import targets
+from radt.pipeline.runs import Runs
 from radt.settings import Experiment
 from radt.suites.grid.worlds import optimum
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from radt.commands import slurm
 from radt.errors import RadtError
+from radt.pipeline import slurm
 
 NONE, DATABASE = "accounting_storage/none", "accounting_storage/slurmdbd"
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from project import ROOT, run
-from radt.commands import config, status
-from radt.runs import Runs
+from radt.pipeline import config, status
+from radt.pipeline.runs import Runs
 from radt.settings import Optimization
 from radt.training import loop
 

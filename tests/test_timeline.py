@@ -6,8 +6,9 @@ import os
 import pandas as pd
 import pytest
 
-from radt.bench import timeline
+from bench import timeline as bench
 from radt.errors import RadtError
+from radt.pipeline import timeline
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 JOBS = {  # start, stop, CPU seconds, MB: two cores, the second idle from 10 to 30 and from 70 on
@@ -35,15 +36,15 @@ def test_lanes_idle_time_and_the_chain(benchmarks):
         (name, *values) for name, values in JOBS.items()
     ]
     assert timeline.lanes(jobs) == [0, 0, 1, 0, 0]
-    assert [job.name for job in timeline.critical(jobs)] == ["data", "seed2", "figure"]
-    text = timeline.summary(jobs)
+    assert [job.name for job in bench.critical(jobs)] == ["data", "seed2", "figure"]
+    text = bench.summary(jobs)
     assert "5 jobs, 75 s" in text and "95 CPU s" in text
     assert "lane 0: 60 s busy, 15 s idle" in text and "lane 1: 40 s busy, 35 s idle" in text
     assert "train: 2 jobs, 80 s, 77 CPU s, at most 310 MB" in text
 
 
 def test_files_and_a_missing_run(benchmarks, tmp_path):
-    assert timeline.main([str(benchmarks), "--output", str(tmp_path / "timeline")]) == 0
+    assert bench.main([str(benchmarks), "--output", str(tmp_path / "timeline")]) == 0
     table = pd.read_csv(tmp_path / "timeline.csv")
     assert tuple(table.columns) == timeline.COLUMNS and len(table) == len(JOBS)
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")

@@ -20,10 +20,10 @@ from snakemake.persistence import PersistenceBase
 from snakemake.utils import format as fill
 
 from project import FIGURE, ROOT, counted, planned, snakemake, words
-from radt import making
 from radt.configuration import load, merge
 from radt.errors import RadtError
-from radt.runs import Runs
+from radt.pipeline import atomic_stage
+from radt.pipeline.runs import Runs
 
 SMOKE = ["--configfile", "config/smoke.yaml", "--", "results/smoke/figure.pdf"]
 SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 30, "tasks": 25, "held_out": 5, "validation": 0}
@@ -151,7 +151,7 @@ def test_every_job_has_what_plans_logs_and_records_need(forced):
         ((_, stage, *arguments),) = words([fields["Shell command"].rpartition(" > ")[0]])
         assert stage.startswith("radt.stages."), rule
         assert "experiment" in json.loads(arguments[arguments.index("--settings") + 1]), rule
-        record, inputs, _ = making.parse(arguments)
+        record, inputs, _ = atomic_stage.parse(arguments)
         assert str(record) in fields["output"], rule
         assert list(map(str, inputs)) == (fields["input"].split(", ") if "input" in fields else []), rule
 
@@ -231,7 +231,7 @@ def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, tex
     )
     known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
     ((_, _, *expected),) = words([fill(job.rule.shellcmd, **known).rpartition(" > ")[0]])
-    assert smk().arguments(job) == making.parse(expected)[2]
+    assert smk().arguments(job) == atomic_stage.parse(expected)[2]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the rules share: wildcards, where artifacts are (`radt.runs`), and the parameters of a stage.
+"""What the rules share: wildcards, where artifacts are (`radt.pipeline.runs`), and the parameters of a stage.
 
 Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so that jobs do not slow each other down.
 """
@@ -6,8 +6,8 @@ Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so 
 import json
 from pathlib import Path
 
-from radt.fingerprint import fingerprint
-from radt.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
+from radt.pipeline.fingerprint import fingerprint
+from radt.pipeline.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, WEIGHTS, Runs
 
 STAGES = ["trajectories", "ppo", "pretrain", "embed", "embed_language", "index", "train_retrieval", "train_ad", "train_dpt"]
 STAGES += ["evaluate", "figure", "overview", "ablation"]

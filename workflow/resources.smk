@@ -2,8 +2,8 @@
 
 import signal
 
-from radt.commands import slurm
-from radt.commands.resources import Needs
+from radt.pipeline import slurm
+from radt.pipeline.resources import Needs
 from radt.devices import SLOTS
 from radt.interruption import STAYS
 

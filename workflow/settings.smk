@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from radt import configuration
-from radt.commands import targets
+from radt.pipeline import targets
 from radt.errors import RadtError
 
 CONFIG = Path("config/config.yaml")

@@ -14,7 +14,7 @@ import snakemake
 from snakemake.logging import logger
 from snakemake.utils import format as fill
 
-from radt import making, provenance
+from radt.pipeline import atomic_stage, provenance
 
 FITS = "9.27"
 ACCEPT = ": after an edit of the code that cannot change results, run `python -m radt accept`"
@@ -60,7 +60,7 @@ def arguments(job):
     parts[1::2] = [shlex.quote(str(Path(path).parent)) for path in parts[1::2]]
     words = shlex.split("".join(parts))
     stage = next(place for place, word in enumerate(words) if word.startswith("radt.stages."))  # torchrun may stand before it
-    return making.parse(words[stage + 1 :])[2]
+    return atomic_stage.parse(words[stage + 1 :])[2]
 
 
 @functools.lru_cache(maxsize=1)  # Snakemake asks four times in a row about each job

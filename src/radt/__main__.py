@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from radt.errors import RadtError, printable
-from radt.provenance import RECORDED
+from radt.pipeline.provenance import RECORDED
 from radt.stages import run
 
 RESULTS = Path("results")
@@ -84,11 +84,11 @@ def main(argv: list[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     match given.command:
         case "plan":
-            from radt.commands import plan
+            from radt.pipeline import plan
 
             print(plan.plan(given.target, given.configfile, given.cores, given.gpus))
         case "status":
-            from radt.commands import status
+            from radt.pipeline import status
 
             status.show(given.configfile, given.watch)
         case "verify":

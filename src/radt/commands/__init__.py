@@ -1,1 +1,1 @@
-"""What a user asks of results: one module for each command of `python -m radt`."""
+"""Commands of `python -m radt` that check, record and redraw results; plan and status are in `radt.pipeline`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from radt import making, provenance
 from radt.errors import RadtError
-from radt.fingerprint import fingerprint
+from radt.pipeline import atomic_stage, provenance
+from radt.pipeline.fingerprint import fingerprint
 
 
 def accept(root: Path) -> list[Path]:
@@ -24,7 +24,7 @@ def _accept(path: Path) -> bool:
     """Add the present fingerprint to a record if it has another; whether it had. The job that makes it waits meanwhile."""
     if not _other_code(path):
         return False
-    with making.locked(path):
+    with atomic_stage.locked(path):
         provenance.problems(path)  # which puts in place what a killed job has left waiting
         if code := _other_code(path):
             record = provenance.read(path)

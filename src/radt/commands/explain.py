@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from radt import artifacts, provenance
+from radt import artifacts
 from radt.commands.verify import faults_of
 from radt.errors import RadtError, printable
+from radt.pipeline import provenance
 
 
 def explain(path: Path) -> list[str]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from radt import provenance
 from radt.commands.programs import run
 from radt.errors import RadtError
+from radt.pipeline import provenance
 
 LOCK = Path("dvc.lock")
 DAY = 86400.0

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 from radt import artifacts
-from radt.bench import timeline
-from radt.commands.config import settings
 from radt.commands.programs import run
 from radt.commands.redraw import redraw
 from radt.commands.verify import verify
 from radt.errors import RadtError
-from radt.provenance import RECORDED, chain, files, is_record, place, problems, read, records
+from radt.pipeline import timeline
+from radt.pipeline.config import settings
+from radt.pipeline.provenance import RECORDED, chain, files, is_record, place, problems, read, records
 from radt.settings import Stages
 
 KEPT = (".csv", ".pdf", ".png")

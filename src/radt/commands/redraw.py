@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from radt import artifacts, provenance
-from radt.commands.config import settings
+from radt import artifacts
 from radt.configuration import Settings
 from radt.errors import RadtError
 from radt.figures import ablation, inputs, overview
 from radt.figures.curves import COLUMNS
 from radt.figures.draw import draw
 from radt.figures.table import csv
+from radt.pipeline import provenance
+from radt.pipeline.config import settings
 
 TABLES = {
     "curves.csv": ablation.CURVES,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from radt import provenance
 from radt.errors import RadtError
+from radt.pipeline import provenance
 
 RESTORE = "restore it from the repository, or record the present results (make record)"
 

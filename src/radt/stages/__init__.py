@@ -1,7 +1,7 @@
 """One module per stage: settings and files in, one artifact out. `run` turns a failure into a sentence and an exit status.
 
 The rules add `--record` and `--inputs` to the command line of a stage: then the inputs are checked first, and the artifact is put
-in place as a whole, with a record of what made it (`radt.provenance`). Without them a stage just reads and writes.
+in place as a whole, with a record of what made it (`radt.pipeline.provenance`). Without them a stage just reads and writes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
-from radt import making
 from radt.errors import RadtError, printable
 from radt.interruption import STATUS, interruption
 from radt.machine import rank
+from radt.pipeline import atomic_stage
 
 OUT_OF_MEMORY = ("bad_alloc", "can't allocate memory", "not enough memory", "out of memory")
 """What libraries say."""
@@ -73,7 +73,7 @@ def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
 
     Of several ranks only the first checks, records and drops.
     """
-    record, inputs, rest = making.parse(arguments)
+    record, inputs, rest = atomic_stage.parse(arguments)
     if rank():
         return main(rest)
     status = 0
@@ -82,9 +82,9 @@ def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     elif (spec := sys.modules["__main__"].__spec__) is None:
         raise RadtError("--record is for stages that are run as modules: call `python -m radt.stages.NAME`")
     else:
-        making.make(main, spec.name, record, inputs, rest)
+        atomic_stage.make(main, spec.name, record, inputs, rest)
     if "--state" in rest:
-        making.drop_checkpoint(Path(rest[rest.index("--state") + 1]))
+        atomic_stage.drop_checkpoint(Path(rest[rest.index("--state") + 1]))
     return status
 
 

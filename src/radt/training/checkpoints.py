@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from radt import artifacts
-from radt.making import CHECKPOINT
+from radt.pipeline.atomic_stage import CHECKPOINT
 from radt.settings import NonNegativeFloat, NonNegativeInt, Section
 
 

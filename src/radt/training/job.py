@@ -12,9 +12,9 @@ import torch
 
 from radt.data import trajectories
 from radt.data.windows import Episodes
-from radt.fingerprint import fingerprint
 from radt.machine import rank
 from radt.models import store
+from radt.pipeline.fingerprint import fingerprint
 from radt.settings import Experiment, Section, TrainDpt, Training
 from radt.training import checkpoints, loop
 

@@ -16,7 +16,7 @@ from radt.errors import RadtError
 from radt.machine import commit, machine
 from radt.settings import Experiment
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.harness import ROOT, Measurement, compare, darkroom, defaults, rotate, timed
+from bench.reading import histories
 from radt import artifacts, seeding
-from radt.bench.harness import ROOT, Measurement, compare, darkroom, defaults, rotate, timed
-from radt.bench.reading import histories
 from radt.machine import threads
 from radt.models import store
 from radt.retrieval.index import distinct

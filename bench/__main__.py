@@ -1,4 +1,4 @@
-"""Measure everything, print a table, write it as JSON, and tell what became slower: `python -m radt.bench --help`."""
+"""Measure everything, print a table, write it as JSON, and tell what became slower: `python -m bench --help`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from bench.harness import Measurement
 from radt import artifacts
-from radt.bench.harness import Measurement
 from radt.errors import RadtError
 from radt.machine import machine
 from radt.stages import run
@@ -67,7 +67,7 @@ def table(entries: Sequence[Measurement]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of the benchmarks."""
-    parser = argparse.ArgumentParser(prog="python -m radt.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=MODULES, default=MODULES, help="measure these, and keep the rest of the files"
     )
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in given.only:
         print(f"measuring {name}", flush=True)
         device = [given.device] if name in ON_A_GPU else []
-        entries += importlib.import_module(f"radt.bench.{name}").measure(given.runs, *device)
+        entries += importlib.import_module(f"bench.{name}").measure(given.runs, *device)
         artifacts.write_json(given.output, [asdict(entry) for entry in replaced(others, entries)])
     print(table(entries))
     for line in regressions(entries, before):

@@ -1,6 +1,6 @@
 """What a target will cost, before it is made: `python -m radt plan results/darkroom/figure.pdf`.
 
-Snakemake says which jobs it would run (`--dry-run`), `radt.commands.measured` what each of them takes.
+Snakemake says which jobs it would run (`--dry-run`), `radt.pipeline.measured` what each of them takes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from radt.commands.config import settings
-from radt.commands.costs import Sections
-from radt.commands.jobs import BENCHMARKS, Name, name_of
-from radt.commands.measured import Estimate, estimate, known
 from radt.errors import RadtError, printable
-from radt.runs import Runs
+from radt.pipeline.config import settings
+from radt.pipeline.costs import Sections
+from radt.pipeline.jobs import BENCHMARKS, Name, name_of
+from radt.pipeline.measured import Estimate, estimate, known
+from radt.pipeline.runs import Runs
 from radt.settings import parse
 
 SNAKEMAKE = 4.0

@@ -1,8 +1,8 @@
 """What made an artifact: a record beside its files that says whether they are whole, and whether they are stale.
 
-`radt.making` writes it. Of an artifact whose job was killed in the last moment, files that the record names may still wait in a
-hidden folder: the next reader puts them in place (`problems`). Files of the former artifact that this one lacks are removed
-by the jobs that read the present one (`check`), since Snakemake brings old files back when a job is killed.
+`radt.pipeline.atomic_stage` writes it. Of an artifact whose job was killed in the last moment, files that the record names may
+still wait in a hidden folder: the next reader puts them in place (`problems`). Files of the former artifact that this one lacks
+are removed by the jobs that read the present one (`check`), since Snakemake brings old files back when a job is killed.
 
 Staleness is a question of content, never of the clock: `stale` compares the settings, the command line, the fingerprint of the
 code and the hashes of the inputs that a record holds with the present ones. Records travel with the results, so the answer is the

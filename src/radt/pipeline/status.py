@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from radt.commands.config import settings
-from radt.commands.jobs import LOGS, Name, name_of
 from radt.errors import RadtError, printable
-from radt.provenance import FILE
-from radt.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
+from radt.pipeline.config import settings
+from radt.pipeline.jobs import LOGS, Name, name_of
+from radt.pipeline.provenance import FILE
+from radt.pipeline.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
 
 TAIL = 65536
 """Bytes that are read of a log, from its end."""

@@ -16,8 +16,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from bench.harness import Measurement, alternate, darkroom, defaults
 from radt import seeding
-from radt.bench.harness import Measurement, alternate, darkroom, defaults
 from radt.configuration import Settings
 from radt.data.steps import Steps, concatenate
 from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent

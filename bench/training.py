@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from radt.bench.harness import Measurement, compare, darkroom, defaults, peer_package, rotate, timed
+from bench.harness import Measurement, compare, darkroom, defaults, peer_package, rotate, timed
 from radt.data.steps import Steps
 from radt.models import store
 from radt.settings import Model, Optimization, Training

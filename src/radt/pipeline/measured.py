@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from radt import artifacts, provenance
-from radt.bench import timeline
-from radt.commands.costs import STAGES, Sections
-from radt.commands.jobs import BENCHMARKS, LOGS, Name, name_of
+from radt import artifacts
 from radt.configuration import merge
 from radt.errors import RadtError, printable
-from radt.runs import Runs
+from radt.pipeline import provenance, timeline
+from radt.pipeline.costs import STAGES, Sections
+from radt.pipeline.jobs import BENCHMARKS, LOGS, Name, name_of
+from radt.pipeline.runs import Runs
 from radt.settings import parse
 
 SAMPLED, EVERY = 15, 30

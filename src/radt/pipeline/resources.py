@@ -6,10 +6,10 @@ import math
 from functools import cache, cached_property
 from pathlib import Path
 
-from radt.commands.costs import Sections
-from radt.commands.jobs import name_of
-from radt.commands.measured import Estimate, Measured, estimate, known
-from radt.runs import Runs
+from radt.pipeline.costs import Sections
+from radt.pipeline.jobs import name_of
+from radt.pipeline.measured import Estimate, Measured, estimate, known
+from radt.pipeline.runs import Runs
 from radt.settings import parse
 
 MEMORY, WITHIN = 1.5, 500e6

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from functools import partial
 
+from bench.harness import ROOT, Measurement, alternate, timed
 from radt import stages
-from radt.bench.harness import ROOT, Measurement, alternate, timed
 from radt.errors import RadtError
 
 STAGES = [module.name for module in pkgutil.iter_modules(stages.__path__)]

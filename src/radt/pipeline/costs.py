@@ -1,7 +1,7 @@
 """What stages ask for by their settings: work, memory and disk, a function for each stage; `STAGES` is the table of them.
 
 A job takes start + rate x work seconds. Only the start stands here: the rate comes from jobs that were measured
-(`radt.commands.measured`), so the constants below matter only where settings differ from theirs. Work of networks is counted in
+(`radt.pipeline.measured`), so the constants below matter only where settings differ from theirs. Work of networks is counted in
 multiplications, so that one rate serves all sizes: in the recorded trainings on a core it is 1.1e-11 to 2.0e-11 s.
 """
 

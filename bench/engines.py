@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from radt.bench.harness import Measurement, alternate, peer_package, timed
+from bench.harness import Measurement, alternate, peer_package, timed
 from radt.suites.grid import darkroom, engine
 
 SIZE, HORIZON, GOAL = 10, 100, (3, 4)

@@ -1,4 +1,4 @@
-"""How a job of the workflow makes an artifact: as a whole or not at all, with a record of what made it (`radt.provenance`).
+"""A job of the workflow writes its artifact as a whole or not at all, with a record of what made it (`radt.pipeline.provenance`).
 
 The stage writes into a hidden folder beside the artifact's place, which is locked so long; when it is done, the record is renamed
 into place, then the files. So a job that is killed at any moment leaves the old artifact or the new one.
@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from platform import python_version
 
-from radt import artifacts, provenance
+from radt import artifacts
 from radt.errors import RadtError
-from radt.fingerprint import fingerprint
 from radt.machine import commit, machine, version
-from radt.provenance import FILE, FORMAT, NewerError, Record
+from radt.pipeline import provenance
+from radt.pipeline.fingerprint import fingerprint
+from radt.pipeline.provenance import FILE, FORMAT, NewerError, Record
 
 PACKAGES = (
     "numpy",
@@ -68,7 +69,7 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
     then, and when the stage fails, everything stays as it was.
     """
     if stage.rpartition(".")[2] not in provenance.WRITES:
-        raise RadtError(f"{stage} is not in radt.provenance.WRITES: add the names of the files that it writes")
+        raise RadtError(f"{stage} is not in radt.pipeline.provenance.WRITES: add the names of the files that it writes")
     begun, spent = time.monotonic(), time.process_time()
     hashes, code = provenance.check(inputs), fingerprint(stage)
     former = _former(record, stage)
@@ -147,7 +148,7 @@ def _outputs(waiting: Path, stage: str) -> dict[str, str]:
     """The sha256 of all that a stage wrote; raises `RadtError` for a file that it is not known to write."""
     for path in waiting.iterdir():
         if not provenance.written(stage, path.name):
-            raise RadtError(f"{stage} wrote {path.name}: add the name to radt.provenance.WRITES")
+            raise RadtError(f"{stage} wrote {path.name}: add the name to radt.pipeline.provenance.WRITES")
     return {path.name: artifacts.sha256(path) for path in sorted(waiting.iterdir())}
 
 

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from radt.bench.harness import Measurement, compare, darkroom, defaults, rotate, timed
-from radt.bench.reading import histories
+from bench.harness import Measurement, compare, darkroom, defaults, rotate, timed
+from bench.reading import histories
 from radt.data.windows import Episodes
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer

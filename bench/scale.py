@@ -1,4 +1,4 @@
-"""How cost grows with tasks, transitions, keys and evaluation: `python -m radt.bench.scale --help`, docs/performance.md."""
+"""How cost grows with tasks, transitions, keys and evaluation: `python -m bench.scale --help`, docs/performance.md."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.harness import darkroom, defaults, timed
 from radt import artifacts
-from radt.bench.harness import darkroom, defaults, timed
 from radt.data import trajectories
 from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
@@ -277,7 +277,7 @@ def check(steps: list[int], keys: list[int], folder: Path | None) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure some axes, replace their rows in the CSV file, and draw everything that is in it."""
-    parser = argparse.ArgumentParser(prog="python -m radt.bench.scale", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     axes = ("tasks", "transitions", "keys", "evaluation")
     parser.add_argument("--only", nargs="+", choices=axes, default=axes, help="measure these instead of everything")
     parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="sizes of synthetic data; 7 bytes on disk each")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from radt.errors import RadtError
 
-SOURCE = Path(__file__).parents[1]
+SOURCE = Path(__file__).parents[2]
 EVERYTHING = "*"
 RUN_ON_IMPORT = ""
 LEFT_OUT = ("ctx", "type_comment", "kind")

@@ -1,4 +1,4 @@
-"""What hashing and atomic writes cost: `python -m radt.bench.safety results/darkroom`.
+"""What hashing and atomic writes cost: `python -m bench.safety results/darkroom`.
 
 Does again, for every artifact, what its job did for safety: hash all files of the artifacts that it read (`provenance.check`),
 write its own into a folder beside, flushed, hash them and rename them; and compares the seconds with those that the record says
@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from radt import artifacts, provenance
+from radt import artifacts
+from radt.pipeline import provenance
 from radt.stages import run
 
 COLUMNS = ("stage", "jobs", "seconds", "safety_seconds", "share", "megabytes")

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from radt.bench.harness import Measurement, alternate, compare, darkroom, defaults, peer_package, rotate, timed
-from radt.bench.scale import updating
+from bench.harness import Measurement, alternate, compare, darkroom, defaults, peer_package, rotate, timed
+from bench.scale import updating
 from radt.data import trajectories, windows
 from radt.data.qlearning import learn
 from radt.data.windows import Episodes
