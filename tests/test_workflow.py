@@ -220,18 +220,27 @@ def test_another_snakemake_is_refused_in_a_sentence(smk, monkeypatch, owner, nam
 )
 def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, text):
     """What is compared with the record against what a job gets from bash, for settings that mean something to a shell."""
-    shell = "{params.torchrun}python -m radt.stages.x --settings {params.settings:q} --data $(dirname {input.data}) {params.more}"
+    shell = "{params.torchrun}python -m radt.stages.{params.command} --settings {params.settings:q} {params.reads} {params.options}"
     job = SimpleNamespace(
-        rule=SimpleNamespace(shellcmd=f"{shell} --inputs {{input}} --output $(dirname {{output}}) > {{log}} 2>&1"),
+        rule=SimpleNamespace(shellcmd=f"{shell} --inputs {{input}} --output {{params.writes}} > {{log}} 2>&1"),
         input=Namedlist(fromdict={"data": "in/a.json"}),
         output=Namedlist(fromdict={"model": "out/model"}),
-        params=Namedlist(fromdict={"settings": json.dumps({"folder": text}), "torchrun": "", "more": ""}),
+        params=Namedlist(
+            fromdict={
+                "settings": json.dumps({"folder": text}),
+                "torchrun": "python -m radt.training.torchrun 2 ",
+                "command": "x --seed 1",
+                "reads": "--data in",
+                "options": "",
+                "writes": "out",
+            }
+        ),
         wildcards=Namedlist(),
         log=Namedlist(fromdict={"log": "logs/x.log"}),
     )
     known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
-    ((_, _, *expected),) = words([fill(job.rule.shellcmd, **known).rpartition(" > ")[0]])
-    assert smk().arguments(job) == atomic_stage.parse(expected)[2]
+    (line,) = words([fill(job.rule.shellcmd, **known).rpartition(" > ")[0]])
+    assert smk().command(job) == ("radt.stages.x", atomic_stage.parse(line[line.index("radt.stages.x") + 1 :])[2])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """Inputs and parameters of rules that take more than a line."""
 
+import json
+
+from radt.pipeline.runs import WEIGHTS
+
 
 def ppo_settings(wildcards):
     """Parameter: JSON of the experiment and of trajectories.ppo alone."""
@@ -13,9 +17,9 @@ def weights(wildcards):
     return made(directory, "seed{seed}/model.safetensors")(wildcards)
 
 
-def encoder_of(wildcards):
-    """What embeds the memory of a method."""
-    return ENCODERS[RUNS.model(wildcards.experiment, wildcards.method)]
+def encoder_weights(wildcards):
+    """Input: the weights of the DT that encodes for a model that retrieves; none where the language model does."""
+    return made("pretrain", ENCODER)(wildcards) if encoder_of(wildcards) == "dt" else []
 
 
 def variants(wildcards):
@@ -24,6 +28,16 @@ def variants(wildcards):
     path = "results/ablations/{ablation}/{variant}/evaluate/{method}/seed{seed}.csv"
     parts = {"variant": ablation.variants, "method": ablation.methods, "seed": SETTINGS.seeds}
     return collect(path, ablation=wildcards.ablation, **parts)
+
+
+def learning_curves(wildcards):
+    """Input: the curves of the learning histories of each variant, where they differ."""
+    return list(RUNS.sources(wildcards.ablation).values())
+
+
+def learning(wildcards):
+    """Parameter: an option for the same curves with the names of their variants."""
+    return " ".join(["--learning", *(f"{variant}={file}" for variant, file in RUNS.sources(wildcards.ablation).items())])
 
 
 def ablation_settings(wildcards):

@@ -6,8 +6,11 @@ from radt.pipeline import slurm
 from radt.pipeline.resources import Needs
 from radt.devices import SLOTS
 from radt.interruption import STAYS
+from radt.settings import Stages
 
 NEEDS = Needs(RUNS)
+DEVICES = {"embed_language": "embed", "evaluate_plain": "evaluate", "evaluate_retrieval": "evaluate"}
+"""The section with the `device` of a rule, where its name is not that of the rule."""
 
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint
 if workflow.remote_exec and "SLURM_JOB_ID" in os.environ:
@@ -16,29 +19,31 @@ if slots := workflow.global_resources.get("gpu").value:
     os.environ[SLOTS] = str(slots)
 
 
-def memory(job):
-    """Memory request in MB of a job, named by its benchmark file: estimate x safety, doubled per retry."""
-    return lambda wildcards, attempt: NEEDS.memory(job.format(**dict(wildcards.items())), attempt)
+def memory(wildcards, attempt, rulename):
+    """Memory request of a job in MB: estimate x safety, doubled per retry."""
+    return NEEDS.memory(job_of(rulename, wildcards), attempt)
 
 
-def minutes(job):
-    """Time request in minutes: estimate x safety, doubled per retry."""
-    return lambda wildcards, attempt: NEEDS.minutes(job.format(**dict(wildcards.items())), attempt)
+def minutes(wildcards, attempt, rulename):
+    """Time request of a job in minutes: estimate x safety, doubled per retry."""
+    return NEEDS.minutes(job_of(rulename, wildcards), attempt)
 
 
-def gpu(section):
-    """Number of GPUs of a stage's job."""
-    return lambda wildcards: RUNS.gpus(wildcards.experiment, section)
+def job_of(rulename, wildcards):
+    """The name of a job: the place of its benchmark below benchmarks/."""
+    file = workflow.get_rule(rulename).expand_benchmark(wildcards)
+    return str(file).removeprefix("benchmarks/").removesuffix(".tsv")
 
 
-def ranks(section):
-    """Number of processes of a training; each takes a core."""
-    return lambda wildcards: RUNS.ranks(wildcards.experiment, section)
+def gpus(wildcards, rulename):
+    """Number of GPUs of a job."""
+    section = DEVICES.get(rulename, rulename)
+    return RUNS.gpus(wildcards.experiment, section) if section in Stages.model_fields else 0
 
 
-def torchrun(section):
-    """Command prefix that starts a training in several processes; empty for one process."""
-    return lambda wildcards: RUNS.torchrun(wildcards.experiment, section)
+def ranks(wildcards, rulename):
+    """Number of processes of a job; each takes a core."""
+    return RUNS.ranks(wildcards.experiment, rulename) if rulename in Stages.model_fields else 1
 
 
 def ask_slurm():

@@ -7,7 +7,6 @@ Snakemake's notes. Rules that write no record are left to Snakemake: every metho
 
 import functools
 import inspect
-import re
 import shlex
 
 import snakemake
@@ -15,6 +14,7 @@ from snakemake.logging import logger
 from snakemake.utils import format as fill
 
 from radt.pipeline import atomic_stage, provenance
+from radt.pipeline.fingerprint import fingerprint
 
 FITS = "9.27"
 ACCEPT = ": after an edit of the code that cannot change results, run `python -m radt accept`"
@@ -52,15 +52,12 @@ def record_of(job):
     return Path(file) if str(file).endswith(provenance.FILE) else None
 
 
-def arguments(job):
-    """The command line of a stage, as its record holds it, from the shell line of its rule."""
+def command(job):
+    """The module of a job's stage and its command line, as its record holds it, from the shell line of its rule."""
     known = {name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "log")}
-    command, _, _ = job.rule.shellcmd.rpartition(" > ")
-    parts = [fill(part, **known) for part in re.split(r"\$\(dirname (\{.+?\})\)", command)]
-    parts[1::2] = [shlex.quote(str(Path(path).parent)) for path in parts[1::2]]
-    words = shlex.split("".join(parts))
+    words = shlex.split(fill(job.rule.shellcmd.rpartition(" > ")[0], **known))
     stage = next(place for place, word in enumerate(words) if word.startswith("radt.stages."))  # torchrun may stand before it
-    return atomic_stage.parse(words[stage + 1 :])[2]
+    return words[stage], atomic_stage.parse(words[stage + 1 :])[2]
 
 
 @functools.lru_cache(maxsize=1)  # Snakemake asks four times in a row about each job
@@ -70,7 +67,8 @@ def stale(job):
     if not any(Path(file).exists() for file in job.output):
         return None
     try:
-        found = provenance.stale(record, job.params.code, job.input, arguments(job))
+        stage, arguments = command(job)
+        found = provenance.stale(record, fingerprint(stage), job.input, arguments)
         damaged = provenance.problems(record) if found is None and asked_for(job) else []
     except RadtError as error:
         stop(error)

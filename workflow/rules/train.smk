@@ -1,104 +1,65 @@
-# Input: trajectories; for RA-DT also the DT that encodes, the embedded queries and the index. Output: the three files of a trained
-# model. Checkpoints are in state/, which no rule declares: a training removes them itself when it is done.
+# Input: trajectories; for RA-DT also the DT that encodes, the embedded queries and the index. Output: `model.safetensors`, `config.json`
+# and `metrics.csv` for each seed. Checkpoints are in state/, which no rule declares: a training removes them itself when it is done.
+
+TRAINED = ["model.safetensors", "config.json", "metrics.csv"]
 
 
-rule train_retrieval:
+use rule stage as pretrain with:
+    """Train the Decision Transformer of one seed: the DT baseline, and the encoder of RA-DT."""
+    input:
+        trajectories=made("trajectories", "manifest.json"),
+    output:
+        update(collect("results/{{experiment}}/pretrain/seed{{seed}}/{file}", file=TRAINED)),
+        record=update("results/{experiment}/pretrain/seed{seed}/provenance.json"),
+    pathvars:
+        job="{experiment}/pretrain/seed{seed}",
+    priority: 10
+    params:
+        settings=settings("pretrain"),
+        torchrun=torchrun,
+        command="pretrain --seed {seed}",
+        options=state,
+
+
+use rule pretrain as train_ad with:
+    """Train Algorithm Distillation for one seed."""
+    output:
+        update(collect("results/{{experiment}}/train/ad/seed{{seed}}/{file}", file=TRAINED)),
+        record=update("results/{experiment}/train/ad/seed{seed}/provenance.json"),
+    pathvars:
+        job="{experiment}/train_ad/seed{seed}",
+    priority: 5
+    params:
+        settings=settings("train_ad"),
+        command="train_ad --seed {seed}",
+
+
+use rule pretrain as train_dpt with:
+    """Train the Decision-Pretrained Transformer for one seed."""
+    output:
+        update(collect("results/{{experiment}}/train/dpt/seed{{seed}}/{file}", file=TRAINED)),
+        record=update("results/{experiment}/train/dpt/seed{seed}/provenance.json"),
+    pathvars:
+        job="{experiment}/train_dpt/seed{seed}",
+    priority: 5
+    params:
+        settings=settings("train_dpt"),
+        command="train_dpt --seed {seed}",
+
+
+use rule pretrain as train_retrieval with:
     """Train RA-DT for one seed, with contexts retrieved from the index."""
     input:
         trajectories=made("trajectories", "manifest.json"),
-        encoder=lambda wildcards: made("pretrain", ENCODER)(wildcards) if wildcards.model == "radt" else [],
-        embeddings=lambda wildcards: made(f"embed/{ENCODERS[wildcards.model]}", "embeddings.safetensors")(wildcards),
-        index=lambda wildcards: made(f"index/{ENCODERS[wildcards.model]}", "index.safetensors")(wildcards),
+        encoder=encoder_weights,
+        embeddings=made("embed/{encoder}", "embeddings.safetensors"),
+        index=made("index/{encoder}", "index.safetensors"),
     output:
-        model=update("results/{experiment}/train/{model}/seed{seed}/model.safetensors"),
-        config=update("results/{experiment}/train/{model}/seed{seed}/config.json"),
-        metrics=update("results/{experiment}/train/{model}/seed{seed}/metrics.csv"),
+        update(collect("results/{{experiment}}/train/{{model}}/seed{{seed}}/{file}", file=TRAINED)),
         record=update("results/{experiment}/train/{model}/seed{seed}/provenance.json"),
-    log:
-        "logs/{experiment}/train_retrieval/{model}_seed{seed}.log",
-    benchmark:
-        "benchmarks/{experiment}/train_retrieval/{model}_seed{seed}.tsv"
-    wildcard_constraints:
-        model="|".join(ENCODERS),
+    pathvars:
+        job="{experiment}/train_retrieval/{model}_seed{seed}",
     priority: 5
-    conda:
-        "../../envs/radt.yaml"
-    threads: ranks("train_retrieval")
-    resources:
-        mem_mb=memory("{experiment}/train_retrieval/{model}_seed{seed}"),
-        runtime=minutes("{experiment}/train_retrieval/{model}_seed{seed}"),
-        gpu=gpu("train_retrieval"),
     params:
-        settings=lambda wildcards: settings("train_retrieval", *EMBEDDED[ENCODERS[wildcards.model]])(wildcards),
-        encoder=lambda wildcards, input: f"--encoder {Path(input.encoder).parent}" if input.encoder else "",
-        torchrun=torchrun("train_retrieval"),
-        code=CODE["train_retrieval"],
-    shell:
-        "{params.torchrun}python -m radt.stages.train_retrieval --model {wildcards.model} --seed {wildcards.seed}"
-        " --settings {params.settings:q}"
-        " --trajectories $(dirname {input.trajectories}) {params.encoder}"
-        " --embeddings $(dirname {input.embeddings}) --index $(dirname {input.index})"
-        " --state state/{wildcards.experiment}/{wildcards.model}/seed{wildcards.seed}"
-        " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"
-
-
-rule train_ad:
-    """Train Algorithm Distillation for one seed."""
-    input:
-        made("trajectories", "manifest.json"),
-    output:
-        model=update("results/{experiment}/train/ad/seed{seed}/model.safetensors"),
-        config=update("results/{experiment}/train/ad/seed{seed}/config.json"),
-        metrics=update("results/{experiment}/train/ad/seed{seed}/metrics.csv"),
-        record=update("results/{experiment}/train/ad/seed{seed}/provenance.json"),
-    log:
-        "logs/{experiment}/train_ad/seed{seed}.log",
-    benchmark:
-        "benchmarks/{experiment}/train_ad/seed{seed}.tsv"
-    priority: 5
-    conda:
-        "../../envs/radt.yaml"
-    threads: ranks("train_ad")
-    resources:
-        mem_mb=memory("{experiment}/train_ad/seed{seed}"),
-        runtime=minutes("{experiment}/train_ad/seed{seed}"),
-        gpu=gpu("train_ad"),
-    params:
-        settings=settings("train_ad"),
-        torchrun=torchrun("train_ad"),
-        code=CODE["train_ad"],
-    shell:
-        "{params.torchrun}python -m radt.stages.train_ad --seed {wildcards.seed} --settings {params.settings:q}"
-        " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/ad/seed{wildcards.seed}"
-        " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"
-
-
-rule train_dpt:
-    """Train the Decision-Pretrained Transformer for one seed."""
-    input:
-        made("trajectories", "manifest.json"),
-    output:
-        model=update("results/{experiment}/train/dpt/seed{seed}/model.safetensors"),
-        config=update("results/{experiment}/train/dpt/seed{seed}/config.json"),
-        metrics=update("results/{experiment}/train/dpt/seed{seed}/metrics.csv"),
-        record=update("results/{experiment}/train/dpt/seed{seed}/provenance.json"),
-    log:
-        "logs/{experiment}/train_dpt/seed{seed}.log",
-    benchmark:
-        "benchmarks/{experiment}/train_dpt/seed{seed}.tsv"
-    priority: 5
-    conda:
-        "../../envs/radt.yaml"
-    threads: ranks("train_dpt")
-    resources:
-        mem_mb=memory("{experiment}/train_dpt/seed{seed}"),
-        runtime=minutes("{experiment}/train_dpt/seed{seed}"),
-        gpu=gpu("train_dpt"),
-    params:
-        settings=settings("train_dpt"),
-        torchrun=torchrun("train_dpt"),
-        code=CODE["train_dpt"],
-    shell:
-        "{params.torchrun}python -m radt.stages.train_dpt --seed {wildcards.seed} --settings {params.settings:q}"
-        " --trajectories $(dirname {input}) --state state/{wildcards.experiment}/dpt/seed{wildcards.seed}"
-        " --inputs {input} --output $(dirname {output.model}) --record {output.record} > {log} 2>&1"
+        settings=retrieval_settings("train_retrieval"),
+        command="train_retrieval --model {model} --seed {seed}",

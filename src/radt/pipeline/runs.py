@@ -95,8 +95,8 @@ class Runs:
         return [self.path(run, name, f"seed{seed}/metrics.csv") for name in directories for seed in self.settings.seeds]
 
     def ranks(self, run: str, section: str) -> int:
-        """How many processes a training has in a run."""
-        return int(self.sections(run)[section]["optimization"].get("ranks", 1))
+        """How many processes a job of a stage has in a run: more than one only where it trains."""
+        return int(self.sections(run)[section].get("optimization", {}).get("ranks", 1))
 
     def torchrun(self, run: str, section: str) -> str:
         """What stands before the command of a training in a run, to start it in several processes; nothing for one."""
@@ -104,10 +104,14 @@ class Runs:
         return f"python -m radt.training.torchrun {ranks} " if ranks > 1 else ""
 
     def gpus(self, run: str, section: str) -> int:
-        """How many GPUs a job of a stage takes in a run; for device `auto`, whether this machine has one decides."""
+        """How many GPUs a job of a stage takes in a run: none where its section has no device.
+
+        For device `auto`, whether this machine has one decides.
+        """
         values = self.sections(run)[section]
         values = values.get("optimization", values)
-        return int(values.get("ranks", 1)) if values["device"] == "cuda" or (values["device"] == "auto" and present()) else 0
+        device = values.get("device")
+        return int(values.get("ranks", 1)) if device == "cuda" or (device == "auto" and present()) else 0
 
     def ppo(self, run: str) -> list[str]:
         """PPO's history of every training task, when it is the source; held-out and validation tasks have none."""

@@ -48,6 +48,8 @@ def runs_of(settings: Settings, target: str) -> list[str]:
 
     Raises `RadtError` when it names an experiment, an ablation, a variant or a method that there is not.
     """
+    if target == "stage":
+        raise RadtError("rule stage makes nothing, other rules use it: name one of them, or a file below results/")
     folder, run, *inside = [*target.split("/"), ""]
     if target in ("all", "overview") or (folder == "results" and run.startswith("overview.")):
         return list(settings.experiments)
