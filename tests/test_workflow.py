@@ -220,7 +220,9 @@ def test_another_snakemake_is_refused_in_a_sentence(smk, monkeypatch, owner, nam
 )
 def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, text):
     """What is compared with the record against what a job gets from bash, for settings that mean something to a shell."""
-    shell = "{params.torchrun}python -m radt.stages.{params.command} --settings {params.settings:q} {params.reads} {params.options}"
+    shell = (
+        "{params.torchrun}python -m radt.stages.{params.command} --settings {params.settings:q} {params.reads} {params.options}"
+    )
     job = SimpleNamespace(
         rule=SimpleNamespace(shellcmd=f"{shell} --inputs {{input}} --output {{params.writes}} > {{log}} 2>&1"),
         input=Namedlist(fromdict={"data": "in/a.json"}),

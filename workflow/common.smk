@@ -3,9 +3,7 @@
 Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so that jobs do not slow each other down.
 """
 
-from pathlib import Path
-
-from radt.pipeline.runs import EMBEDDED, ENCODERS, MADE_FROM, PLAIN, REFERENCES, Runs
+from radt.pipeline.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, Runs
 
 RUNS = Runs(SETTINGS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"
@@ -54,40 +52,3 @@ def retrieval_settings(section):
 def methods(*models):
     """Wildcard constraint: the methods that use one of `models`."""
     return "|".join(RUNS.methods(*models)) or NOTHING
-
-
-def folders(wildcards, input):
-    """Parameter: an option for the folder of each named input, such as `--encoder results/darkroom/pretrain/seed42`."""
-    named = [(name, [file] if isinstance(file, str) else file) for name, file in input.items()]
-    return " ".join(f"--{name} {Path(files[0]).parent}" for name, files in named if files)
-
-
-def files(wildcards, input):
-    """Parameter: an option for the files of each named input, such as `--paper config/paper_curves.csv`."""
-    named = [(name, [file] if isinstance(file, str) else file) for name, file in input.items()]
-    return " ".join(" ".join([f"--{name}", *files]) for name, files in named)
-
-
-def folder(wildcards, output):
-    """Parameter: the folder that a stage writes into."""
-    return Path(output[0]).parent
-
-
-def file(wildcards, output):
-    """Parameter: the file that a stage writes, where others may stand beside it."""
-    return output[0]
-
-
-def torchrun(wildcards, output):
-    """Parameter: command prefix that starts a training in several processes; empty for one process."""
-    return RUNS.torchrun(wildcards.experiment, MADE_FROM[directory_of(wildcards, output)][-1])
-
-
-def state(wildcards, output):
-    """Parameter: where a training keeps checkpoints, such as `--state state/darkroom/ad/seed42`."""
-    return f"--state {Path('state', wildcards.experiment, *folder(wildcards, output).parts[-2:])}"
-
-
-def directory_of(wildcards, output):
-    """The directory of a training below its run, such as `train/ad`."""
-    return str(folder(wildcards, output).parent.relative_to(Path("results", wildcards.experiment)))

@@ -1,8 +1,45 @@
-"""Inputs and parameters of rules that take more than a line."""
+"""Inputs and parameters of rules: functions of wildcards, and of a job's inputs and outputs."""
 
 import json
+from pathlib import Path
 
-from radt.pipeline.runs import WEIGHTS
+from radt.pipeline.runs import MADE_FROM, WEIGHTS
+
+
+def folders(wildcards, input):
+    """Parameter: an option for the folder of each named input, such as `--encoder results/darkroom/pretrain/seed42`."""
+    return " ".join(f"--{name} {Path(files[0]).parent}" for name, files in named(input) if files)
+
+
+def files(wildcards, input):
+    """Parameter: an option for the files of each named input, such as `--paper config/paper_curves.csv`."""
+    return " ".join(" ".join([f"--{name}", *files]) for name, files in named(input))
+
+
+def named(input):
+    """The names of a job's inputs, with the files of each."""
+    return [(name, [files] if isinstance(files, str) else files) for name, files in input.items()]
+
+
+def folder(wildcards, output):
+    """Parameter: the folder that a stage writes into."""
+    return Path(output[0]).parent
+
+
+def file(wildcards, output):
+    """Parameter: the file that a stage writes, where others may stand beside it."""
+    return output[0]
+
+
+def torchrun(wildcards, output):
+    """Parameter: command prefix that starts a training in several processes; empty for one process."""
+    directory = folder(wildcards, output).parent.relative_to(Path("results", wildcards.experiment))  # such as train/ad
+    return RUNS.torchrun(wildcards.experiment, MADE_FROM[str(directory)][-1])
+
+
+def state(wildcards, output):
+    """Parameter: where a training keeps its checkpoint, such as `--state state/darkroom/ad/seed42`."""
+    return f"--state {Path('state', wildcards.experiment, *folder(wildcards, output).parts[-2:])}"
 
 
 def ppo_settings(wildcards):
