@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from radt.errors import RadtError
 
@@ -25,6 +26,12 @@ EVERYTHING = "*"
 RUN_ON_IMPORT = ""
 LEFT_OUT = ("ctx", "type_comment", "kind")
 """Fields of a syntax tree that say nothing of what code does."""
+FIELDS: dict[Any, tuple[tuple[str, str], ...]] = {
+    kind: tuple((name, f"{name}=") for name in kind._fields if name not in LEFT_OUT)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+"""The other fields by kind of node, each with the text that stands before its value."""
 Symbol = tuple[str, str]
 """A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
 
@@ -163,22 +170,22 @@ def _statement(node: ast.stmt, package: str) -> Statement:
     uses: set[Symbol] = set()
     imports: list[Symbol] = []
     bases: set[int] = set()
-    parts: list[ast.AST] = []
+    parts: list[Any] = []
     canonical = _canonical(node, parts)
     for part in parts:
-        match part:
-            case ast.Attribute(value=ast.Name(id=name) as base, attr=attribute):
-                uses.add((name, attribute))
-                bases.add(id(base))
-            case ast.Name(id=name) if id(part) not in bases:
-                uses.add((name, EVERYTHING))
-            case ast.Constant(value=str(text)) if text.isidentifier():
-                uses.add((text, EVERYTHING))  # an annotation in quotes, or a name that is looked up
-            case ast.Import(names=aliases):
-                imports += [(alias.name, EVERYTHING) for alias in aliases]
-            case ast.ImportFrom(module=module, names=aliases, level=level):
-                parents = package.split(".")[: len(package.split(".")) - level + 1] if level else []
-                imports += [(".".join([*parents, *([module] if module else [])]), alias.name) for alias in aliases]
+        kind = type(part)
+        if kind is ast.Attribute and type(part.value) is ast.Name:
+            uses.add((part.value.id, part.attr))
+            bases.add(id(part.value))
+        elif kind is ast.Name and id(part) not in bases:
+            uses.add((part.id, EVERYTHING))
+        elif kind is ast.Constant and type(part.value) is str and part.value.isidentifier():
+            uses.add((part.value, EVERYTHING))  # an annotation in quotes, or a name that is looked up
+        elif kind is ast.Import:
+            imports += [(alias.name, EVERYTHING) for alias in part.names]
+        elif kind is ast.ImportFrom:
+            parents = package.split(".")[: len(package.split(".")) - part.level + 1] if part.level else []
+            imports += [(".".join([*parents, *([part.module] if part.module else [])]), alias.name) for alias in part.names]
     ours = tuple(item for item in imports if item[0].partition(".")[0] == package.partition(".")[0])
     return Statement(node, canonical, _defines(node), frozenset(uses), ours)
 
@@ -195,21 +202,24 @@ def _defines(node: ast.stmt) -> str:
     return RUN_ON_IMPORT
 
 
-def _is_text(node: ast.AST) -> bool:
+def _is_text(node: object) -> bool:
     """Whether a statement is a docstring or another bare string."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return type(node) is ast.Expr and type(node.value) is ast.Constant and type(node.value.value) is str
 
 
-def _canonical(value: object, parts: list[ast.AST]) -> str:
+def _canonical(value: object, parts: list[Any]) -> str:
     """Text of a syntax tree without docstrings, positions and empty fields, the same for every Python version.
 
-    Its nodes are added to `parts`, each before those below it.
+    Its nodes are added to `parts`, each before those below it. Written for speed: it sees every node of the package.
     """
-    if isinstance(value, list):
+    if type(value) is list:
         return f"[{','.join([_canonical(item, parts) for item in value if not _is_text(item)])}]"
     if not isinstance(value, ast.AST):
         return repr(value)
     parts.append(value)
-    fields = [(name, getattr(value, name, None)) for name in value._fields if name not in LEFT_OUT]
-    texts = [f"{name}={_canonical(item, parts)}" for name, item in fields if item is not None and item != []]
+    values, texts = value.__dict__, []
+    for name, before in FIELDS[type(value)]:
+        item = values.get(name)
+        if item is not None and item != []:
+            texts.append(before + _canonical(item, parts))
     return f"{type(value).__name__}({','.join(texts)})"
