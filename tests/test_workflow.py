@@ -233,6 +233,7 @@ def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, tex
                 "torchrun": "python -m radt.training.torchrun 2 ",
                 "command": "x --seed 1",
                 "reads": "--data in",
+                "options": "",
                 "writes": "out",
             }
         ),
