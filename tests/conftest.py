@@ -13,8 +13,8 @@ from filelock import FileLock
 import project
 from radt.settings import Experiment, Generate
 
-FIRST = ("test_slurm", "test_cluster_generic", "test_interruption", "test_dvc", "test_guarantees", "test_stages", "test_ranks")
-"""Files that take long; what is begun last must be short."""
+FIRST = ("test_slurm", "test_ranks", "test_interruption", "test_dvc", "test_cluster_generic", "test_guarantees", "test_stages")
+"""Files that take long; what is begun last must be short. While the first makes `made`, the next two need nothing of it."""
 SPREAD = ("test_guarantees", "test_staleness", "test_workflow", "test_interruption", "test_stages", "test_plan", "test_minihack")
 """Files whose tests have no expensive set-up of their own, so that they need not run in one worker."""
 

@@ -152,15 +152,11 @@ def test_figures_are_drawn_again_from_git_alone(recorded, tmp_path, monkeypatch)
     assert verify(Path("results/recorded")) == [] and explain(Path("results/recorded/darkroom/figure.pdf"))
 
 
-def test_an_experiment_of_dvc_changes_a_setting(clone):
-    succeed(clone, "dvc", "exp", "run", "--set-param", "config/config.yaml:figure.bootstrap_samples=50", "figure@darkroom")
-    assert planned("--", FIGURE, folder=clone) == {}
-    assert "bootstrap_samples: 50" in (clone / "config/config.yaml").read_text(encoding="utf-8")
-
-
-def test_metrics_of_an_experiment_are_of_its_results(clone):
+def test_an_experiment_of_dvc_changes_a_setting_and_its_metrics_are_of_its_results(clone):
     setting = "config/config.yaml:evaluate.methods.ad.temperature=0.05"
     succeed(clone, "dvc", "exp", "run", "--name", "cold", "--set-param", setting, "figure@darkroom")
+    assert planned("--", FIGURE, folder=clone) == {}
+    assert "temperature: 0.05" in (clone / "config/config.yaml").read_text(encoding="utf-8")
     differences = told(succeed(clone, "dvc", "metrics", "diff", "--json"))["results/recorded/darkroom/metrics.json"]
     assert {name.partition(".")[0] for name in differences} == {"ad"}
     with (clone / "results/darkroom/table.csv").open(newline="", encoding="utf-8") as file:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import project
-from project import timeless
+import warm
+from project import environment, programs, timeless
 from radt import artifacts
 from stages import Chain, configuration
 
@@ -22,18 +23,20 @@ SETTINGS = {"updates": 200, "checkpoint_every": 1000, "log_every": 10, "precisio
 
 
 class Job:
-    """A pre-training as its rule runs it, in a process of its own, whose output is in a file."""
+    """A pre-training as its rule runs it, in a process of its own, whose output is in a file; started warm unless `cold`."""
 
-    def __init__(self, root, ranks=1):
+    def __init__(self, root, ranks=1, cold=False):
         self.ranks, self.config = ranks, configuration()
+        self.python = sys.executable if cold else f"{programs()}/python"
+        self.pid_file = root / "pid"
         self.config["pretrain"]["optimization"] |= {**SETTINGS, "ranks": ranks}
         self.chain, self.log = Chain(root, self.config), root / "job.log"
         self.output = root / "job"
 
     def command(self):
         inputs = str(self.chain.root / "trajectories/manifest.json")
-        prefix = [sys.executable, "-m", "radt.training.torchrun", str(self.ranks)] if self.ranks > 1 else []
-        stage = [sys.executable, "-m", "radt.stages.pretrain", *self.chain.common("pretrain"), *self.chain.training("job")]
+        prefix = [self.python, "-m", "radt.training.torchrun", str(self.ranks)] if self.ranks > 1 else []
+        stage = [self.python, "-m", "radt.stages.pretrain", *self.chain.common("pretrain"), *self.chain.training("job")]
         return [*prefix, *stage, "--inputs", inputs, "--record", str(self.output / "provenance.json")]
 
     def warned(self, number, whom=None, **variables):
@@ -43,14 +46,19 @@ class Job:
                 self.command(),
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+                env=environment(project.ROOT, **{warm.PID_FILE: str(self.pid_file)}, **variables),
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a parent in the background may ignore Ctrl-C
             )
         while not re.search(r"^update ", self.log.read_text(encoding="utf-8"), re.MULTILINE):
             assert process.poll() is None, self.log.read_text(encoding="utf-8")
             time.sleep(0.02)
-        os.kill(process.pid if whom is None else children(process.pid)[whom], number)
+        os.kill(process.pid if whom is None else self.processes()[whom], number)
         return process
+
+    def processes(self):
+        """Those that train: the ranks, or a process alone."""
+        own = int(self.pid_file.read_text(encoding="utf-8"))
+        return children(own) if self.ranks > 1 else [own]
 
     def interrupted(self, number, whom=None):
         """The same; exit status and lines of the output."""
@@ -75,7 +83,7 @@ def test_a_training_goes_on_from_the_update_that_a_signal_interrupted_to_the_sam
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         status, lines = job.interrupted(number)
         begun, ended = begun_and_ended(lines)
-        assert status == 130 and begun == last < ended < 200
+        assert status == 130 and begun == last < ended < 200, lines
         assert not any(job.output.iterdir())
         last = ended
     job.chain.pretrain(output="job")
@@ -109,7 +117,7 @@ def test_ranks_end_at_one_update_and_another_number_of_them_goes_on(copied, caps
 
 
 def test_ranks_that_lose_torchrun_write_a_checkpoint_and_end(copied):
-    job = Job(copied.root, 2)
+    job = Job(copied.root, 2, cold=True)
     status, _ = job.interrupted(signal.SIGKILL)
     assert status == -signal.SIGKILL
     deadline = time.monotonic() + 60
@@ -132,7 +140,7 @@ def test_in_slurm_a_warned_training_waits_with_its_checkpoint_to_be_ended(copied
     process.send_signal(number)  # some schedulers warn twice
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
-    for pid in [process.pid, *children(process.pid)]:
+    for pid in [process.pid, *job.processes()]:
         os.kill(pid, signal.SIGKILL)
     assert process.wait(timeout=10) == -signal.SIGKILL
     *told, last = job.log.read_text(encoding="utf-8").splitlines()
@@ -150,9 +158,8 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
     target, place = "results/darkroom/pretrain/seed42/model.safetensors", folder / "results/darkroom/pretrain/seed42"
     log = folder / "logs/darkroom/pretrain/seed42.log"
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--", target]
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    workflow = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **quiet)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    workflow = subprocess.Popen(command, cwd=folder, env=environment(folder, programs()), **quiet)  # its job starts warm
     while not log.exists() or not re.search(r"^update ", log.read_text(encoding="utf-8"), re.MULTILINE):
         assert workflow.poll() is None
         time.sleep(0.05)
@@ -160,7 +167,7 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
     assert workflow.wait(timeout=60) == 1
     _, ended = begun_and_ended(log.read_text(encoding="utf-8").splitlines())
     assert not (place / "model.safetensors").exists()
-    status, text = project.plain(["snakemake", "--cores", "2", "--", target], folder)  # ranks meet over the network
+    status, text = project.snakemake("--cores", "2", "--", target, folder=folder)
     assert status == 0, text
     assert log.read_text(encoding="utf-8").startswith(
         f"going on from update {ended} of state/darkroom/pretrain/seed42/checkpoint.safetensors\n"
@@ -176,9 +183,9 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
 @pytest.mark.parametrize("slurm", [False, True], ids=["alone", "in Slurm"])
 def test_other_stages_end_at_once_or_in_slurm_go_on(number, slurm):
     code = "import time; from radt.stages import run; run(lambda given: print('begun', flush=True) or time.sleep(2) or 0)"
-    environment = {**os.environ, **({"RADT_STAYS_WHEN_WARNED": "1"} if slurm else {})}
+    variables = {**os.environ, **({"RADT_STAYS_WHEN_WARNED": "1"} if slurm else {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
+    process = subprocess.Popen([sys.executable, "-c", code], env=variables, **pipes)
     assert process.stdout.readline() == "begun\n"
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)

@@ -1,7 +1,6 @@
 """Several processes train what one trains: the same data exactly, the same gradients but for rounding, one set of files."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 import pytest
 
 import training_in_ranks
+from project import ROOT, environment, programs
 from radt import artifacts, seeding
 from radt.data.steps import Steps
 from radt.data.transitions import Transitions
@@ -87,8 +87,10 @@ def alone(chain):
 def test_ranks_train_what_one_process_trains(alone, count):
     """Weights after 12 updates in float32 within 1e-5 of those of one process, metrics to their last digit; a training that one
     rank was asked to end goes on to the same bytes."""
-    command = [sys.executable, "-m", "radt.training.torchrun", str(count), sys.executable, training_in_ranks.__file__, str(alone)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    python = [f"{programs()}/python", "-m"]
+    command = [*python, "radt.training.torchrun", str(count), *python, "training_in_ranks", str(alone)]
+    variables = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
+    done = subprocess.run(command, env=environment(ROOT, **variables), capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     ends = {f"rank {number}: {STATUS}" for number in range(1, count)}
     assert {*done.stderr.splitlines()} == {*ends, "rank 0: interrupted at update 5 of 12; run again: goes on from update 5"}
@@ -117,8 +119,10 @@ def test_the_cause_of_failed_ranks_comes_last(chain):
     config = configuration()
     config["train_dpt"]["optimization"]["ranks"] = 2
     run = Chain(Path(chain.root) / "nowhere", config)
-    stage = [sys.executable, "-m", "radt.stages.train_dpt", *run.common("train_dpt"), *run.training("refused")]
-    done = subprocess.run([sys.executable, "-m", "radt.training.torchrun", "2", *stage], capture_output=True, encoding="utf-8")
+    python = [f"{programs()}/python", "-m"]
+    stage = [*python, "radt.stages.train_dpt", *run.common("train_dpt"), *run.training("refused")]
+    command = [*python, "radt.training.torchrun", "2", *stage]
+    done = subprocess.run(command, env=environment(ROOT), capture_output=True, encoding="utf-8")
     assert done.returncode == 1
     assert (
         done.stderr.splitlines()[-1] == f"error: {run.root}/trajectories/manifest.json is missing: run the stage that writes it"

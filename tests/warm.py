@@ -8,6 +8,7 @@ process.
 """
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -29,6 +30,11 @@ IMPORTED = (
     *(f"radt.stages.{stage}" for stage in STAGES),
 )
 PROGRAMS = {"python": "", "snakemake": "-m snakemake", "dvc": "-m dvc"}
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1  # of Linux
+SET = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""Variables of the process that forks: without a network torch warns that it cannot tell the name of this machine."""
+PID_FILE = "RADT_TESTS_PID_FILE"
+"""Variable that names a file which gets the number of the process of a command."""
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
@@ -47,7 +53,7 @@ class Warm:
             [*prefix, sys.executable, __file__, "serve", folder],
             {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL},
         )
-        self.process = subprocess.Popen(command, **quiet, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+        self.process = subprocess.Popen(command, **quiet, env={**os.environ, **SET}, start_new_session=True)
         while not Path(folder, "socket").exists():
             assert self.process.poll() is None
             select.select([], [], [], 0.01)
@@ -84,6 +90,7 @@ def exactly(connection, count):
 def serve(folder):
     """Fork for every question until nobody can ask any more; returns in the commands only, with their module."""
     with socket.socket(socket.AF_UNIX) as listener:
+        loopback()
         load()  # before the workers do: what is compiled now is not compiled again by each of them
         listener.bind(f"{folder}/begun")
         listener.listen(64)
@@ -98,12 +105,21 @@ def serve(folder):
     sys.exit()
 
 
+def loopback():
+    """Let ranks meet where all other network was taken away."""
+    with socket.socket() as any_socket, contextlib.suppress(OSError):
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
 def load():
     """Import what commands import, but radt, whose code is that of each command."""
     for name in IMPORTED:
         importlib.import_module(name)
+    gymnasium = sys.modules["gymnasium"]
     for name in [name for name in sys.modules if name.partition(".")[0] == "radt"]:
         del sys.modules[name]
+    for name in [name for name in gymnasium.registry if name.startswith("radt/")]:
+        del gymnasium.registry[name]
     gc.collect()
     gc.freeze()
 
@@ -138,6 +154,8 @@ def become(arguments, environment, place, files, folder):
         os.dup2(file, number)
         os.close(file)
     os.chdir(place)
+    if file := environment.pop(PID_FILE, None):
+        Path(file).write_text(str(os.getpid()), encoding="utf-8")
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = [place, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *INSTALLED]
