@@ -15,7 +15,7 @@ import yaml
 
 import warm
 from radt import artifacts
-from radt.configuration import merge
+from radt.layers import merge, written_out
 
 ROOT = Path(__file__).parents[1]
 FIGURE = "results/darkroom/figure.pdf"
@@ -36,10 +36,11 @@ def copy_of_the_project(folder):
         shutil.copy(ROOT / name, folder)
     for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "cache", "tmp"))
-    config, smoke = (yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("config", "smoke"))
+    texts = ((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8") for name in ("config", "smoke"))
+    config, smoke = (written_out(yaml.safe_load(text)) for text in texts)
     room = smoke.pop("experiments")["smoke"]
-    rooms = {"darkroom": room, "keydoor": {**room, "world": "keydoor"}}
-    config = {**merge(config, smoke), "experiments": rooms, "overrides": {}, "ablations": {}}
+    config = {**merge(config, smoke), "experiments": {"darkroom": room, "keydoor": {**room, "world": "keydoor"}}}
+    (folder / "config/ablations.yaml").unlink()
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return folder
 

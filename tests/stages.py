@@ -7,6 +7,7 @@ import yaml
 
 from radt import artifacts
 from radt.configuration import load
+from radt.layers import written_out
 from radt.stages import embed, embed_language, evaluate, index, pretrain, train_ad, train_dpt, train_retrieval, trajectories
 
 ROOT = Path(__file__).parents[1]
@@ -16,9 +17,9 @@ TINY = {"updates": 12, "batch_size": 4, "warmup": 2, "checkpoint_every": 5, "log
 
 
 def configuration(experiment=None):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    config = written_out(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
     room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "tasks": 10, "held_out": 2, "validation": 1}
-    config |= {"experiments": {"tiny": {**room, **(experiment or {})}}, "overrides": {}, "ablations": {}}
+    config |= {"experiments": {"tiny": {**room, **(experiment or {})}}}
     config["trajectories"]["generate"] |= {"histories": 8, "episodes": 30, "epsilon_episodes": 20}
     for name in ("pretrain", "train_retrieval", "train_ad", "train_dpt"):
         config[name] = copy.deepcopy(config[name])

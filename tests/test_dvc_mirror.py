@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from project import ROOT, snakemake
+from radt.layers import SHARING
 
 EXPERIMENTS = ("darkroom", "keydoor_20x20")
 """Those whose stages are derived from the Snakefile; all have the same, written once in dvc.yaml."""
@@ -58,7 +59,7 @@ def mirror(found, experiment):
         stage["outs"] |= {tracked(path) for path in job["outputs"]}
         stage["deps"] |= {tracked(path) for path in job["inputs"]}
         stage["params"] |= {f"experiments.{experiment}" if key == "experiment" else key for key in job["settings"]}
-        stage["params"].add("overrides")
+        stage["params"] |= {key for section in job["settings"].values() for key in SHARING if isinstance(section.get(key), dict)}
         stage["files"].add((frozenset(job["inputs"]), frozenset(job["outputs"])))
     return stages
 

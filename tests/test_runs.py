@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radt.configuration import load
+from radt.configuration import load, read
 from radt.pipeline.runs import ENCODERS, MADE_FROM, PLAIN, REFERENCES, WEIGHTS, Runs
 from radt.settings import Stages
 
@@ -53,9 +53,8 @@ def test_learning_curves_are_named_where_variants_learn_from_several_sources(run
     places = runs.sources("a")
     assert list(places) == list(VARIANTS) and places["data"] == "results/ablations/a/data/trajectories/learning.csv"
     assert {place for variant, place in places.items() if variant != "data"} == {"results/keydoor/trajectories/learning.csv"}
-    values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    shipped = Runs(load(values))
-    assert [name for name in values["ablations"] if shipped.sources(name)] == ["source"]
+    shipped = Runs(read([ROOT / "config/config.yaml", ROOT / "config/ablations.yaml"]))
+    assert [name for name in shipped.settings.ablations if shipped.sources(name)] == ["source"]
 
 
 def test_places(runs):

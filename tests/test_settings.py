@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from radt import configuration
+from radt import configuration, layers
 from radt.errors import RadtError
 from radt.manual import MANUAL, manual
 from radt.pipeline import targets
 from radt.pipeline.runs import Runs
-from radt.settings import Experiment
+from radt.settings import Experiment, Stages
 from radt.suites.grid.worlds import optimum
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -29,23 +29,15 @@ def text_of(name):
 
 
 def merged(*names):
-    """config.yaml with other files merged over it, as Snakemake does."""
-    values = json.loads(text_of("config.yaml"))
-    for name in names:
-        merge(values, json.loads(text_of(name)))
+    """The files that are always read with other files merged over them, one after the other."""
+    values = {}
+    for name in ("config.yaml", "ablations.yaml", *names):
+        values = layers.merge(values, layers.written_out(json.loads(text_of(name))))
     return values
 
 
-def merge(values, changes):
-    for key, value in changes.items():
-        if isinstance(value, dict):
-            merge(values.setdefault(key, {}), value)
-        else:
-            values[key] = value
-
-
 def changed(path, value):
-    """config.yaml with one value changed."""
+    """The defaults with one value changed."""
     values = merged()
     *sections, last = path.split(".")
     inner = values
@@ -64,10 +56,10 @@ def checked(values):
 
 @pytest.mark.parametrize("names", [(), ("paper.yaml",), ("smoke.yaml",), ("validation.yaml",), ("gpu.yaml",)])
 def test_every_configuration_is_valid(names):
-    loaded = configuration.read([CONFIG / "config.yaml", *(CONFIG / name for name in names)])
+    loaded = configuration.read([CONFIG / name for name in ("config.yaml", "ablations.yaml", *names)])
     asked = [f"results/{name}/figure.pdf" for name in loaded.experiments if not names or name.startswith(names[0][:5])]
     targets.check(loaded, asked or ["all", "ablations"])
-    assert loaded == configuration.load(merged(*names))  # merged here as Snakemake does
+    assert loaded == configuration.load(merged(*names))
 
 
 @pytest.mark.parametrize("name", ["paper.yaml", "smoke.yaml", "validation.yaml", "gpu.yaml"])
@@ -77,7 +69,7 @@ def test_other_configurations_name_only_keys_that_exist(name):
             yield from keys(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
 
     new = set(keys(yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")))) - set(keys(merged()))
-    assert {key.split(".")[0] for key in new} <= {"experiments", "overrides"}
+    assert {key.split(".")[0] for key in new} <= {"experiments"}
 
 
 def test_on_a_gpu_all_that_trains_or_embeds_asks_for_it_and_agents_do_not():
@@ -122,12 +114,12 @@ def test_paper_configuration_has_the_published_settings(run, batch, window, chun
 
 
 def test_paper_configuration_says_all_that_the_defaults_override():
-    """Snakemake merges key by key: what only config.yaml overrides would hold for the paper, too."""
+    """Files are merged key by key: what only an experiment of config.yaml says would hold for the paper, too."""
     defaults, paper = (yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")) for name in ("config.yaml", "paper.yaml"))
     not_of_the_paper = {("evaluate", "target_low")}  # of no use with fixed targets
-    for name, changes in defaults["overrides"].items():
-        wanted = {path for path in leaves(changes) if path[0] != "trajectories"}
-        assert wanted - set(leaves(paper["overrides"].get(name, {}))) <= not_of_the_paper, name
+    for name, changes in layers.written_out(defaults)["experiments"].items():
+        wanted = {path for path in leaves(changes) if path[0] in Stages.model_fields and path[0] != "trajectories"}
+        assert wanted - set(leaves(layers.written_out(paper)["experiments"].get(name, {}))) <= not_of_the_paper, name
     assert configuration.load(merged("paper.yaml")).methods == ["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
 
 
@@ -137,8 +129,9 @@ def test_validation_tasks_are_training_tasks_of_an_experiment_with_its_settings(
     name = main.replace("darkroom", "validation", 1) if main.startswith("darkroom") else f"validation_{main}"
     assert loaded.experiments[name].validation == 16
     assert loaded.experiments[name].model_copy(update={"validation": 0}) == loaded.experiments[main]
-    assert loaded.stages(name) == loaded.stages(main)
-    assert set(loaded.stages(name).evaluate.splits) <= {"validation", "train"}
+    own, shown = (json.loads(loaded.select(one, *Stages.model_fields)) for one in (name, main))
+    assert set(own["evaluate"].pop("splits")) <= {"validation", "train"} and shown["evaluate"].pop("splits")
+    assert {key: own[key] for key in Stages.model_fields} == {key: shown[key] for key in Stages.model_fields}
 
 
 def test_downloads_are_of_the_world_and_the_size_of_their_experiment():
@@ -161,12 +154,12 @@ def test_manual_is_in_step():
 
 def test_every_number_of_the_defaults_has_a_comment():
     """Those of an ablation are told by the names of its variants."""
-    lines = (CONFIG / "config.yaml").read_text(encoding="utf-8").partition("\nablations:")[0].splitlines()
+    lines = (CONFIG / "config.yaml").read_text(encoding="utf-8").splitlines()
     assert not [line for line in lines if re.search(r"[:\[] ?\d", line.partition("#")[0]) and "#" not in line]
 
 
 def test_every_ablation_has_a_comment():
-    block = (CONFIG / "config.yaml").read_text(encoding="utf-8").partition("\nablations:")[2]
+    block = (CONFIG / "ablations.yaml").read_text(encoding="utf-8").partition("\nablations:")[2]
     names = re.findall(r"^  (\w+):(.*)$", block, flags=re.MULTILINE)
     assert names and all("#" in rest for _, rest in names)
 
@@ -231,15 +224,21 @@ def test_every_ablation_has_a_comment():
         ("train_ad.model.window", 1, ["train_ad.model.window is 1", "even"]),
         ("train_retrieval.cross_attention", [0, 2], ["cross_attention is [0, 2]", "blocks 0 to 1"]),
         ("train_retrieval.cross_attention", [], ["cross_attention"]),
-        ("overrides", {"nowhere": {}}, ["overrides", "'nowhere'", "darkroom"]),
-        ("overrides", {"keydoor": "mazerunner"}, ["overrides.keydoor", "'mazerunner'", "or an experiment that has some: []"]),
-        ("overrides", {"keydoor": "darkroom", "darkroom": "keydoor"}, ["overrides.darkroom", "'keydoor'"]),
-        ("overrides", {"keydoor": {"embed": {"chunks": 3}}}, ["keydoor", "unknown", "embed.chunks"]),
+        ("overrides", {"keydoor": {}}, ["'overrides' is gone", "write what overrides.NAME has into experiments.NAME"]),
+        ("experiments.keydoor.like", "nowhere", ["keydoor.like is 'nowhere'", "'darkroom'"]),
+        ("experiments.keydoor.like", "keydoor", ["keydoor.like is 'keydoor'", "'darkroom'"]),
+        ("experiments.keydoor.embed", {"chunks": 3}, ["keydoor", "unknown", "embed.chunks"]),
+        ("experiments.keydoor.embedd", {}, ["unknown", "experiments.keydoor.embedd"]),
+        ("experiments.keydoor.model", {"widht": 3}, ["keydoor", "unknown", "model.widht"]),
+        ("experiments.keydoor.model", 3, ["keydoor", "pretrain.model", "3"]),
+        ("model.widht", 3, ["unknown", "'model.widht'"]),
+        ("model", 3, ["'model' has the value 3"]),
+        ("optimization.warmup", 500, ["'optimization': warmup is 500", "updates (500)"]),
         ("embed.aggregate", "all", ["embed.aggregate is 'all'", "pretrain.model.tokens 'interleaved'"]),
         ("embed.aggregate", "mean", ["embed.aggregate", "'mean'", "states"]),
-        ("overrides", {"keydoor": {"embed": {"chunk": 101}}}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),
-        ("overrides", {"keydoor": {"seeds": [1]}}, ["keydoor", "unknown", "seeds"]),
-        ("overrides", {"keydoor": {"pretrain": 3}}, ["keydoor", "pretrain", "3"]),
+        ("experiments.keydoor.embed", {"chunk": 101}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),
+        ("experiments.keydoor.seeds", [1], ["keydoor", "unknown", "seeds"]),
+        ("experiments.keydoor.pretrain", 3, ["keydoor", "pretrain", "3"]),
         ("ablations", {"a": {"experiment": "b", "methods": ["ad"], "variants": {"c": {}}}}, ["ablations.a.experiment", "'b'"]),
         (
             "ablations",
@@ -308,22 +307,23 @@ def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():
     values = merged()
     short = {"train_retrieval": {"model": {"window": 100}}, "evaluate": {"memory": {"every": 30}}}
     with pytest.raises(RadtError, match=r"evaluate\.memory\.every is 30, allowed is a divisor of half a window \(50\)"):
-        checked({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+        checked(layers.merge(values, {"experiments": {"darkroom_20x20": short}}))
     short["evaluate"]["memory"]["every"] = 50
     short["embed"] = {"every": 20}
     with pytest.raises(RadtError, match=r"embed\.every 20"):
-        checked({**values, "overrides": {**values["overrides"], "darkroom_20x20": short}})
+        checked(layers.merge(values, {"experiments": {"darkroom_20x20": short}}))
 
 
 def test_merging_goes_key_by_key_and_replaces_what_is_no_mapping():
     values = {"a": {"b": 1, "c": {"d": 2}}, "e": [1, 2]}
-    assert configuration.merge(values, {"a": {"c": {"f": 3}}, "e": [9]}) == {"a": {"b": 1, "c": {"d": 2, "f": 3}}, "e": [9]}
-    assert configuration.merge(values, {"a": {"c": 5}, "g": {"h": 1}}) == {"a": {"b": 1, "c": 5}, "e": [1, 2], "g": {"h": 1}}
+    assert layers.merge(values, {"a": {"c": {"f": 3}}, "e": [9]}) == {"a": {"b": 1, "c": {"d": 2, "f": 3}}, "e": [9]}
+    assert layers.merge(values, {"a": {"c": 5}, "g": {"h": 1}}) == {"a": {"b": 1, "c": 5}, "e": [1, 2], "g": {"h": 1}}
     assert values == {"a": {"b": 1, "c": {"d": 2}}, "e": [1, 2]}
 
 
 def test_runs_are_experiments_and_variants_with_what_they_override():
-    values = changed("overrides", {"keydoor": {"evaluate": {"episodes": 7}, "pretrain": {"model": {"width": 32}}}})
+    own = {"evaluate": {"episodes": 7}, "pretrain": {"model": {"width": 32}}}
+    values = layers.merge(merged(), {"experiments": {"keydoor": own}})
     values["ablations"] = {
         "pool": {
             "experiment": "keydoor",
@@ -350,11 +350,11 @@ def test_runs_are_experiments_and_variants_with_what_they_override():
 
 
 def written(folder, *texts):
-    """The settings of config.yaml and of files with some texts."""
+    """The settings of the files that are always read and of files with some texts."""
     files = [folder / f"{number}.yaml" for number in range(len(texts))]
     for file, text in zip(files, texts, strict=True):
         file.write_text(text, encoding="utf-8")
-    return configuration.read([CONFIG / "config.yaml", *files])
+    return configuration.read([CONFIG / "config.yaml", CONFIG / "ablations.yaml", *files])
 
 
 UNFIT = "{train_retrieval: {model: {window: 20}}, embed: {every: 10, chunk: 10}, evaluate: {memory: {every: 10}}}"
@@ -387,7 +387,7 @@ def test_what_was_not_asked_for_stops_nothing(tmp_path):
     [
         ("ablations: {chunks: {variants: {one: {embed: {chunks: 3}}}}}", ["ablations/chunks/one", "embed.chunks"]),
         ("ablations: {chunks: {variants: {one: {pretrain: {model: {width: wide}}}}}}", ["ablations/chunks/one", "'wide'"]),
-        ("overrides: {keydoor: {evaluate: {methods: {mine: {model: none}}}}}", ["keydoor", "methods.mine"]),
+        ("experiments: {keydoor: {evaluate: {methods: {mine: {model: none}}}}}", ["keydoor", "methods.mine"]),
     ],
 )
 def test_unknown_keys_and_wrong_types_are_refused_wherever_they_are(tmp_path, text, words):
@@ -413,7 +413,8 @@ def test_null_removes_an_entry_and_is_a_value_elsewhere(tmp_path):
     loaded = written(
         tmp_path,
         "ablations: {chunks: ~, source: {variants: {ppo: ~}}, a: {experiment: keydoor, methods: [ad], variants: {a: {}, b: ~}}}",
-        "{methods: [ad, random], evaluate: {methods: {random: null}}, overrides: {keydoor: {evaluate: {methods: {dpt: null}}}}}",
+        "{methods: [ad, random], evaluate: {methods: {random: null}}}",
+        "experiments: {keydoor: {evaluate: {methods: {dpt: null}}}}",
     )
     assert "chunks" not in loaded.ablations and "ppo" not in loaded.ablations["source"].variants
     assert list(loaded.ablations["a"].variants) == ["a"] and "random" not in loaded.evaluate.methods
@@ -422,10 +423,47 @@ def test_null_removes_an_entry_and_is_a_value_elsewhere(tmp_path):
         targets.check(loaded, ["results/darkroom/figure.pdf"])
     with pytest.raises(RadtError, match="unknown method 'dpt'"):
         targets.check(loaded, ["results/keydoor/evaluate/dpt/seed42.csv"])
-    variants = "overrides: {keydoor: {embed: {every: null}, train_retrieval: {retrieval: {scope: window}}}}"
+    variants = "experiments: {keydoor: {embed: {every: null}, train_retrieval: {retrieval: {scope: window}}}}"
     assert written(tmp_path, variants).stages("keydoor").embed.every is None
     with pytest.raises(RadtError, match="'embed' has the value None"):
         written(tmp_path, "embed: null")
+
+
+TRAININGS = ("pretrain", "train_retrieval", "train_ad", "train_dpt")
+
+
+def test_a_shared_key_changes_all_networks_and_that_of_a_section_one(tmp_path):
+    def of(text, *keys):
+        sections = json.loads(written(tmp_path, *text).select("darkroom", *TRAININGS))
+        return [sections[name][keys[0]][keys[1]] for name in TRAININGS]
+
+    assert of(["model: {width: 128}"], "model", "width") == [128] * 4
+    assert of(["pretrain: {model: {width: 128}}"], "model", "width") == [128, 64, 64, 64]
+    assert of(["{model: {width: 128}, train_ad: {model: {width: 32}}}"], "model", "width") == [128, 128, 32, 128]
+    assert of(["train_ad: {model: {width: 32}}", "model: {width: 128}"], "model", "width") == [128] * 4
+    assert of(["optimization: {updates: 150}"], "optimization", "updates") == [150] * 4  # although three have their own
+    assert of(["experiments: {darkroom: {model: {width: 96}}}", "model: {width: 32}"], "model", "width") == [96] * 4
+
+
+def test_shared_keys_of_a_variant_and_like_work_as_if_they_were_written_out(tmp_path):
+    loaded = written(
+        tmp_path,
+        "experiments: {mine: {like: keydoor, horizon: 60, evaluate: {methods: {dpt: null}}}, other: {like: keydoor}}",
+        "ablations: {a: {experiment: mine, methods: [ad], variants: {one: {model: {width: 32}}}}}",
+        "ablations: {a: {variants: {two: {like: one, embed: {chunk: 5}}}}}",
+    )
+    assert loaded.experiments["mine"] == loaded.experiments["keydoor"].model_copy(update={"horizon": 60})
+    assert loaded.stages("other") == loaded.stages("keydoor") and "dpt" not in loaded.stages("mine").evaluate.methods
+    one, two = (loaded.stages(f"ablations/a/{name}") for name in ("one", "two"))
+    assert {getattr(two, name).model.width for name in TRAININGS} == {32} and (one.embed.chunk, two.embed.chunk) == (50, 5)
+    with pytest.raises(RadtError, match=r"^two\.like is 'three', allowed is one that is like no other: \['one'\]$"):
+        written(tmp_path, "ablations: {a: {experiment: mine, methods: [ad], variants: {one: {}, two: {like: three}}}}")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.name)
+def test_no_section_of_a_file_refers_to_another_by_an_anchor(path):
+    events = yaml.parse(path.read_text(encoding="utf-8"))
+    assert not [event.start_mark.line + 1 for event in events if getattr(event, "anchor", None)]
 
 
 def test_a_removed_experiment_takes_what_it_overrides_along(tmp_path):
@@ -436,12 +474,12 @@ def test_a_removed_experiment_takes_what_it_overrides_along(tmp_path):
         targets.check(loaded, ["results/ablations/chunks.pdf"])
     with pytest.raises(RadtError, match="unknown experiment 'darkroom'"):
         targets.check(loaded, ["results/darkroom/figure.pdf"])
-    with pytest.raises(RadtError, match="overrides names 'keydor'"):
-        written(tmp_path, "overrides: {keydor: {}}")
+    with pytest.raises(RadtError, match=r"'experiments\.keydor\.world' is missing"):
+        written(tmp_path, "experiments: {keydor: {embed: {chunk: 5}}}")
 
 
 def test_settings_of_the_command_line_are_those_of_a_file(tmp_path):
-    files = [CONFIG / "config.yaml"]
+    files = [CONFIG / "config.yaml", CONFIG / "ablations.yaml"]
     told = configuration.read(
         files, ["seeds=[42, 7]", "train_ad={later: 3, optimization: {batch_size: 16}}", "ablations={chunks: null}"]
     )
@@ -516,7 +554,7 @@ def test_a_horizon_in_which_no_task_of_a_split_pays_is_refused(world, horizon, h
     size = 15 if world == "mazerunner" else 10
     room = {"world": world, "width": size, "height": size, "horizon": horizon, "tasks": 30, "held_out": held_out, "validation": 0}
     small = {"embed": {"chunk": 1, "every": 1}, "train_retrieval": {"model": {"window": 2}}, "evaluate": {"memory": {"every": 1}}}
-    values = {**merged(), "experiments": {"short": room}, "overrides": {"short": small}, "ablations": {}}
+    values = {**merged(), "experiments": {"short": {**room, **small}}, "ablations": {}}
     loaded, best = configuration.load(values), optimum(Experiment(**room))
     assert refused == (not best[:-held_out].any() or not best[-held_out:].any())
     if refused:

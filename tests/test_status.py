@@ -209,7 +209,7 @@ def test_pipes_sockets_folders_and_endless_files_are_passed_over(folder):
 
 
 def test_an_experiment_whose_settings_are_not_allowed_hides_no_other(folder):
-    (folder / "odd.yaml").write_text("overrides: {keydoor: {pretrain: {model: {heads: 3}}}}", encoding="utf-8")
+    (folder / "odd.yaml").write_text("experiments: {keydoor: {pretrain: {model: {heads: 3}}}}", encoding="utf-8")
     told = lines(status.status([folder / "odd.yaml"], NOW))
     assert "heads is 3" in told["keydoor"][0] and told["darkroom"][0].startswith("0 of ")
 

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sys
-from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +19,7 @@ from snakemake.persistence import PersistenceBase
 from snakemake.utils import format as fill
 
 from project import FIGURE, ROOT, counted, planned, snakemake, words
-from radt.configuration import load, merge
+from radt.configuration import read
 from radt.errors import RadtError
 from radt.pipeline import atomic_stage
 from radt.pipeline.runs import Runs
@@ -40,9 +39,8 @@ def forced():
 
 
 def settings(*names):
-    """The checked settings of `config/config.yaml` under those of other files."""
-    texts = [(ROOT / f"config/{name}.yaml").read_text(encoding="utf-8") for name in ("config", *names)]
-    return load(reduce(merge, map(yaml.safe_load, texts)))
+    """The checked settings of the files that are always read, under those of other files."""
+    return read([ROOT / f"config/{name}.yaml" for name in ("config", "ablations", *names)])
 
 
 def trained(chosen, others=lambda *sections, method: 0):
@@ -254,7 +252,7 @@ def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, tex
             {"evaluate_plain": 2, "figure": 1},
         ),
         ("index", {"duplicate_similarity": 0.9}, {"index": 2, **AFTER_INDEX}),
-        ("overrides", {"keydoor": {"index": {"duplicate_similarity": 0.9}}}, {}),
+        ("experiments", {"keydoor": {"index": {"duplicate_similarity": 0.9}}}, {}),
     ],
     ids=["one method", "index", "another experiment"],
 )

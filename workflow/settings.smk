@@ -12,7 +12,7 @@ if not CONFIG.is_file():
 
 try:
     given = workflow.config_settings
-    files = [] if given.replace_workflow_config else [CONFIG]
+    files = [] if given.replace_workflow_config else configuration.defaults()
     SETTINGS = configuration.read([*files, *given.configfiles], given.config_args or [])
     targets.check(SETTINGS, targets.given(sys.argv[1:]))
 except RadtError as error:

@@ -1,20 +1,22 @@
 """The whole configuration: experiments, what differs in each of them, ablations, and whether all of it fits together.
 
-`load` checks a merged configuration before Snakemake builds its graph. `python -m radt.configuration` writes
-`config/schema.json`.
+`read` merges files (`radt.layers`), and `load` checks what comes out before Snakemake builds its graph. `python -m
+radt.configuration` writes `config/schema.json`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from radt import yaml_reader
+from radt import layers, yaml_reader
 from radt.errors import RadtError
+from radt.layers import Shared
 from radt.settings import Experiment, Name, NonNegativeInt, Section, Stages, explain, parse
 
 
@@ -26,16 +28,18 @@ class Ablation(Section):
     methods: Annotated[list[Name], Field(min_length=1)]
     """Methods that are evaluated for every variant."""
     variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
-    """What differs from the experiment, by variant: keys of the stages' sections."""
+    """What differs from the experiment, by variant: keys of the sections, and `like`, another variant to begin with."""
 
 
 DEFAULTS = Path("config/config.yaml")
 """The file that is always read, and that DVC may write."""
+ABLATIONS = Path("config/ablations.yaml")
+"""The file that is read next where it is."""
 RESERVED = {"ablations", "bench", "overview", "recorded"}
 """Names below results/ that are no experiments'."""
 
 
-class Settings(Stages):
+class Settings(Stages, Shared):
     """The whole configuration."""
 
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
@@ -46,11 +50,10 @@ class Settings(Stages):
     """Seed of the pre-trained DT that embeds sub-trajectories. All seeds of RA-DT use it."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """Benchmarks by name."""
-    overrides: dict[Name, dict[str, Any] | Name]
-    """Settings that differ from the defaults, by experiment; or the name of an experiment whose overrides are shared."""
-    ablations: dict[Name, Ablation]
+    ablations: dict[Name, Ablation] = Field(default_factory=dict)
     """Variants of experiments, by name of the figure."""
 
+    _overrides: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
     _stages: dict[str, Stages] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -63,13 +66,9 @@ class Settings(Stages):
             raise ValueError(f"encoder_seed is {self.encoder_seed}, allowed is one of seeds {self.seeds}")
         if taken := sorted(self.experiments.keys() & RESERVED):
             raise ValueError(f"experiments names {taken[0]!r}, which results/ has for something else: choose another name")
-        if unknown := sorted(self.overrides.keys() - self.experiments.keys()):
-            raise ValueError(f"overrides names {unknown[0]!r}, allowed are the experiments: {sorted(self.experiments)}")
-        for name in self.runs:
-            self._check_form(name)
         return self
 
-    def _check_form(self, run: str) -> None:
+    def check_form(self, run: str) -> None:
         """Raise for an unknown key or a wrong type in a run; whether its values fit together is checked when it is asked for."""
         try:
             self.stages(run)
@@ -77,6 +76,11 @@ class Settings(Stages):
             problems = error.__cause__.errors() if isinstance(error.__cause__, ValidationError) else []
             if {problem["type"] for problem in problems} != {"value_error"}:
                 raise
+
+    @property
+    def overrides(self) -> dict[str, dict[str, Any]]:
+        """What differs from the sections, by experiment."""
+        return self._overrides
 
     @property
     def runs(self) -> list[str]:
@@ -111,10 +115,10 @@ class Settings(Stages):
         """The stages' sections of a run as plain values, not checked."""
         base = self.base(run)
         values = {name: getattr(self, name).model_dump(mode="json") for name in Stages.model_fields}
-        values = merge(values, self._changes(base))
+        values = layers.merge(values, self.overrides.get(base, {}))
         if run != base:
             _, ablation, variant = run.split("/")
-            values = merge(values, self.ablations[ablation].variants[variant])
+            values = layers.merge(values, self.ablations[ablation].variants[variant])
         return values
 
     def check(self, run: str) -> None:
@@ -126,15 +130,6 @@ class Settings(Stages):
             raise RadtError(f"methods of {run!r} names {unknown}, allowed are the keys of evaluate.methods: {allowed}")
         _check_fit(run, self.experiment(run), stages)
 
-    def _changes(self, name: str) -> dict[str, Any]:
-        """What an experiment overrides; raises `RadtError` when it names another that has nothing of its own."""
-        changes = self.overrides.get(name, {})
-        other = self.overrides.get(changes) if isinstance(changes, str) else changes
-        if not isinstance(other, dict):
-            allowed = sorted(key for key, values in self.overrides.items() if isinstance(values, dict))
-            raise RadtError(f"overrides.{name} is {changes!r}, allowed are keys, or an experiment that has some: {allowed}")
-        return other
-
     def select(self, run: str, *sections: str) -> str:
         """JSON of a run's grid world and of the named sections, for the command line of a stage.
 
@@ -144,34 +139,6 @@ class Settings(Stages):
         stages = self.stages(run)
         chosen |= {name: getattr(stages, name).model_dump(mode="json") for name in sections}
         return json.dumps(chosen, sort_keys=True)
-
-
-EXTENDED = (("experiments",), ("overrides",), ("ablations",), ("ablations", "*", "variants"), ("evaluate", "methods"))
-"""Mappings whose entries are the user's, by the keys that lead to them: there null removes an entry, and elsewhere is a value."""
-
-
-def merge(values: dict[str, Any], changes: dict[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
-    """`values` with `changes`, key by key; a value that is no mapping is replaced, and null removes an entry of `EXTENDED`.
-
-    A mapping without entries therefore changes nothing; null instead of one of `EXTENDED` removes all its entries.
-    """
-    merged = dict(values)
-    for key, value in changes.items():
-        if isinstance(value, dict):
-            old = values.get(key)
-            merged[key] = merge(old if isinstance(old, dict) else {}, value, (*place, key))
-        elif value is None and _extended(place):
-            merged.pop(key, None)
-        else:
-            merged[key] = {} if value is None and _extended((*place, key)) else value
-    return merged
-
-
-def _extended(place: tuple[str, ...]) -> bool:
-    """Whether null removes an entry of the mapping at a place."""
-    return any(
-        len(place) == len(one) and all(part in ("*", key) for part, key in zip(one, place, strict=True)) for one in EXTENDED
-    )
 
 
 def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
@@ -224,8 +191,13 @@ def read(files: Iterable[Path], arguments: Iterable[str] = ()) -> Settings:
     values: dict[str, Any] = {}
     read_files = (yaml_reader.read(file, empty=file == DEFAULTS) for file in files)
     for changes in (*read_files, *map(_argument, arguments)):
-        values = _without_overrides_of_removed(values, merge(values, changes))
+        values = layers.merge(values, layers.written_out(changes))
     return load(values)
+
+
+def defaults() -> list[Path]:
+    """The files that are always read."""
+    return [DEFAULTS, *([ABLATIONS] if ABLATIONS.is_file() else [])]
 
 
 def _argument(text: str) -> dict[str, Any]:
@@ -236,22 +208,35 @@ def _argument(text: str) -> dict[str, Any]:
     return {key: yaml_reader.parse(value, f"--config {key}")}
 
 
-def _without_overrides_of_removed(before: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` without what experiments override that were there `before`."""
-    old, new, overrides = before.get("experiments"), values.get("experiments"), values.get("overrides")
-    if not (isinstance(old, dict) and isinstance(new, dict) and isinstance(overrides, dict)):
-        return values
-    return {**values, "overrides": {key: value for key, value in overrides.items() if key in new or key not in old}}
-
-
 def load(values: dict[str, Any]) -> Settings:
-    """The settings of a merged Snakemake configuration."""
-    return parse(Settings, values)
+    """The settings of a merged configuration; raises `RadtError` for what is not allowed."""
+    if "overrides" in values:
+        raise RadtError("configuration key 'overrides' is gone: write what overrides.NAME has into experiments.NAME")
+    values = layers.alike(layers.written_out(values))
+    settings = parse(Settings, layers.at(values, ("experiments", "*"), lambda entry: _only(entry, of_stages=False)))
+    for name in settings.experiments:
+        settings.overrides[name] = _only(values["experiments"][name], of_stages=True)
+    for run in settings.runs:
+        settings.check_form(run)
+    return settings
+
+
+def _only(entry: dict[str, Any], *, of_stages: bool) -> dict[str, Any]:
+    """What an experiment says of the sections of stages, or of its tasks."""
+    return {key: value for key, value in entry.items() if (key in Stages.model_fields) == of_stages}
 
 
 def schema() -> str:
-    """JSON schema of the configuration, as kept in `config/schema.json`."""
-    return json.dumps(Settings.model_json_schema(), indent=1, sort_keys=True) + "\n"
+    """JSON schema of a configuration file, as kept in `config/schema.json`; no key has to be there."""
+    tree = Settings.model_json_schema()
+    names = [*Stages.model_fields, *Shared.model_fields]
+    sections = {name: {"$ref": tree["properties"][name]["$ref"]} for name in names}
+    for kind in re.findall(r"#/\$defs/(\w+)", json.dumps(tree["properties"]["experiments"])):
+        like = {"type": "string", "description": "Another experiment, whose tasks and settings this one begins with."}
+        tree["$defs"][kind]["properties"] |= {**sections, "like": like}
+    for part in (tree, *tree["$defs"].values()):
+        part.pop("required", None)
+    return json.dumps(tree, indent=1, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ Schema = dict[str, Any]
 def manual(text: str) -> str:
     """`text` up to the mark, and the tables of every key in the order of the settings."""
     tree = Settings.model_json_schema()
-    plain = [row for key, entry in tree["properties"].items() if _section(entry, tree) is None for row in _rows(key, entry, tree)]
-    parts = [_table("General", "What is run.", plain)]
-    for key, entry in tree["properties"].items():
+    own = {key: entry for key, entry in tree["properties"].items() if _has_table(entry, tree)}
+    plain = [row for key, entry in tree["properties"].items() if key not in own for row in _rows(key, entry, tree)]
+    parts = [_table("General", "What is run, and what several sections have.", plain)]
+    for key, entry in own.items():
         if section := _section(entry, tree):
             name = f"{key}.NAME" if "patternProperties" in entry else key
             rows = [row for inner, value in section["properties"].items() for row in _rows(inner, value, tree)]
@@ -40,6 +41,12 @@ def _section(entry: Schema, tree: Schema) -> Schema | None:
     """The section that a schema entry, or each value of a mapping, stands for; None for a plain value."""
     inner = next(iter(entry.get("patternProperties", {}).values()), entry)
     return tree["$defs"][inner["$ref"].rpartition("/")[2]] if "$ref" in inner else None
+
+
+def _has_table(entry: Schema, tree: Schema) -> bool:
+    """Whether a key has a table: a section that stands in one place only."""
+    section = _section(entry, tree)
+    return section is not None and section["title"] not in _shared(tree)
 
 
 def _shared(tree: Schema) -> list[str]:

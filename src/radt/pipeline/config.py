@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from radt.configuration import Settings, read
+from radt.configuration import DEFAULTS, Settings, defaults, read
 from radt.errors import RadtError
-
-CONFIG = Path("config/config.yaml")
 
 
 def settings(*changes: Path) -> Settings:
@@ -15,6 +13,6 @@ def settings(*changes: Path) -> Settings:
 
     Raises `RadtError` outside of the project's folder, and for a file that is missing or damaged.
     """
-    if not CONFIG.exists():
-        raise RadtError(f"{CONFIG} is not here: go to the folder of the project")
-    return read([CONFIG, *changes])
+    if not DEFAULTS.exists():
+        raise RadtError(f"{DEFAULTS} is not here: go to the folder of the project")
+    return read([*defaults(), *changes])

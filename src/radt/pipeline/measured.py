@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from radt import artifacts
-from radt.configuration import merge
 from radt.errors import RadtError, printable
+from radt.layers import merge
 from radt.pipeline import provenance, timeline
 from radt.pipeline.costs import STAGES, Sections
 from radt.pipeline.jobs import BENCHMARKS, LOGS, Name, name_of
