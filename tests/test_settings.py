@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from radt import configuration, layers
+from radt.__main__ import main
 from radt.errors import RadtError
 from radt.manual import MANUAL, manual
 from radt.pipeline import targets
@@ -458,6 +459,17 @@ def test_shared_keys_of_a_variant_and_like_work_as_if_they_were_written_out(tmp_
     assert {getattr(two, name).model.width for name in TRAININGS} == {32} and (one.embed.chunk, two.embed.chunk) == (50, 5)
     with pytest.raises(RadtError, match=r"^two\.like is 'three', allowed is one that is like no other: \['one'\]$"):
         written(tmp_path, "ablations: {a: {experiment: mine, methods: [ad], variants: {one: {}, two: {like: three}}}}")
+
+
+def test_the_settings_of_a_run_are_printed_as_its_stages_get_them(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine.yaml").write_text("{model: {width: 128}, train_ad: {model: {width: 32}}}", encoding="utf-8")
+    monkeypatch.chdir(CONFIG.parent)
+    main(["config", "keydoor", "--configfile", str(tmp_path / "mine.yaml")])
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert {name: shown[name]["model"]["width"] for name in TRAININGS} == {**dict.fromkeys(TRAININGS, 128), "train_ad": 32}
+    assert shown["experiment"] == configuration.load(merged()).experiments["keydoor"].model_dump(mode="json")
+    with pytest.raises(RadtError, match="unknown experiment 'keydor'"):
+        main(["config", "keydor"])
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.name)

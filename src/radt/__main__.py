@@ -33,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     planning.add_argument("--configfile", **CONFIGFILE)
     planning.add_argument("--cores", type=_count, help="cores that jobs may take (default: those of this machine)")
     planning.add_argument("--gpus", type=_count, default=1, help="jobs that use a GPU at a time, resource `gpu` (default: 1)")
+    showing = commands.add_parser("config", help="print the settings of an experiment as its stages get them")
+    showing.add_argument("run", help="an experiment, or ablations/ABLATION/VARIANT")
+    showing.add_argument("--configfile", **CONFIGFILE)
     watching = commands.add_parser(
         "status", help="print how far a run is: jobs that run, jobs that failed, results that are there"
     )
@@ -87,6 +90,10 @@ def main(argv: list[str] | None = None) -> int:
             from radt.pipeline import plan
 
             print(plan.plan(given.target, given.configfile, given.cores, given.gpus))
+        case "config":
+            from radt.pipeline import config
+
+            print(config.show(given.run, given.configfile), end="")
         case "status":
             from radt.pipeline import status
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from radt.configuration import DEFAULTS, Settings, defaults, read
 from radt.errors import RadtError
+from radt.pipeline.runs import Runs
 
 
 def settings(*changes: Path) -> Settings:
@@ -16,3 +19,10 @@ def settings(*changes: Path) -> Settings:
     if not DEFAULTS.exists():
         raise RadtError(f"{DEFAULTS} is not here: go to the folder of the project")
     return read([*defaults(), *changes])
+
+
+def show(run: str, changes: list[Path]) -> str:
+    """The settings of a run as its stages get them, as YAML; raises `RadtError` when there is no such run or they do not fit."""
+    runs = Runs(settings(*changes))
+    runs.settings.check(run)
+    return str(yaml.safe_dump(runs.sections(run), sort_keys=False))
