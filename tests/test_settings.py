@@ -227,6 +227,7 @@ def test_every_ablation_has_a_comment():
         ("train_retrieval.cross_attention", [], ["cross_attention"]),
         ("overrides", {"keydoor": {}}, ["'overrides' is gone", "write what overrides.NAME has into experiments.NAME"]),
         ("experiments.keydoor.like", "nowhere", ["keydoor.like is 'nowhere'", "'darkroom'"]),
+        ("experiments.keydoor.like", ["darkroom"], ["keydoor.like is ['darkroom']"]),
         ("experiments.keydoor.like", "keydoor", ["keydoor.like is 'keydoor'", "'darkroom'"]),
         ("experiments.keydoor.embed", {"chunks": 3}, ["keydoor", "unknown", "embed.chunks"]),
         ("experiments.keydoor.embedd", {}, ["unknown", "experiments.keydoor.embedd"]),

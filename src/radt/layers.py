@@ -125,7 +125,7 @@ def _like(name: str, entry: Any, first: dict[str, Values]) -> Any:
     """One entry over the one that it is like."""
     if not isinstance(entry, dict):
         return entry
-    if entry["like"] not in first:
+    if not isinstance(entry["like"], str) or entry["like"] not in first:
         raise RadtError(f"{name}.like is {entry['like']!r}, allowed is one that is like no other: {sorted(first)}")
     merged = merge(first[entry["like"]], entry, PARTS[0])  # a place where null is kept inside sections
     del merged["like"]
