@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from radt.pipeline.costs import Sections
-from radt.pipeline.jobs import name_of
+from radt.pipeline.jobs import Name, name_of
 from radt.pipeline.measured import Estimate, Measured, estimate, known
 from radt.pipeline.runs import Runs
 from radt.settings import parse
@@ -25,7 +25,7 @@ class Needs:
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
-        self._estimate = cache(self._estimate_once)
+        self._alike = cache(self._estimate_once)
         self._sections = cache(lambda run: parse(Sections, runs.sections(run)))
 
     def memory(self, job: str, attempt: int) -> int:
@@ -41,7 +41,11 @@ class Needs:
         """The jobs that were measured."""
         return known(self._runs)[0]
 
-    def _estimate_once(self, job: str) -> Estimate:
+    def _estimate(self, job: str) -> Estimate:
+        """What a job will take; jobs that differ in seed or task only are alike."""
         name = name_of(Path(job))
-        run = name.run or next(iter(self._runs.settings.experiments))
-        return estimate(name, run, self._sections(run), self._known) or UNKNOWN
+        return self._alike(name.run, name.folder, name.what)
+
+    def _estimate_once(self, run: str, folder: str, what: str) -> Estimate:
+        of = run or next(iter(self._runs.settings.experiments))
+        return estimate(Name(run, folder, what), of, self._sections(of), self._known) or UNKNOWN
