@@ -1,0 +1,57 @@
+"""The recipes of docs/extending.md work: their blocks are applied to a copy of the project, which then makes what they add."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from project import FIGURE, ROOT, planned, snakemake
+
+BLOCK = re.compile(r"^( *)```(\w+) (\S+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+def follow(recipes, folder):
+    """Apply the blocks of a text to a project; returns the configuration files that they make."""
+    made = []
+    for indent, kind, name, text in BLOCK.findall(recipes):
+        content = re.sub(f"^{indent}", "", text, flags=re.MULTILINE)
+        path = folder / (f"{len(made)}_{name}" if kind == "yaml" else name)
+        if kind == "yaml":
+            made.append(path.name)
+        if kind == "diff":
+            for hunk in content.removesuffix("\n").split("\n@@\n"):
+                replace(path, hunk.split("\n"))
+        else:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(content)
+    return made
+
+
+def replace(path, hunk):
+    """Replace the lines of a hunk that begin with `-` or a space by those that begin with `+` or a space."""
+    old, new = ("\n".join(line[1:] for line in hunk if line[:1] != other) for other in "+-")
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{path.name} must have once: {old}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture
+def extended(copy):
+    """A project with the examples of all recipes, and the options that configure them."""
+    files = follow((ROOT / "docs/extending.md").read_text(encoding="utf-8"), copy)
+    return copy, ["--configfile", *files]
+
+
+def test_recipes_make_what_they_add(extended):
+    folder, options = extended
+    targets = [*options, "--", FIGURE, "results/darkroom/bars.pdf", "results/ablations/weight.pdf"]
+    before = {path: path.read_bytes() for path in folder.glob("results/darkroom/train/*/seed*/model.safetensors")}
+    status, text = snakemake("--cores", "2", *targets, folder=folder)
+    assert status == 0, text
+    assert before and all(path.read_bytes() == content for path, content in before.items())  # nothing was trained again
+    table = pd.read_csv(folder / "results/darkroom/table.csv")
+    assert {*table["method"]} == {"best_of_two", "radt"}
+    assert (folder / "results/darkroom/bars.pdf").read_bytes().startswith(b"%PDF")
+    variants = pd.read_csv(folder / "results/ablations/weight.csv")
+    assert {*variants["variant"]} == {"return_0", "return_1"}
+    assert planned(*targets, folder=folder) == {}
