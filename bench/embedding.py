@@ -17,6 +17,7 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import state_outputs, window_means
 from radt.settings import Embed
 from radt.stages.embed import embed_all
+from radt.suites import suite_of
 
 ROOM = darkroom().model_copy(update={"tasks": darkroom().held_out + 4})  # four of the training tasks
 PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared", 3.0, 1024, 128))  # name, target, windows, batch
@@ -48,7 +49,7 @@ def measure(runs: int) -> list[Measurement]:
 
 def _measure(episodes: Episodes, settings: Embed, runs: int) -> list[Measurement]:
     """Ours and both peers in turn, the peers on some vectors drawn from all."""
-    encoder = store.dt(ROOM, defaults().pretrain).eval()
+    encoder = store.dt(suite_of(ROOM).spec, defaults().pretrain).eval()
     vectors = embed_all(encoder, episodes, settings, ROOM.horizon)
     episode, stop = vectors["episode"], vectors["anchor"]
     if settings.every is not None:

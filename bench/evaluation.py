@@ -19,9 +19,9 @@ from torch import Tensor
 from bench.harness import Measurement, alternate, darkroom, defaults
 from radt import seeding
 from radt.configuration import Settings
+from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps, concatenate
 from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent
-from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.evaluation.rollout import in_context
 from radt.models import store
@@ -29,6 +29,7 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import embed_episodes, window_means
 from radt.settings import Experiment
+from radt.suites import suite_of
 from radt.suites.grid.splits import tasks_of
 
 EPISODES = 4
@@ -39,7 +40,7 @@ TARGET = 20.0
 class PublishedAd:
     """AD that reads the previous and the present episode anew at every step."""
 
-    def __init__(self, model: DecisionTransformer, history: History):
+    def __init__(self, model: DecisionTransformer, history: EpisodeBuffer):
         self.model, self.history = model, history
 
     def begin(self) -> None:
@@ -93,14 +94,14 @@ class PublishedRetrieval:
         self.memory.add(self.history.episode - 1)
 
 
-def agents(method: str, room: Experiment, settings: Settings, history: History, published: bool) -> Agent:
+def agents(method: str, room: Experiment, settings: Settings, history: EpisodeBuffer, published: bool) -> Agent:
     """The agent of a method (`radt` or `ad`) with random weights, always the same, as ours or as `published`."""
     seeding.seed_torch(0, "benchmark of evaluation")
     if method == "ad":
-        ad = store.ad(room, settings.train_ad).eval().requires_grad_(False)
+        ad = store.ad(suite_of(room).spec, settings.train_ad).eval().requires_grad_(False)
         return PublishedAd(ad, history) if published else AdAgent(ad, settings.train_ad.model, history)
-    encoder = store.dt(room, settings.pretrain).eval().requires_grad_(False)
-    radt = store.radt(room, settings.train_retrieval, settings.embed).eval().requires_grad_(False)
+    encoder = store.dt(suite_of(room).spec, settings.pretrain).eval().requires_grad_(False)
+    radt = store.radt(suite_of(room).spec, settings.train_retrieval, settings.embed).eval().requires_grad_(False)
     retrieval, chunk, ranking = settings.train_retrieval.retrieval, settings.embed.chunk, settings.evaluate.memory
     memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, ranking, chunk, retrieval.chunks)
     if published:
@@ -114,10 +115,10 @@ def rate(method: str, published: bool) -> float:
     settings, room = defaults(), darkroom()
     evaluate = settings.evaluate.model_copy(update={"episodes": EPISODES})
     tasks = tasks_of(room, "held_out")[: 1 if published else None]
-    history = History(len(tasks), EPISODES, room.horizon, len(room.observation_sizes))
+    history = EpisodeBuffer(len(tasks), EPISODES, suite_of(room).spec)
     agent = agents(method, room, settings, history, published)
     start = clock.perf_counter()
-    in_context(agent, history, room, tasks, evaluate.methods[method], evaluate, seed=0)
+    in_context(agent, history, suite_of(room), tasks, evaluate.methods[method], evaluate, seed=0)
     return len(tasks) * EPISODES * room.horizon / (clock.perf_counter() - start)
 
 

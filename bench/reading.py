@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from bench.harness import Measurement, alternate, compare, darkroom, defaults, peer_package, rotate, timed
 from bench.scale import updating
 from radt.data import trajectories, windows
-from radt.data.qlearning import learn
 from radt.data.windows import Episodes
 from radt.settings import Experiment, Generate
+from radt.suites import suite_of
+from radt.suites.grid.qlearning import learn
 from radt.training import job
 
 ROOM = darkroom()
@@ -30,8 +31,8 @@ Columns = dict[str, NDArray[Any]]
 
 def histories(folder: Path, room: Experiment, generate: Generate) -> Episodes:
     """Learning histories, written to `folder` and read back as every stage reads them."""
-    trajectories.write(folder, "bench", room, {"name": "generate"}, [learn(room, generate)])
-    return job.read_data(folder, room).episodes
+    trajectories.write(folder, "bench", suite_of(room), {"name": "generate"}, [learn(room, generate)])
+    return job.read_data(folder, suite_of(room)).episodes
 
 
 def flat(episodes: Episodes) -> Columns:
@@ -50,7 +51,7 @@ def in_memory(episodes: Episodes) -> Episodes:
     steps = steps.map(lambda values: values.flatten(0, 1))
     held = copy.copy(episodes)
     observation, action = steps.observation.to(torch.uint8), steps.action.to(torch.uint8)
-    held.columns = windows.Columns(observation, action, steps.reward, steps.returns, steps.received)
+    held.columns = windows.Columns(observation, action, steps.reward, steps.returns, steps.received, episodes.columns.spec)
     return held
 
 

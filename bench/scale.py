@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from bench.harness import darkroom, defaults, timed
 from radt import artifacts
 from radt.data import trajectories
-from radt.data.qlearning import learn
+from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Shard
 from radt.data.windows import Episodes
 from radt.errors import RadtError
-from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.machine import commit, machine, threads
 from radt.models import store
@@ -35,6 +34,8 @@ from radt.retrieval.engines import Inverted
 from radt.retrieval.search import Search
 from radt.settings import Experiment
 from radt.stages import run
+from radt.suites import suite_of
+from radt.suites.grid.qlearning import learn
 from radt.training import loop
 
 COLUMNS = ("axis", "size", "quantity", "value", "unit", "machine", "commit")
@@ -90,7 +91,7 @@ def synthetic(steps: int) -> Iterator[Shard]:
     for task in range(steps // each):
         part = slice(task * 7919 % each, task * 7919 % each + each)
         tasks = np.full(len(start) - 1, task, np.int32)
-        yield Shard(positions[part], actions[part], rewards[part], start, tasks, np.zeros_like(tasks))
+        yield Shard(positions[part], actions[part, None], rewards[part], start, tasks, np.zeros_like(tasks))
 
 
 def wide_room(steps: int) -> Experiment:
@@ -102,7 +103,7 @@ def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
     """Writing synthetic data to `folder` and reading windows from them; the next size replaces them."""
     for steps in sizes:
         begin = time.perf_counter()
-        trajectories.write(folder, "synthetic", wide_room(steps), {"name": "synthetic"}, synthetic(steps))
+        trajectories.write(folder, "synthetic", suite_of(wide_room(steps)), {"name": "synthetic"}, synthetic(steps))
         yield "transitions", steps, "writing", time.perf_counter() - begin, "s"
         yield from windows(steps, folder)
 
@@ -110,7 +111,7 @@ def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
 def windows(steps: int, folder: Path) -> Iterator[Row]:
     """Window batches and updates from shards: after all was read once, and right after the cache was dropped."""
     begin, before = time.perf_counter(), resident("RssAnon")
-    data = trajectories.read(folder, wide_room(steps))
+    data = trajectories.read(folder, suite_of(wide_room(steps)))
     yield "transitions", steps, "verifying", time.perf_counter() - begin, "s"
     episodes, random = Episodes(data), np.random.default_rng(0)
     yield "transitions", steps, "opening", time.perf_counter() - begin, "s"
@@ -131,14 +132,14 @@ def windows(steps: int, folder: Path) -> Iterator[Row]:
 def updating(episodes: Episodes, room: Experiment) -> float:
     """Microseconds of an update of the default DT, from drawing its windows to the optimiser's step."""
     settings = defaults().pretrain
-    model, random = store.dt(room, settings), np.random.default_rng(1)
+    model, random = store.dt(suite_of(room).spec, settings), np.random.default_rng(1)
     optimizer = loop.optimizer_of(model, settings.optimization)
 
     def update() -> None:
         _, steps = episodes.sample(random, BATCH, HORIZON)
         with loop.autocast(settings.optimization, "cpu"):
             logits, _ = model(steps)
-        loss = loop.action_loss(logits, steps).mean
+        loss = loop.action_loss(model.head, logits, steps).mean
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -184,10 +185,10 @@ def keys(sizes: tuple[int, ...]) -> Iterator[Row]:
 def evaluation() -> Iterator[Row]:
     """Time of one query of all held-out tasks in a memory of so many episodes, and of adding an episode to it."""
     room, settings = darkroom(), defaults()
-    encoder = store.dt(room, settings.pretrain).eval().requires_grad_(False)
+    encoder = store.dt(suite_of(room).spec, settings.pretrain).eval().requires_grad_(False)
     chunk, chunks = settings.embed.chunk, settings.train_retrieval.retrieval.chunks
     for count in EPISODES:
-        history = History(room.held_out, count, room.horizon)
+        history = EpisodeBuffer(room.held_out, count, suite_of(room).spec)
         memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, settings.evaluate.memory, chunk, chunks)
         begin = time.perf_counter()
         for episode in range(count):

@@ -22,6 +22,7 @@ from bench.harness import Measurement, compare, darkroom, defaults, peer_package
 from radt.data.steps import Steps
 from radt.models import store
 from radt.settings import Model, Optimization, Training
+from radt.suites import suite_of
 from radt.suites.grid.engine import ACTIONS
 from radt.training import loop
 
@@ -96,10 +97,10 @@ def random_batch(batch: int, window: int) -> Steps:
     return Steps(
         observation=torch.randint(ROOM.width, (*shape, 2), generator=random),
         returns=reward.flip(1).cumsum(1).flip(1),
-        previous_action=F.pad(action[:, :-1], (1, 0), value=ACTIONS),
+        previous_action=F.pad(action[:, :-1], (1, 0), value=ACTIONS)[..., None],
         previous_reward=F.pad(reward[:, :-1], (1, 0)),
         received=F.pad(reward[:, :-1], (1, 0)).cumsum(1),
-        action=action,
+        action=action[..., None],
         reward=reward,
         time=torch.arange(window).expand(shape),
         mask=torch.ones(shape, dtype=torch.bool),
@@ -126,7 +127,7 @@ def updating(model: nn.Module, loss: Callable[[], Tensor], settings: Optimizatio
 def ours(size: Size, tokens: Tokens, precision: Precision, device: str = "cpu", compiled: bool = False) -> Update:
     """An update of radt's DT."""
     settings = optimization(precision, device)
-    model = store.dt(ROOM, Training(model=size.model(tokens), opening=0.0, optimization=settings)).to(device)
+    model = store.dt(suite_of(ROOM).spec, Training(model=size.model(tokens), opening=0.0, optimization=settings)).to(device)
     if compiled:
         loop.compile_blocks(model)
     steps = random_batch(size.batch, size.window).to(device)
@@ -134,7 +135,7 @@ def ours(size: Size, tokens: Tokens, precision: Precision, device: str = "cpu", 
     def loss() -> Tensor:
         with loop.autocast(settings, device):
             logits, _ = model(steps)
-        return loop.action_loss(logits, steps)[0]
+        return loop.action_loss(model.head, logits, steps)[0]
 
     return updating(model, loss, settings)
 
@@ -163,7 +164,7 @@ def hugging_face(size: Size, precision: Precision = "float32", device: str = "cp
     )
     model = transformers.DecisionTransformerModel(config).to(device)
     steps, settings = random_batch(size.batch, size.window).to(device), optimization(precision, device)
-    states, one_hot = steps.observation.float(), F.one_hot(steps.action, ACTIONS).float()
+    states, one_hot = steps.observation.float(), F.one_hot(steps.action[..., 0], ACTIONS).float()
 
     def loss() -> Tensor:
         with loop.autocast(settings, device):
@@ -194,7 +195,7 @@ def d3rlpy(size: Size, device: str = "cpu") -> Update:
         enable_ddp=False,
     )
     steps = random_batch(size.batch, size.window).to(device)
-    inputs = (steps.observation.float(), steps.action[..., None], steps.returns[..., None], steps.time)
+    inputs = (steps.observation.float(), steps.action, steps.returns[..., None], steps.time)
     hidden = torch.zeros(size.batch, size.window, device=device)
 
     def loss() -> Tensor:

@@ -58,8 +58,8 @@ def generate() -> Generate:
 @pytest.fixture
 def published_folder(tmp_path: Path, room: Experiment, generate: Generate) -> Path:
     """Files of all training tasks as a replay buffer writes them, each with three steps of an unfinished episode at its end."""
-    from radt.data.published import file_names
-    from radt.data.qlearning import learn
+    from radt.suites.grid.published import file_names
+    from radt.suites.grid.qlearning import learn
 
     folder, histories = tmp_path / "published", learn(room, generate)
     folder.mkdir()
@@ -75,7 +75,7 @@ def published_folder(tmp_path: Path, room: Experiment, generate: Generate) -> Pa
             folder / name,
             observations=observations[:, None],
             next_observations=following[:, None],
-            actions=np.concatenate([histories.actions[steps], np.zeros(3, np.uint8)]).astype(np.int64)[:, None, None],
+            actions=np.concatenate([histories.actions[steps, 0], np.zeros(3, np.uint8)]).astype(np.int64)[:, None, None],
             rewards=rewards[:, None],
             dones=dones[:, None],
         )

@@ -5,6 +5,7 @@ import torch
 
 from radt.data.steps import Steps
 from radt.settings import Experiment, Generate, Model
+from radt.suites import suite_of
 from radt.suites.grid.engine import ACTIONS
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
@@ -14,6 +15,7 @@ GENERATE = Generate(
     seed=7, histories=1, episodes=5, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=4,
     initial_value=0.0, sweeps=0,
 )  # fmt: skip
+SPEC = suite_of(ROOM).spec
 MODEL = Model(tokens="step", width=16, layers=2, heads=2, dropout=0.0, window=8, return_bin=1)
 
 
@@ -21,11 +23,11 @@ def random_steps(batch, length, seed):
     """[batch, length] steps of random content, all real."""
     g = torch.Generator().manual_seed(seed)
     size = (batch, length)
-    action, reward = torch.randint(0, ACTIONS, size, generator=g), torch.randint(0, 2, size, generator=g).float()
+    action, reward = torch.randint(0, ACTIONS, (*size, 1), generator=g), torch.randint(0, 2, size, generator=g).float()
     return Steps(
         observation=torch.stack([torch.randint(0, n, size, generator=g) for n in (ROOM.height, ROOM.width)], -1),
         returns=torch.randint(0, 9, size, generator=g).float(),
-        previous_action=torch.cat([torch.full((batch, 1), ACTIONS), action[:, :-1]], 1),
+        previous_action=torch.cat([torch.full((batch, 1, 1), ACTIONS), action[:, :-1]], 1),
         previous_reward=torch.cat([torch.zeros(batch, 1), reward[:, :-1]], 1),
         received=torch.cat([torch.zeros(batch, 1), reward[:, :-1].cumsum(1)], 1),
         action=action,

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from bench import evaluation as bench
 from bench.harness import defaults
 from helpers import MODEL, ROOM
+from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import concatenate
 from radt.evaluation.agents import AdAgent, DtAgent, Queries, RetrievalAgent
-from radt.evaluation.history import History
 from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.evaluation.rollout import in_context
 from radt.models.blocks import attend
@@ -20,6 +20,7 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import anchors, embed_episodes, window_means, window_start
 from radt.settings import Evaluate, Experiment, Memory, Protocol
+from radt.suites import suite_of
 
 TASKS, EPISODES, CHUNK, EVERY = GROUP + 2, 4, 2, 4
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=EVERY)
@@ -37,14 +38,14 @@ def play(history, agents, collect, lengths=None, room=ROOM):
         for agent in agents:
             agent.begin()
         for time in range(room.horizon):
-            place = np.stack([random.integers(0, n, TASKS) for n in room.observation_sizes], 1)
+            place = np.stack([random.integers(0, n, TASKS) for n in suite_of(room).spec.observation.sizes], 1)
             history.observe(
                 time, torch.from_numpy(place.astype(np.uint8)), torch.from_numpy(random.integers(0, 8, TASKS)).float()
             )
             collect(time, [agent.logits(time) for agent in agents])
             action, reward = (torch.from_numpy(random.integers(0, n, TASKS)) for n in (5, 2))
             ended = torch.zeros(TASKS, dtype=torch.bool) if lengths is None else lengths[:, history.episode] == time + 1
-            history.act(time, action, reward.float(), ended)
+            history.act(time, action[:, None], reward.float(), ended)
         history.finish()
         for agent in agents:
             agent.finish()
@@ -53,8 +54,12 @@ def play(history, agents, collect, lengths=None, room=ROOM):
 @pytest.mark.parametrize("kind", ["dt", "ad"])
 def test_kept_and_anew_give_the_same_logits(kind):
     torch.manual_seed(0)
-    history = History(TASKS, EPISODES, ROOM.horizon)
-    model = DecisionTransformer(MODEL, ROOM, kind == "dt", ROOM.horizon * (1 if kind == "dt" else 2)).eval().requires_grad_(False)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(ROOM).spec)
+    model = (
+        DecisionTransformer(MODEL, suite_of(ROOM).spec, kind == "dt", ROOM.horizon * (1 if kind == "dt" else 2))
+        .eval()
+        .requires_grad_(False)
+    )
     make = {"dt": DtAgent, "ad": AdAgent}[kind]
     kept, anew = make(model, MODEL, history), make(model, MODEL, history)
     assert kept.keep
@@ -69,7 +74,7 @@ def test_kept_and_anew_give_the_same_logits(kind):
 
 @pytest.mark.parametrize("method", ["radt", "ad"])
 def test_ours_and_published_give_the_same_logits(method):
-    history = History(TASKS, EPISODES, ROOM.horizon)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(ROOM).spec)
     ours, published = (bench.agents(method, ROOM, SETTINGS, history, slow) for slow in (False, True))
     for agent in (ours, published):
         for parameter in agent.model.parameters():  # as initialised, contexts hardly change the logits
@@ -97,9 +102,9 @@ def test_a_batch_of_ours_plays_as_single_tasks_of_the_published_protocol(method)
     tasks = np.arange(6)
 
     def actions(of, published):
-        history = History(len(of), EPISODES, ROOM.horizon)
+        history = EpisodeBuffer(len(of), EPISODES, suite_of(ROOM).spec)
         agent = bench.agents(method, ROOM, SETTINGS, history, published)
-        in_context(agent, history, ROOM, of, protocol, evaluate, seed=0)
+        in_context(agent, history, suite_of(ROOM), of, protocol, evaluate, seed=0)
         return history.columns.action.unflatten(0, (len(of), -1))
 
     alone = torch.cat([actions(tasks[number : number + 1], True) for number in range(len(tasks))])
@@ -110,8 +115,8 @@ def test_a_batch_of_ours_plays_as_single_tasks_of_the_published_protocol(method)
 
 def test_queries_are_those_of_training_whenever_they_are_asked():
     torch.manual_seed(0)
-    history = History(TASKS, EPISODES, ROOM.horizon)
-    encoder = DecisionTransformer(MODEL, ROOM, True, ROOM.horizon).eval().requires_grad_(False)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(ROOM).spec)
+    encoder = DecisionTransformer(MODEL, suite_of(ROOM).spec, True, ROOM.horizon).eval().requires_grad_(False)
     often, seldom = Queries(encoder, MODEL, history, CHUNK), Queries(encoder, MODEL, history, CHUNK)
 
     def compare(time, logits):
@@ -128,7 +133,7 @@ def test_queries_are_those_of_training_whenever_they_are_asked():
 
 
 def test_the_first_episode_reads_no_context_and_later_ones_do():
-    history = History(TASKS, EPISODES, ROOM.horizon)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(ROOM).spec)
     agent = bench.agents("radt", ROOM, SETTINGS, history, False)
 
     def compare(time, logits):
@@ -141,7 +146,7 @@ def test_the_first_episode_reads_no_context_and_later_ones_do():
 
 
 def test_steps_are_those_that_training_windows_gather():
-    history = History(TASKS, EPISODES, ROOM.horizon)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(ROOM).spec)
 
     def compare(time, logits):
         for episode, begin, end in ((history.episode, 0, time + 1), (history.episode, max(time - 2, 0), time + 1), (0, 3, 8)):
@@ -152,7 +157,7 @@ def test_steps_are_those_that_training_windows_gather():
                 assert getattr(steps, name).dtype == value.dtype and torch.equal(getattr(steps, name), value), name
 
     play(history, [], compare)
-    assert not History(1, 1, 5).previous(3).mask.any()
+    assert not EpisodeBuffer(1, 1, suite_of(ROOM).spec).previous(3).mask.any()
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -185,9 +190,9 @@ def network(kind, positions):
     torch.manual_seed(0)
     settings = MODEL.model_copy(update={"window": positions})
     if kind == "radt":
-        model = RetrievalTransformer(settings, MAZE, "all", True, 2 * CHUNK)
+        model = RetrievalTransformer(settings, suite_of(MAZE).spec, "all", True, 2 * CHUNK)
     else:
-        model = DecisionTransformer(settings, MAZE, kind == "dt", positions * (1 + (kind == "ad")))
+        model = DecisionTransformer(settings, suite_of(MAZE).spec, kind == "dt", positions * (1 + (kind == "ad")))
     for parameter in model.parameters():
         parameter.data.mul_(1 if parameter.dim() < 2 else 3)
     return settings, model.eval().requires_grad_(False)
@@ -196,7 +201,7 @@ def network(kind, positions):
 @pytest.mark.parametrize("window", [4, 8, 14])
 def test_dt_in_blocks_equals_reading_its_window_anew(window):
     settings, model = network("dt", window)
-    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
     agent = DtAgent(model, settings, history)
 
     def compare(time, logits):
@@ -209,7 +214,7 @@ def test_dt_in_blocks_equals_reading_its_window_anew(window):
 def test_ad_in_blocks_equals_reading_both_episodes_anew(window):
     """The previous episode ends at another step for every task; what is padded is not read, as in training."""
     settings, model = network("ad", window)
-    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
     agent = AdAgent(model, settings, history)
 
     def compare(time, logits):
@@ -229,7 +234,7 @@ def test_radt_in_blocks_equals_reading_its_window_and_all_contexts_anew(window, 
     """Each step has read the context of its own segment, also those of the half window that is read again."""
     _, model = network("radt", window)
     reading, encoder = network("dt", 6)
-    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
     memory = OnlineMemory(partial(embed_episodes, encoder, CHUNK), history, MEMORY, CHUNK, 1)
     agent = RetrievalAgent(model, True, Queries(encoder, reading, history, CHUNK), memory, every)
     seen, differs = {}, []
@@ -260,7 +265,7 @@ def test_radt_in_blocks_equals_reading_its_window_and_all_contexts_anew(window, 
 
 def test_queries_over_long_episodes_are_those_of_the_windows():
     settings, encoder = network("dt", 4)
-    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
     often, seldom = Queries(encoder, settings, history, 5), Queries(encoder, settings, history, 5)
 
     def compare(time, logits):
@@ -278,7 +283,7 @@ def test_queries_over_long_episodes_are_those_of_the_windows():
 def test_a_memory_of_episodes_of_different_lengths():
     """Keys, anchors, values and rewards of every task are those of the task alone, whatever the others do."""
     _, encoder = network("dt", 6)
-    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
     memory = OnlineMemory(partial(embed_episodes, encoder, 3), history, MEMORY, 3, 2)
     play(history, [], lambda time, logits: None, LENGTHS, MAZE)
     for episode in range(EPISODES):
@@ -317,7 +322,7 @@ def test_anchors_end_with_the_episode():
 
 def test_returns_to_go_and_totals_stop_with_the_episode():
     """What a task does after its end counts for nothing, and finished episodes hold their true returns-to-go."""
-    history = History(TASKS, EPISODES, MAZE.horizon, 6)
+    history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
     play(history, [], lambda time, logits: None, LENGTHS, MAZE)
     reward = history.columns.reward.unflatten(0, (TASKS, EPISODES, MAZE.horizon))
     for task in range(TASKS):

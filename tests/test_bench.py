@@ -21,6 +21,7 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.search import Search
 from radt.settings import Embed
 from radt.stages.embed import embed_all
+from radt.suites import suite_of
 
 ENTRY = harness.Measurement("engine", 30.0, 10.0, 3.0, "steps/s", 5, "a machine", "abc1234", "a peer", 2.0)
 
@@ -194,7 +195,7 @@ def test_runs_must_be_positive(fake):
 def test_counted_operations_are_those_of_a_forward_pass(tokens):
     """PyTorch counts every product of the network; it has no causal half, so attention is halved by hand."""
     model = MODEL.model_copy(update={"tokens": tokens})
-    network, batch = DecisionTransformer(model, ROOM, True, model.window), 3
+    network, batch = DecisionTransformer(model, suite_of(ROOM).spec, True, model.window), 3
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         network(random_steps(batch, model.window, 0))
     counts = counter.get_flop_counts()["DecisionTransformer"]
@@ -266,7 +267,7 @@ def seen_losses(make, monkeypatch):
 def test_peers_of_the_embedding_make_the_same_vectors(tmp_path, room, generate, batch):
     torch.manual_seed(0)
     episodes = reading.histories(tmp_path, room, generate)
-    encoder = DecisionTransformer(MODEL, room, True, room.horizon).eval()
+    encoder = DecisionTransformer(MODEL, suite_of(room).spec, True, room.horizon).eval()
     found = embed_all(encoder, episodes, Embed(chunk=3, every=4, batch_size=4, aggregate="states", device="cpu"), room.horizon)
     alone = embedding.window_by_window(encoder, episodes, found["episode"], found["anchor"], 3, batch)
     torch.testing.assert_close(alone, found["keys"], rtol=1e-5, atol=1e-6)

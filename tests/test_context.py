@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from contexts import CHUNK, EACH, EMBED, HORIZON, TASKS, asking, chance, settings
-from helpers import MODEL, ROOM
+from helpers import MODEL, ROOM, SPEC
+from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Episodes
 from radt.errors import RadtError
-from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import embed_episodes, state_outputs, window_means
@@ -20,6 +20,7 @@ from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
 from radt.settings import Memory
 from radt.stages.embed import embed_all
+from radt.suites import suite_of
 
 
 def trajectories(observations, actions, rewards):
@@ -27,7 +28,7 @@ def trajectories(observations, actions, rewards):
     shard = Shard(
         observations.astype(np.uint8), actions, rewards, np.arange(0, len(actions) + 1, HORIZON), task, np.zeros_like(task)
     )
-    return Trajectories([shard], manifest={})
+    return Trajectories([shard], {}, SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def world():
         random.integers(0, 2, rows).astype(np.float32),
     )
     torch.manual_seed(0)
-    encoder = DecisionTransformer(MODEL, ROOM, True, HORIZON).eval().requires_grad_(False)
+    encoder = DecisionTransformer(MODEL, suite_of(ROOM).spec, True, HORIZON).eval().requires_grad_(False)
     episodes = Episodes(data)
     found = embed_all(encoder, episodes, EMBED, HORIZON)
     return encoder, episodes, ChunkIndex(found["keys"].numpy(), found["episode"], found["anchor"])
@@ -200,7 +201,7 @@ def test_early_queries_get_a_random_chunk_of_their_task(world):
 
 def test_the_online_memory_agrees_with_a_brute_force_twin(world):
     encoder, episodes, _ = world
-    history = History(TASKS, EACH, HORIZON)
+    history = EpisodeBuffer(TASKS, EACH, SPEC)
     weights = Memory(keep=7, weight_similarity=1.0, weight_return=1.0, weight_reward=0.5, every=1)
     memory = OnlineMemory(partial(embed_episodes, encoder, CHUNK), history, weights, CHUNK, 1)
     assert not memory.ready

@@ -17,11 +17,13 @@ from huggingface_hub import constants
 from histories import PPO, contents
 from radt.data import download as module
 from radt.data import hub as requests
-from radt.data import published, trajectories
-from radt.data.qlearning import learn
+from radt.data import trajectories
 from radt.errors import RadtError
 from radt.models import language
 from radt.stages import trajectories as stage
+from radt.suites import suite_of
+from radt.suites.grid import published
+from radt.suites.grid.qlearning import learn
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "ml-jku/dark_room"
@@ -182,7 +184,7 @@ def test_downloads_resumes_within_a_file_and_converts(tmp_path, hub, download, r
     first, second = (asked for name, asked in hub.log if name == names[3])
     assert first is None and second == f"bytes={len(hub.content[names[3]]) * 9 // 10}-" and len(hub.log) == 9
     assert {name for name, _ in hub.log} == set(names)
-    read = trajectories.read(tmp_path / "data", room)
+    read = trajectories.read(tmp_path / "data", suite_of(room))
     assert len(read.shards) == 1 and read.shards[0].actions.tolist() == learn(room, generate).actions.tolist()
     assert read.manifest["source"]["revision"] == COMMIT
     assert read.manifest["source"]["files"] == {name: hub.digest(name) for name in names}

@@ -8,17 +8,19 @@ import torch
 
 from helpers import GENERATE, MODEL
 from radt import seeding
-from radt.data.qlearning import learn
+from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Trajectories
-from radt.data.transitions import NEVER, REWARDS, Experience, Transitions, cells, draw, kinds, phase
+from radt.data.transitions import Transitions
 from radt.evaluation.dpt_agent import DptAgent
-from radt.evaluation.history import History
 from radt.evaluation.rollout import in_context
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol, TrainDpt
 from radt.stages.train_dpt import loss_of
+from radt.suites import suite_of
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS
+from radt.suites.grid.experience import NEVER, REWARDS, TableExperience, cells, draw, kinds, phase
+from radt.suites.grid.qlearning import learn
 from radt.training import loop
 
 ROOMS = {
@@ -32,7 +34,7 @@ CONTEXT, QUERIES, BATCH = 9, 6, 3
 
 def network(room, **changes):
     torch.manual_seed(0)
-    model = DecisionPretrainedTransformer(MODEL.model_copy(update=changes), room).eval()
+    model = DecisionPretrainedTransformer(MODEL.model_copy(update=changes), suite_of(room).spec).eval()
     for parameter in model.parameters():  # as initialised, contexts hardly change the logits
         parameter.data.mul_(3.0)
     return model
@@ -43,12 +45,12 @@ def random_transitions(room, seed):
     size = (BATCH, CONTEXT)
 
     def places():
-        return torch.stack([torch.randint(0, n, size, generator=g) for n in room.observation_sizes], -1)
+        return torch.stack([torch.randint(0, n, size, generator=g) for n in suite_of(room).spec.observation.sizes], -1)
 
     return Transitions(
         places(),
-        torch.randint(0, room.phases, size, generator=g),
-        torch.randint(0, ACTIONS, size, generator=g),
+        torch.randint(0, suite_of(room).spec.rewards.phases, size, generator=g),
+        torch.randint(0, ACTIONS, (*size, 1), generator=g),
         torch.randint(0, 2, size, generator=g).float(),
         places(),
         torch.rand(size, generator=g) < 0.2,
@@ -58,8 +60,8 @@ def random_transitions(room, seed):
 def random_queries(room, seed, count=QUERIES):
     """What is seen [B, count, D] and what was received [B, count]."""
     g = torch.Generator().manual_seed(seed)
-    seen = torch.stack([torch.randint(0, n, (BATCH, count), generator=g) for n in room.observation_sizes], -1)
-    return seen, torch.randint(0, room.phases, (BATCH, count), generator=g)
+    seen = torch.stack([torch.randint(0, n, (BATCH, count), generator=g) for n in suite_of(room).spec.observation.sizes], -1)
+    return seen, torch.randint(0, suite_of(room).spec.rewards.phases, (BATCH, count), generator=g)
 
 
 def mixed(first, second, cut):
@@ -127,7 +129,7 @@ def test_contexts_are_what_the_learner_had_seen(world):
     """Against a replay of the history with sets of tuples, in the environment."""
     room = ROOMS[world]
     shard = learn(room, HISTORY)
-    experience = Experience(Trajectories([shard], {}), room)
+    experience = TableExperience(Trajectories([shard], {}, suite_of(room).spec), room)
     for row, task in enumerate(experience.tasks.tolist()):
         env = worlds.make(room, np.array([task]))
         seen, states = {}, set()
@@ -169,7 +171,7 @@ def as_tuples(context, number, row=0):
 def test_labels_lead_the_shortest_way_to_the_next_reward(world):
     """Against a breadth-first search from every visited true state."""
     room = ROOMS[world]
-    experience = Experience(Trajectories([learn(room, HISTORY)], {}), room)
+    experience = TableExperience(Trajectories([learn(room, HISTORY)], {}, suite_of(room).spec), room)
     env = worlds.make(room, experience.tasks)
     rows = np.arange(len(experience.tasks))
     seen, phases, asked = experience.queries(rows, 200, np.random.default_rng(0))
@@ -231,8 +233,8 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
     tasks = np.arange(room.tasks)
     env = worlds.make(room, tasks)
     best = worlds.optimal_actions(env).astype(np.int64)
-    history = History(room.tasks, episodes + 1, room.horizon, len(room.observation_sizes))
-    agent = DptAgent(network(room), 400, room, history, 0)
+    history = EpisodeBuffer(room.tasks, episodes + 1, suite_of(room).spec)
+    agent = DptAgent(network(room), 400, suite_of(room).recollection(history), history, 0)
     seen = [set() for _ in range(room.tasks)]
     for episode in range(episodes):
         agent.begin()
@@ -244,7 +246,9 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
             action = best[tasks, state] if episode else random.integers(0, ACTIONS, room.tasks)
             _, reward, terminated, truncated, _ = env.step(action)
             after = env.tables.codes[env.rows, env.tables.following[env.rows, state, action]]
-            history.act(time, torch.from_numpy(action), torch.from_numpy(reward), torch.from_numpy(terminated | truncated))
+            history.act(
+                time, torch.from_numpy(action)[:, None], torch.from_numpy(reward), torch.from_numpy(terminated | truncated)
+            )
             for task in np.flatnonzero(running):
                 if reward[task] > 0 or not truncated[task]:
                     end = None if terminated[task] or truncated[task] else tuple(after[task].tolist())
@@ -264,9 +268,9 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
 def test_kept_memory_gives_the_logits_of_encoding_anew():
     room = ROOMS["keydoor"]
     env, random = worlds.make(room, np.arange(room.tasks)), np.random.default_rng(0)
-    history = History(room.tasks, 3, room.horizon)
+    history = EpisodeBuffer(room.tasks, 3, suite_of(room).spec)
     model = network(room)
-    agent = DptAgent(model, 12, room, history, seed=5)
+    agent = DptAgent(model, 12, suite_of(room).recollection(history), history, seed=5)
     for episode in range(3):
         agent.begin()
         context, number = agent.choose()
@@ -280,7 +284,9 @@ def test_kept_memory_gives_the_logits_of_encoding_anew():
             torch.testing.assert_close(agent.logits(time), torch.cat(anew)[:, 0], rtol=1e-4, atol=1e-4)
             action = random.integers(0, ACTIONS, room.tasks)
             _, reward, terminated, truncated, _ = env.step(action)
-            history.act(time, torch.from_numpy(action), torch.from_numpy(reward), torch.from_numpy(terminated | truncated))
+            history.act(
+                time, torch.from_numpy(action)[:, None], torch.from_numpy(reward), torch.from_numpy(terminated | truncated)
+            )
         history.finish()
         agent.finish()
 
@@ -293,9 +299,9 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     )  # fmt: skip
     settings = MODEL.model_copy(update={"width": 32})
     training = TrainDpt(model=settings, optimization=optimization, context=45, queries=16)
-    experience = Experience(Trajectories([learn(room, HISTORY)], {}), room)
+    experience = TableExperience(Trajectories([learn(room, HISTORY)], {}, suite_of(room).spec), room)
     torch.manual_seed(0)
-    model = DecisionPretrainedTransformer(settings, room)
+    model = DecisionPretrainedTransformer(settings, suite_of(room).spec)
 
     def batch_loss(update):
         return loss_of(model, experience, training, optimization.batch_size, np.random.default_rng(update))
@@ -309,10 +315,10 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
         episodes=12, splits=["train"], target_mean=1.0, target_std=0.0, target_low=(1.0, 2.0),
         memory=Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, every=1), methods={}, device="cpu",
     )  # fmt: skip
-    history = History(len(tasks), 12, room.horizon)
+    history = EpisodeBuffer(len(tasks), 12, suite_of(room).spec)
     protocol = Protocol(model="dpt", target_return="none", actions="sample")
-    agent = DptAgent(model, 45, room, history, 0)
-    returns = in_context(agent, history, room, tasks, protocol, evaluate, 0)
+    agent = DptAgent(model, 45, suite_of(room).recollection(history), history, 0)
+    returns = in_context(agent, history, suite_of(room), tasks, protocol, evaluate, 0)
     assert returns[:, -3:].mean() > 0.7 * worlds.optimum(room)[tasks].mean()
     assert returns[:, -3:].mean() > returns[:, 0].mean() + 2
 
@@ -320,18 +326,18 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
 @pytest.mark.parametrize("world", ["darkroom", "keydoor"])
 def test_kinds_tell_transitions_apart(world):
     room = ROOMS[world]
-    parts = np.meshgrid(range(3), range(4), range(room.phases), range(ACTIONS), range(REWARDS))
+    parts = np.meshgrid(range(3), range(4), range(suite_of(room).spec.rewards.phases), range(ACTIONS), range(REWARDS))
     y, x, received, action, reward = (part.ravel() for part in parts)
     place = np.stack([y, x], 1).astype(np.uint8)
     found = kinds(room, place, received.astype(np.float32), action.astype(np.uint8), reward.astype(np.float32))
-    assert sorted(found.tolist()) == list(range(cells(room) * room.phases * ACTIONS * REWARDS))
+    assert sorted(found.tolist()) == list(range(cells(room) * suite_of(room).spec.rewards.phases * ACTIONS * REWARDS))
 
 
 @pytest.mark.parametrize("world", ROOMS)
 def test_phases_are_the_states_of_a_cell_and_what_was_received(world):
     room = ROOMS[world]
     env = worlds.make(room, np.arange(room.tasks))
-    assert env.states == room.phases * cells(room)
+    assert env.states == suite_of(room).spec.rewards.phases * cells(room)
     random, received = np.random.default_rng(0), np.zeros(room.tasks, np.float32)
     env.reset()
     for _ in range(room.horizon - 1):

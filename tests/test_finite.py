@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import SPEC
 from histories import contents
 from radt import artifacts
+from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
-from radt.evaluation.history import History
 from radt.evaluation.memory import OnlineMemory
 from radt.settings import Memory, Optimization, parse
 from radt.stages import embed, evaluate
@@ -116,7 +117,7 @@ def test_logits_that_are_not_finite_are_no_result(copied: Chain, method):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_memory_takes_no_keys_and_no_queries_that_are_not_finite(value):
-    history = History(2, 3, 8)
+    history = EpisodeBuffer(2, 3, SPEC)
     settings = parse(Memory, configuration()["evaluate"]["memory"])
     good, bad = torch.ones(2, 4, 5), torch.full((2, 4, 5), value)
     anchors = torch.tensor([2, 4, 6, 8]).expand(2, -1)

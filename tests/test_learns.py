@@ -6,15 +6,16 @@ import numpy as np
 import torch
 
 from helpers import GENERATE, MODEL, ROOM, random_steps
-from radt.data.qlearning import learn
+from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Trajectories
 from radt.data.windows import Episodes
 from radt.evaluation.agents import DtAgent
-from radt.evaluation.history import History
 from radt.evaluation.rollout import in_context
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol
+from radt.suites import suite_of
+from radt.suites.grid.qlearning import learn
 from radt.suites.grid.worlds import optimum
 from radt.training import loop
 
@@ -27,14 +28,14 @@ OPTIMIZATION = Optimization(
 def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path):
     room = Experiment(world="darkroom", width=3, height=3, horizon=12, tasks=2, held_out=1, validation=0)
     generate = GENERATE.model_copy(update={"seed": 0, "episodes": 200, "epsilon_episodes": 100})
-    episodes = Episodes(Trajectories([learn(room, generate)], manifest={}))
+    episodes = Episodes(Trajectories([learn(room, generate)], {}, suite_of(room).spec))
     torch.manual_seed(0)
     settings = MODEL.model_copy(update={"window": 12})
-    model = DecisionTransformer(settings, room, True, 12)
+    model = DecisionTransformer(settings, suite_of(room).spec, True, 12)
 
     def batch_loss(update):
         _, steps = episodes.sample(np.random.default_rng(update), OPTIMIZATION.batch_size, 12)
-        return loop.action_loss(model(steps)[0], steps)
+        return loop.action_loss(model.head, model(steps)[0], steps)
 
     loop.train("dt", 0, model, batch_loss, OPTIMIZATION, tmp_path, "test")
     model.eval()
@@ -43,16 +44,16 @@ def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path)
         episodes=1, splits=["train"], target_mean=float(best[0]), target_std=0.0, target_low=(1.0, 2.0),
         memory=Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, every=1), methods={}, device="cpu",
     )  # fmt: skip
-    history = History(1, 1, room.horizon)
+    history = EpisodeBuffer(1, 1, suite_of(room).spec)
     agent = DtAgent(model, settings, history)
     protocol = Protocol(model="dt", target_return="fixed", actions="greedy")
-    returns = in_context(agent, history, room, np.array([0]), protocol, evaluate, seed=0)
+    returns = in_context(agent, history, suite_of(room), np.array([0]), protocol, evaluate, seed=0)
     assert returns[0, 0] == best[0]
 
 
 def test_radt_learns_to_read_its_context(tmp_path):
     torch.manual_seed(0)
-    model = RetrievalTransformer(MODEL.model_copy(update={"width": 32, "heads": 4}), ROOM, "all", True, 6)
+    model = RetrievalTransformer(MODEL.model_copy(update={"width": 32, "heads": 4}), suite_of(ROOM).spec, "all", True, 6)
 
     def problem(seed):
         """Windows whose right action stands nowhere but in the row of the rewarded step of their context."""
@@ -62,15 +63,15 @@ def test_radt_learns_to_read_its_context(tmp_path):
         rewarded[torch.arange(64), where] = 1
         context = dataclasses.replace(context, reward=rewarded).map(lambda x: x[:, None])
         answer = context.observation[:, 0, :, 0][torch.arange(64), where]
-        return dataclasses.replace(steps, action=answer[:, None].expand(64, 8)), context
+        return dataclasses.replace(steps, action=answer[:, None, None].expand(64, 8, 1)), context
 
     def batch_loss(update):
         steps, context = problem(update)
-        return loop.action_loss(model(steps, model.read(context)), steps)
+        return loop.action_loss(model.head, model(steps, model.read(context)), steps)
 
     settings = OPTIMIZATION.model_copy(update={"updates": 300})
     loop.train("radt", 0, model, batch_loss, settings, tmp_path, "test")
     model.eval()
     steps, context = problem(999_999)
-    assert loop.action_loss(model(steps, model.read(context)), steps)[1] > 0.9
-    assert loop.action_loss(model(steps, None), steps)[1] < 0.6
+    assert loop.action_loss(model.head, model(steps, model.read(context)), steps)[1] > 0.9
+    assert loop.action_loss(model.head, model(steps, None), steps)[1] < 0.6

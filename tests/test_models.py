@@ -11,6 +11,7 @@ from radt.models.blocks import LONGEST, Block, attend
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.embedding import sum_rows
 from radt.models.retrieval_transformer import RetrievalTransformer
+from radt.suites import suite_of
 
 
 @pytest.mark.parametrize("cross_attention", [False, True])
@@ -112,8 +113,8 @@ def test_sums_of_rows_equal_look_ups(precision):
 def models(tokens, shared=False):
     torch.manual_seed(0)
     settings = MODEL.model_copy(update={"tokens": tokens})
-    dt = DecisionTransformer(settings, ROOM, True, settings.window).eval()
-    return dt, RetrievalTransformer(settings, ROOM, "all", shared, 6).eval()
+    dt = DecisionTransformer(settings, suite_of(ROOM).spec, True, settings.window).eval()
+    return dt, RetrievalTransformer(settings, suite_of(ROOM).spec, "all", shared, 6).eval()
 
 
 @pytest.mark.parametrize("tokens", ["step", "interleaved"])

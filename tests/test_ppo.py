@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from histories import PPO, contents, trajectories_stage
-from radt.data import ppo, trajectories
+from radt.data import trajectories
 from radt.data.curve import HEADER, learning_curve
 from radt.data.trajectories import Shard, join
 from radt.errors import RadtError
 from radt.settings import Experiment, Ppo
-from radt.suites.grid import worlds
+from radt.suites import suite_of
+from radt.suites.grid import ppo, worlds
 
 SMALL = Ppo(**PPO)
 ROOM = Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
@@ -111,7 +112,7 @@ def test_comes_back_and_is_the_same_bytes(learned, at_random):
     before = contents(learned)
     for task, shard in enumerate(read):
         again = ppo.learn_task(ROOM, SMALL, task)
-        for column in trajectories.COLUMNS:
+        for column in trajectories.columns(suite_of(ROOM).spec):
             np.testing.assert_array_equal(getattr(shard, column), getattr(again, column))
         ppo.write(learned / f"task{task}.safetensors", ROOM, SMALL, again)
     assert contents(learned) == before and len(before) == 16
@@ -137,7 +138,7 @@ def test_merging_refuses_what_does_not_belong(learned):
 def test_trajectories_stage_merges(learned, tmp_path, generate):
     done = trajectories_stage(tmp_path / "out", ROOM, generate, "ppo", "--histories", str(learned))
     assert done.returncode == 0, done.stderr
-    data = trajectories.read(tmp_path / "out", ROOM)
+    data = trajectories.read(tmp_path / "out", suite_of(ROOM))
     assert data.manifest["source"] == {"name": "ppo", "algorithm": "ppo", **PPO}
     np.testing.assert_array_equal(data.shards[0].actions, join(list(ppo.read(learned, ROOM, SMALL))).actions)
     assert (tmp_path / "out" / "learning.csv").read_text(encoding="utf-8") == learning_curve(data.shards)
@@ -156,7 +157,7 @@ def shard_of(lengths, returns, task):
     steps = np.zeros(starts[-1], np.uint8)
     return Shard(
         np.stack([steps, steps], 1),
-        steps,
+        steps[:, None],
         rewards,
         starts,
         np.full(len(lengths), task, np.int32),

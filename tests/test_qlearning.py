@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from radt.data.qlearning import QLearner, afterstates, epsilon, learn
 from radt.settings import Experiment, Generate
 from radt.suites.grid import worlds
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
+from radt.suites.grid.qlearning import QLearner, afterstates, epsilon, learn
 from radt.suites.grid.splits import goals, tasks_of
 from radt.suites.grid.worlds import optimum
 
@@ -194,6 +194,6 @@ def test_learns_every_world_and_writes_what_it_answers(world):
             env.reset()
             for step in range(start, end):
                 np.testing.assert_array_equal(env.codes[0], histories.observations[step])
-                _, reward, terminated, truncated, _ = env.step(histories.actions[step : step + 1])
+                _, reward, terminated, truncated, _ = env.step(histories.actions[step])
                 assert reward[0] == histories.rewards[step]
                 assert (terminated[0] or truncated[0]) == (step == end - 1)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import ROOM
-from radt.evaluation.history import History
+from helpers import ROOM, SPEC
+from radt.data.episodes import EpisodeBuffer
 from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
 from radt.settings import Evaluate, Experiment, Memory, Protocol
+from radt.suites import suite_of
 from radt.suites.grid import worlds
 
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, every=1)
@@ -31,7 +32,7 @@ def play(env, history, choose):
         action = np.asarray(choose(time), np.int64)
         _, reward, terminated, truncated, _ = env.step(action)
         taken.append(np.where(history.running, action, -1))
-        history.act(time, torch.from_numpy(action), torch.from_numpy(reward), torch.from_numpy(terminated | truncated))
+        history.act(time, torch.from_numpy(action)[:, None], torch.from_numpy(reward), torch.from_numpy(terminated | truncated))
         if not history.running.any():
             break
     history.finish()
@@ -44,7 +45,7 @@ def test_retrieve_repeats_an_optimal_episode_exactly(world):
     tasks = np.arange(room.tasks)
     env = worlds.make(room, tasks)
     best, random = worlds.optimal_actions(env), np.random.default_rng(0)
-    history = History(room.tasks, 3, room.horizon, len(room.observation_sizes))
+    history = EpisodeBuffer(room.tasks, 3, suite_of(room).spec)
     agent = RetrieveAgent(history, 0)
 
     def replay(time):
@@ -72,13 +73,13 @@ def test_retrieve_repeats_an_optimal_episode_exactly(world):
 
 def test_retrieve_leaves_loops_out_and_jumps_over_no_reward():
     """Key at (0, 1), door at (0, 0), loops before the key: the key is fetched by the short way."""
-    history = History(1, 2, 8)
+    history = EpisodeBuffer(1, 2, SPEC)
     places = [(0, 0), (1, 0), (0, 0), (0, 1), (0, 2), (0, 1), (0, 0), (0, 0)]
     actions = [2, 0, 1, 1, 3, 3, 4, 4]
     rewards = [0, 0, 0, 1, 0, 1, 1, 0]
     for time, (place, action, reward) in enumerate(zip(places, actions, rewards, strict=True)):
         history.observe(time, torch.tensor([place], dtype=torch.uint8), torch.zeros(1))
-        history.act(time, torch.tensor([action]), torch.tensor([float(reward)]), torch.tensor([time == 7]))
+        history.act(time, torch.tensor([[action]]), torch.tensor([float(reward)]), torch.tensor([time == 7]))
     history.finish()
     agent = RetrieveAgent(history, 0)
     agent.begin()
@@ -96,7 +97,7 @@ def test_retrieve_is_random_before_the_first_reward_and_never_worse_after_it():
     tasks, settings = np.arange(room.tasks), SETTINGS.model_copy(update={"episodes": 30})
 
     def played(seed):
-        history = History(room.tasks, 30, room.horizon)
+        history = EpisodeBuffer(room.tasks, 30, suite_of(room).spec)
         return history, in_context(RetrieveAgent(history, seed), history, room, tasks, protocol, settings, seed)
 
     history, returns = played(0)
@@ -110,12 +111,12 @@ def test_retrieve_is_random_before_the_first_reward_and_never_worse_after_it():
 
 
 def test_random_agent_chooses_all_actions_alike():
-    history = History(200, 1, ROOM.horizon)
+    history = EpisodeBuffer(200, 1, suite_of(ROOM).spec)
     protocol = Protocol(model="random", target_return="none", actions="sample")
     room, settings = (
         ROOM.model_copy(update={"width": 20, "height": 20, "tasks": 210}),
         SETTINGS.model_copy(update={"episodes": 1}),
     )
     in_context(RandomAgent(history), history, room, np.arange(200), protocol, settings, 0)
-    share = torch.bincount(history.columns.action.long(), minlength=5) / len(history.columns.action)
+    share = torch.bincount(history.columns.action[:, 0].long(), minlength=5) / len(history.columns.action)
     torch.testing.assert_close(share, torch.full((5,), 0.2), atol=0.04, rtol=0.0)

@@ -15,6 +15,7 @@ from radt.retrieval.engines import TorchEngine
 from radt.retrieval.index import distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
 from radt.retrieval.search import DECIMALS, Search
+from radt.suites import suite_of
 
 ENGINES = [("faiss", "cpu"), ("torch", "cpu"), pytest.param("torch", "cuda", marks=GPU)]
 
@@ -284,10 +285,10 @@ def columns(episodes=3, horizon=8):
     start = np.arange(0, rows + 1, horizon)
     returns = torch.from_numpy(reward.reshape(episodes, horizon)[:, ::-1].cumsum(1)[:, ::-1].reshape(-1))
     observation = torch.from_numpy(np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8))
-    action = torch.from_numpy(random.integers(0, 5, rows).astype(np.uint8))
+    action = torch.from_numpy(random.integers(0, 5, (rows, 1)).astype(np.uint8))
     rewards = torch.from_numpy(reward)
     received = returns.reshape(episodes, horizon)[:, :1] - returns.reshape(episodes, horizon)
-    return Columns(observation, action, rewards, returns, received.flatten()), torch.from_numpy(start[:-1])
+    return Columns(observation, action, rewards, returns, received.flatten(), suite_of(ROOM).spec), torch.from_numpy(start[:-1])
 
 
 def test_windows_do_not_cross_episodes():
@@ -298,7 +299,7 @@ def test_windows_do_not_cross_episodes():
     assert steps.action[1, :3].tolist() == data.action[13:16].tolist()
     assert steps.previous_action[1, :3].tolist() == data.action[12:15].tolist()
     begin = data.windows(first, first, first + 2, 2)
-    assert begin.previous_action[:, 0].tolist() == [5, 5, 5] and begin.previous_reward[:, 0].tolist() == [0, 0, 0]
+    assert begin.previous_action[:, 0].tolist() == [[5], [5], [5]] and begin.previous_reward[:, 0].tolist() == [0, 0, 0]
 
 
 def test_context_is_around_the_anchor_and_within_the_episode():
@@ -324,7 +325,7 @@ def test_window_means_against_loops():
 @pytest.mark.parametrize("window", [8, 4])
 def test_keys_equal_window_by_window(window):
     torch.manual_seed(0)
-    encoder = DecisionTransformer(MODEL, ROOM, True, window).eval()
+    encoder = DecisionTransformer(MODEL, suite_of(ROOM).spec, True, window).eval()
     data, first = columns()
     keys, anchor = embed_episodes(encoder, 2, data, first, torch.full((3,), 8))
     assert anchor.tolist() == [[2, 4, 6, 8]] * 3
@@ -341,7 +342,7 @@ def test_keys_equal_window_by_window(window):
 
 def test_reading_alone_or_in_a_batch_is_the_same():
     torch.manual_seed(0)
-    encoder = DecisionTransformer(MODEL, ROOM, True, 8).eval()
+    encoder = DecisionTransformer(MODEL, suite_of(ROOM).spec, True, 8).eval()
     data, first = columns()
     together = embed_episodes(encoder, 4, data, first, torch.full((3,), 8))[0]
     alone = torch.cat([embed_episodes(encoder, 4, data, first[i : i + 1], torch.full((1,), 8))[0] for i in range(3)])

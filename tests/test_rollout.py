@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from radt.evaluation.history import History
+from radt.data.episodes import EpisodeBuffer
 from radt.evaluation.rollout import Target, choose, in_context
 from radt.settings import Evaluate, Experiment, Memory, Protocol
+from radt.suites import suite_of
 from radt.suites.grid import worlds
 from radt.suites.grid.splits import goals
 from radt.suites.grid.worlds import optimal_actions, optimum
@@ -27,7 +28,7 @@ def protocol(target="fixed", actions="greedy", model="dt", temperature=1.0):
 
 
 def test_fixed_target_is_normal_rounded_and_falls_with_the_reward():
-    target = Target(protocol("fixed"), evaluate(), DARK, 20_000)
+    target = Target(protocol("fixed"), evaluate(), suite_of(DARK).spec, 20_000)
     target.begin(np.random.default_rng(0))
     assert torch.equal(target.wanted, target.wanted.round())
     assert target.wanted.mean() == pytest.approx(90, abs=0.2) and target.wanted.std() == pytest.approx(5, abs=0.2)
@@ -37,7 +38,7 @@ def test_fixed_target_is_normal_rounded_and_falls_with_the_reward():
 
 
 def test_target_from_memory_is_low_until_something_is_rewarded():
-    target = Target(protocol("from_memory", model="radt"), evaluate(), DARK, 3)
+    target = Target(protocol("from_memory", model="radt"), evaluate(), suite_of(DARK).spec, 3)
     target.begin(np.random.default_rng(0))
     assert ((target.wanted >= 1) & (target.wanted <= 24)).all()
     target.receive(39, torch.tensor([0.0, 1.0, 0.0]))
@@ -55,13 +56,13 @@ def test_target_from_memory_is_low_until_something_is_rewarded():
 def test_actions():
     logits = torch.tensor([[3.0, 2.0, 1.0, 0.0, -1.0]]).repeat(4000, 1)
     random = np.random.default_rng(0)
-    assert (choose(logits, protocol(actions="greedy"), random) == 0).all()
-    half = choose(logits, protocol(actions="top_half"), random).bincount(minlength=5) / 4000
+    assert (choose(logits, (5,), "greedy", 1.0, random) == 0).all()
+    half = choose(logits, (5,), "top_half", 1.0, random)[:, 0].bincount(minlength=5) / 4000
     expected = torch.softmax(torch.tensor([3.0, 2.0]), 0)
     torch.testing.assert_close(half, torch.cat([expected, torch.zeros(3)]), atol=0.03, rtol=0)
-    sampled = choose(logits, protocol(actions="sample"), random).bincount(minlength=5) / 4000
+    sampled = choose(logits, (5,), "sample", 1.0, random)[:, 0].bincount(minlength=5) / 4000
     torch.testing.assert_close(sampled, torch.softmax(logits[0], 0), atol=0.03, rtol=0)
-    cold = choose(logits, protocol(actions="sample", temperature=0.5), random).bincount(minlength=5) / 4000
+    cold = choose(logits, (5,), "sample", 0.5, random)[:, 0].bincount(minlength=5) / 4000
     torch.testing.assert_close(cold, torch.softmax(2 * logits[0], 0), atol=0.03, rtol=0)
 
 
@@ -97,7 +98,7 @@ class Explorer:
 def test_an_agent_with_a_memory_reaches_the_optimum():
     room = Experiment(world="darkroom", width=4, height=3, horizon=16, tasks=12, held_out=2, validation=0)
     tasks = np.array([t for t in range(12) if tuple(goals(room)[t]) != (0, 0)])
-    history = History(len(tasks), 3, room.horizon)
+    history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
     returns = in_context(Explorer(history, room), history, room, tasks, protocol(), evaluate(), seed=0)
     np.testing.assert_array_equal(returns[:, 1], optimum(room)[tasks])
     np.testing.assert_array_equal(returns[:, 2], optimum(room)[tasks])
@@ -105,7 +106,7 @@ def test_an_agent_with_a_memory_reaches_the_optimum():
 
 
 def test_the_target_rises_with_the_key():
-    target = Target(protocol("from_memory", model="radt"), evaluate(), DOOR, 3)
+    target = Target(protocol("from_memory", model="radt"), evaluate(), suite_of(DOOR).spec, 3)
     target.begin(np.random.default_rng(0))
     low = target.wanted.clone()
     target.receive(9, torch.tensor([1.0, 2.0, 0.0]))
@@ -118,7 +119,9 @@ def test_the_target_rises_with_the_key():
 
 
 def test_time_takes_nothing_from_the_goals_of_a_maze():
-    target = Target(protocol("from_memory", model="radt"), evaluate(target_mean=3.0, target_low=(0.0, 0.5)), MAZE, 2)
+    target = Target(
+        protocol("from_memory", model="radt"), evaluate(target_mean=3.0, target_low=(0.0, 0.5)), suite_of(MAZE).spec, 2
+    )
     target.begin(np.random.default_rng(0))
     target.receive(250, torch.tensor([1.0, 0.0]))
     assert target.wanted[0] == 2 and target.wanted[1] <= 0.5
@@ -155,9 +158,9 @@ class Optimal:
 def test_episodes_end_where_the_world_ends_them(room):
     """In a maze, each task at its last goal; what a task does while others go on counts for nothing."""
     tasks = np.arange(min(room.tasks, 12))
-    history = History(len(tasks), 3, room.horizon, len(room.observation_sizes))
+    history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
     agent = Optimal(history, worlds.make(room, tasks))
-    returns = in_context(agent, history, room, tasks, protocol(), evaluate(), seed=0)
+    returns = in_context(agent, history, suite_of(room), tasks, protocol(), evaluate(), seed=0)
     np.testing.assert_array_equal(returns[:, 0], optimum(room)[tasks])
     np.testing.assert_array_equal(returns[:, 2], optimum(room)[tasks])
     lengths = history.lengths

@@ -15,12 +15,13 @@ import pytest
 
 from histories import DOWNLOAD, PPO
 from radt.data import trajectories
-from radt.data.qlearning import learn
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings import Experiment, Generate
 from radt.stages import run
 from radt.stages import trajectories as stages
+from radt.suites import suite_of
+from radt.suites.grid.qlearning import learn
 from radt.suites.grid.splits import goals
 from radt.suites.grid.worlds import optimum
 
@@ -51,7 +52,9 @@ def histories(room: Experiment, generate: Generate) -> Shard:
 def written(tmp_path: Path, room: Experiment, generate: Generate, histories: Shard) -> Path:
     """A directory with two shards, of four tasks each."""
     tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
-    trajectories.write(tmp_path / "data", "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon + 1)
+    trajectories.write(
+        tmp_path / "data", "tiny", suite_of(room), SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon + 1
+    )
     return tmp_path / "data"
 
 
@@ -67,10 +70,10 @@ def forge(directory: Path, **changes: object) -> None:
 
 
 def test_comes_back(written, room, histories):
-    read = trajectories.read(written, room)
+    read = trajectories.read(written, suite_of(room))
     assert len(read.manifest["shards"]) == len(read.shards) == 2 and len(files(written)) == 3
     whole = trajectories.join(read.shards)
-    for column, dtype in trajectories.COLUMNS.items():
+    for column, dtype in trajectories.columns(suite_of(room).spec).items():
         assert all(getattr(shard, column).dtype == dtype for shard in read.shards)
         np.testing.assert_array_equal(getattr(whole, column), getattr(histories, column))
 
@@ -78,10 +81,14 @@ def test_comes_back(written, room, histories):
 @pytest.mark.parametrize("shard_steps", [1, 10**6])
 def test_shards_are_mapped(tmp_path, room, generate, histories, shard_steps):
     tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
-    trajectories.write(tmp_path / "data", "tiny", room, SOURCE, tasks, shard_steps)
-    read = trajectories.read(tmp_path / "data", room)
+    trajectories.write(tmp_path / "data", "tiny", suite_of(room), SOURCE, tasks, shard_steps)
+    read = trajectories.read(tmp_path / "data", suite_of(room))
     assert len(read.shards) == (8 if shard_steps == 1 else 1)
-    assert all(isinstance(getattr(shard, column), np.memmap) for shard in read.shards for column in trajectories.COLUMNS)
+    assert all(
+        isinstance(getattr(shard, column), np.memmap)
+        for shard in read.shards
+        for column in trajectories.columns(suite_of(room).spec)
+    )
 
 
 def test_manifest(written, room, histories, generate):
@@ -100,9 +107,9 @@ def test_manifest(written, room, histories, generate):
 def test_episodes_of_different_lengths(tmp_path, room):
     start = np.array([0, 3, 8, 9])
     tasks, history = np.array([4, 4, 1], np.int32), np.array([0, 1, 0], np.int32)
-    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.ones(9, np.float32), start, tasks, history)
-    trajectories.write(tmp_path, "tiny", room, SOURCE, [shard])
-    read = trajectories.read(tmp_path, room)
+    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros((9, 1), np.uint8), np.ones(9, np.float32), start, tasks, history)
+    trajectories.write(tmp_path, "tiny", suite_of(room), SOURCE, [shard])
+    read = trajectories.read(tmp_path, suite_of(room))
     assert read.shards[0].returns().tolist() == [3, 5, 1] and read.shards[0].episode_task.tolist() == [4, 4, 1]
     assert read.shards[0].episode_history.tolist() == [0, 1, 0]
 
@@ -115,27 +122,27 @@ def test_flipped_bit(written, room, name, place):
     content[int(place * len(content))] ^= 1
     path.write_bytes(content)
     with pytest.raises(RadtError, match=rf"{path.name} .*run"):
-        trajectories.read(written, room)
+        trajectories.read(written, suite_of(room))
 
 
 def test_missing_shard(written, room):
     path = next(written.glob("tasks_*"))
     path.unlink()
     with pytest.raises(RadtError, match=f"{path.name} is missing: run the trajectories stage again"):
-        trajectories.read(written, room)
+        trajectories.read(written, suite_of(room))
 
 
 def test_missing_manifest(written, room):
     (written / "manifest.json").unlink()
     with pytest.raises(RadtError, match=r"manifest\.json is missing"):
-        trajectories.read(written, room)
+        trajectories.read(written, suite_of(room))
 
 
 def test_the_name_of_the_experiment_does_not_matter(written, room):
     """Variants of an experiment share its learning histories."""
-    manifest = trajectories.read(written, room).manifest
+    manifest = trajectories.read(written, suite_of(room)).manifest
     forge(written, experiment="renamed")
-    assert trajectories.read(written, room).manifest["shards"] == manifest["shards"]
+    assert trajectories.read(written, suite_of(room)).manifest["shards"] == manifest["shards"]
 
 
 @pytest.mark.parametrize(("key", "value"), [("width", 5), ("horizon", 9), ("held_out", 2), ("validation", 0)])
@@ -146,11 +153,11 @@ def test_other_room(written, room, key, value):
 
 def test_other_formats(written, room):
     forge(written, version=1)
-    with pytest.raises(RadtError, match="format version 1, this radt reads 3"):
-        trajectories.read(written, room)
+    with pytest.raises(RadtError, match="format version 1, this radt reads 3 and 4"):
+        trajectories.read(written, suite_of(room))
     (written / "manifest.json").write_text("[]", encoding="utf-8")
     with pytest.raises(RadtError, match="does not describe trajectories"):
-        trajectories.read(written, room)
+        trajectories.read(written, suite_of(room))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +167,7 @@ def test_other_formats(written, room):
 def test_g9_only_training_tasks_are_written(tmp_path, room, histories, task, message):
     foreign = dataclasses.replace(histories, episode_task=np.where(histories.episode_task == 7, task, histories.episode_task))
     with pytest.raises(RadtError, match=message):
-        trajectories.write(tmp_path / "data", "tiny", room, SOURCE, [foreign])
+        trajectories.write(tmp_path / "data", "tiny", suite_of(room), SOURCE, [foreign])
     assert not (tmp_path / "data").exists()
 
 
@@ -168,11 +175,11 @@ def test_g9_only_training_tasks_are_written(tmp_path, room, histories, task, mes
 def test_g9_only_training_tasks_are_read(tmp_path, room, histories):
     """A directory made when task 7 was a training task, with a manifest that hides it."""
     wider = room.model_copy(update={"validation": 0, "held_out": 4})
-    trajectories.write(tmp_path, "tiny", wider, SOURCE, [histories])
+    trajectories.write(tmp_path, "tiny", suite_of(wider), SOURCE, [histories])
     stricter = room.model_copy(update={"validation": 2})
     forge(tmp_path, room=stricter.model_dump())
     with pytest.raises(RadtError, match="the validation task 7, which must never be trained on"):
-        trajectories.read(tmp_path, stricter)
+        trajectories.read(tmp_path, suite_of(stricter))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +190,7 @@ def test_g9_only_training_tasks_are_read(tmp_path, room, histories):
         ({"episode_start": np.array([0, 3, 8, 10])}, "lengths do not agree"),
         ({"episode_start": np.array([0, 3, 9])}, "lengths do not agree"),
         ({"rewards": np.zeros(8, np.float32)}, "lengths do not agree"),
-        ({"observations": np.full((9, 2), 3, np.uint8)}, "does not fit a 4x3 room"),
+        ({"observations": np.full((9, 2), 3, np.uint8)}, "has 3 as number 0 of an observation, allowed are 0 to 2"),
         ({"episode_start": np.array([0, 0, 0, 9])}, "lengths do not agree"),
         ({"episode_history": np.zeros(2, np.int32)}, "lengths do not agree"),
         ({"episode_history": np.array([0, 0, 1])}, "mixes learning histories"),
@@ -193,20 +200,22 @@ def test_g9_only_training_tasks_are_read(tmp_path, room, histories):
 )
 def test_inconsistent_shards_are_refused(tmp_path, room, change, message):
     start, task = np.array([0, 3, 8, 9]), np.array([0, 0, 1])
-    shard = Shard(np.zeros((9, 2), np.uint8), np.zeros(9, np.uint8), np.zeros(9, np.float32), start, task, np.zeros(3, np.int32))
+    shard = Shard(
+        np.zeros((9, 2), np.uint8), np.zeros((9, 1), np.uint8), np.zeros(9, np.float32), start, task, np.zeros(3, np.int32)
+    )
     with pytest.raises(RadtError, match=message):
-        trajectories.write(tmp_path, "tiny", room, SOURCE, [dataclasses.replace(shard, **change)])
+        trajectories.write(tmp_path, "tiny", suite_of(room), SOURCE, [dataclasses.replace(shard, **change)])
 
 
 def test_too_long_episode_twice_a_task_and_nothing(tmp_path, room, histories):
     fewer = {name: getattr(histories, name)[::5] for name in ("episode_start", "episode_task", "episode_history")}
     long = dataclasses.replace(histories, **fewer)
     with pytest.raises(RadtError, match="horizon 8"):
-        trajectories.write(tmp_path, "tiny", room, SOURCE, [long])
+        trajectories.write(tmp_path, "tiny", suite_of(room), SOURCE, [long])
     with pytest.raises(RadtError, match="gives task 0 twice"):
-        trajectories.write(tmp_path, "tiny", room, SOURCE, [histories, histories], shard_steps=1)
+        trajectories.write(tmp_path, "tiny", suite_of(room), SOURCE, [histories, histories], shard_steps=1)
     with pytest.raises(RadtError, match="gives no trajectories"):
-        trajectories.write(tmp_path, "tiny", room, SOURCE, [])
+        trajectories.write(tmp_path, "tiny", suite_of(room), SOURCE, [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,9 +234,9 @@ def test_failed_write_leaves_the_old_data(written, room, generate, monkeypatch, 
     tasks = [one_task(other, task, generate.episodes, room.horizon) for task in range(8)]
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(type(error)):
-        trajectories.write(written, "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon)
+        trajectories.write(written, "tiny", suite_of(room), SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon)
     assert (files(written) == before) == (flushes < 5)
-    trajectories.read(written, room)
+    trajectories.read(written, suite_of(room))
 
 
 def test_new_data_replace_old_ones(written, room, generate):
@@ -235,18 +244,18 @@ def test_new_data_replace_old_ones(written, room, generate):
     partial.write_text("left by a killed run", encoding="utf-8")
     before = files(written)
     mine.write_text("somebody's own", encoding="utf-8")
-    trajectories.write(written, "tiny", room, SOURCE, [learn(room, generate.model_copy(update={"seed": 8}))])
+    trajectories.write(written, "tiny", suite_of(room), SOURCE, [learn(room, generate.model_copy(update={"seed": 8}))])
     mine.unlink()
     after = files(written)
     assert len(after) == 2 and before.keys() & after.keys() == {"manifest.json"}
-    trajectories.read(written, room)
+    trajectories.read(written, suite_of(room))
 
 
 def test_damaged_shard_is_written_again(written, room, generate, histories):
     before = files(written)
     next(written.glob("tasks_*")).write_bytes(b"")
     tasks = [one_task(histories, task, generate.episodes, room.horizon) for task in range(8)]
-    trajectories.write(written, "tiny", room, SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon)
+    trajectories.write(written, "tiny", suite_of(room), SOURCE, tasks, shard_steps=4 * generate.episodes * room.horizon)
     assert files(written) == before
 
 
@@ -298,7 +307,7 @@ def test_stage_is_byte_identical_in_fresh_processes(tmp_path, room, generate):
     results = [stage(tmp_path / name, room, settings) for name in "ab"]
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert trajectories.read(tmp_path / "a", room).manifest["source"]["algorithm"] == "q-learning"
+    assert trajectories.read(tmp_path / "a", suite_of(room)).manifest["source"]["algorithm"] == "q-learning"
     other = stage(tmp_path / "a", room, settings | {"generate": generate.model_dump() | {"seed": 8}})
     assert other.returncode == 0 and files(tmp_path / "a") != files(tmp_path / "b")
 

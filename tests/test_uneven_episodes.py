@@ -13,6 +13,7 @@ from radt.retrieval.chunks import embed_episodes, state_outputs, window_start
 from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
 from radt.stages.embed import embed_all
+from radt.suites import suite_of
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +26,15 @@ def ragged():
     rows = int(lengths.sum())
     shard = Shard(
         np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1).astype(np.uint8),
-        random.integers(0, 5, rows).astype(np.uint8),
+        random.integers(0, 5, (rows, 1)).astype(np.uint8),
         random.integers(0, 2, rows).astype(np.float32),
         np.concatenate([[0], lengths.cumsum()]),
         np.repeat(np.arange(TASKS), EACH).astype(np.int32),
         np.zeros(TASKS * EACH, np.int32),
     )
     torch.manual_seed(0)
-    encoder = DecisionTransformer(MODEL, room, True, HORIZON).eval().requires_grad_(False)
-    episodes = Episodes(Trajectories([shard], manifest={}))
+    encoder = DecisionTransformer(MODEL, suite_of(room).spec, True, HORIZON).eval().requires_grad_(False)
+    episodes = Episodes(Trajectories([shard], {}, suite_of(room).spec))
     embed = EMBED.model_copy(update={"every": 2})
     found = embed_all(encoder, episodes, embed, 14)
     index = ChunkIndex(found["keys"].numpy(), found["episode"], found["anchor"])
@@ -129,7 +130,7 @@ def test_contexts_of_short_windows_are_of_the_past(ragged):
         changed[first + cut : first + 13] = (changed[first + cut : first + 13] + 1) % 5
         task = episodes.task.numpy().astype(np.int32)
         shard = Shard(observation, changed, reward, episodes._start, task, np.zeros_like(task))
-        other = Episodes(Trajectories([shard], manifest={}))
+        other = Episodes(Trajectories([shard], {}, episodes.columns.spec))
         queries = embed_all(encoder, other, embed, 14)["queries"].numpy()
         finder = TrainingContexts(asking(encoder), index, other, settings(pool="all"), embed, queries)
         start = other.first[[1]]

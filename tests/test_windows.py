@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import SPEC
 from radt.artifacts import read_tensors, write_tensors
 from radt.data import windows
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Columns, Episodes
 from radt.retrieval.chunks import window_start
+from radt.spaces import Codes
 from radt.stages.train_ad import with_context
 
 LENGTHS = [[3, 8, 1], [5, 8, 8, 2], [7]]  # episodes of three shards
@@ -21,7 +23,7 @@ def make(folder, lengths=LENGTHS, numbers=2):
         steps = sum(episodes)
         shard = Shard(
             random.integers(0, 9, (steps, numbers), np.uint8),
-            random.integers(0, 5, steps, np.uint8),
+            random.integers(0, 5, (steps, 1), np.uint8),
             random.random(steps, np.float32),
             np.concatenate([[0], np.cumsum(episodes)]),
             np.full(len(episodes), number, np.int32),
@@ -29,6 +31,7 @@ def make(folder, lengths=LENGTHS, numbers=2):
         )
         write_tensors(folder / f"{number}.safetensors", vars(shard))
         shards.append(Shard(**read_tensors(folder / f"{number}.safetensors")))
+    spec = SPEC.model_copy(update={"observation": Codes(sizes=(9,) * numbers)})
     returns, received = [], []
     for shard in shards:
         for begin, end in zip(shard.episode_start[:-1], shard.episode_start[1:], strict=True):
@@ -36,8 +39,8 @@ def make(folder, lengths=LENGTHS, numbers=2):
             received += [shard.rewards[begin:step].astype(np.float64).sum() for step in range(begin, end)]
     columns = [np.concatenate([getattr(shard, name) for shard in shards]) for name in ("observations", "actions", "rewards")]
     sums = (torch.tensor(values, dtype=torch.float32) for values in (returns, received))
-    memory = Columns(*(torch.from_numpy(column) for column in columns), *sums)
-    return Episodes(Trajectories(shards, manifest={})), memory
+    memory = Columns(*(torch.from_numpy(column) for column in columns), *sums, spec)
+    return Episodes(Trajectories(shards, {}, spec)), memory
 
 
 def assert_same(ours, expected):

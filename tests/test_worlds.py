@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 import radt.suites.grid
 from radt.settings import Experiment
+from radt.suites import suite_of
 from radt.suites.grid.darkroom import DarkRoomEnv, DarkRoomVectorEnv
 from radt.suites.grid.engine import ACTIONS, best_actions, best_returns
 from radt.suites.grid.keydoor import KeyDoorEnv, KeyDoorVectorEnv
@@ -118,13 +119,13 @@ def test_environments_of_some_tasks_are_those_of_all(world):
             np.testing.assert_array_equal(a, b[chosen])
         np.testing.assert_array_equal(some.state, every.state[chosen])
         np.testing.assert_array_equal(some.codes, every.codes[chosen])
-    assert every.codes.shape == (20, len(EXPERIMENTS[world].observation_sizes))
+    assert every.codes.shape == (20, len(suite_of(EXPERIMENTS[world]).spec.observation.sizes))
 
 
 @pytest.mark.parametrize("world", FULL)
 def test_codes_fit_the_sizes_of_the_experiment(world):
     env = make(FULL[world], np.arange(FULL[world].tasks))
-    assert (env.tables.codes.max(axis=(0, 1)) < FULL[world].observation_sizes).all()
+    assert (env.tables.codes.max(axis=(0, 1)) < suite_of(FULL[world]).spec.observation.sizes).all()
 
 
 def test_descriptions():

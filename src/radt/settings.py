@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radt.errors import RadtError
+from radt.spaces import Spec
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -81,27 +82,6 @@ class Experiment(Section):
     """How many of them, counted from the end, are only ever evaluated on."""
     validation: NonNegativeInt
     """How many training tasks, counted from the end, are kept from training to choose settings on."""
-
-    @property
-    def observation_sizes(self) -> tuple[int, ...]:
-        """How many values each number of an observation has: row, column; in a maze also the free cells in four directions."""
-        position = self.height, self.width
-        return position + 4 * (max(position),) if self.world == "mazerunner" else position
-
-    @property
-    def phases(self) -> int:
-        """How many true states share a cell: key held or not, goals reached; told by what was received in the episode so far."""
-        return {"keydoor": 2, "mazerunner": 3}.get(self.world, 1)
-
-    @property
-    def best_possible(self) -> int:
-        """A return that no episode exceeds."""
-        return 3 if self.world == "mazerunner" else self.horizon
-
-    @property
-    def pays_by_time(self) -> bool:
-        """Whether a goal pays in every step that is left, so that what can still be had shrinks with time."""
-        return self.world != "mazerunner"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -225,12 +205,15 @@ class Model(Section):
     """Steps of the current episode that the model sees."""
     return_bin: PositiveInt
     """Width of a bin of the return-to-go token; 1 tells returns exactly (published), the horizon or more hides them."""
+    head: Annotated[Literal["codes", "regression"], Field(exclude_if=lambda head: head == "codes")] = "codes"
+    """`codes`: one logit for every code of an action; `regression`: a number for each dimension of a continuous action
+    (published)."""
 
-    def span(self, experiment: Experiment) -> int:
+    def span(self, experiment: Experiment | Spec) -> int:
         """Steps of a window in an experiment: never more than an episode."""
         return min(self.window, experiment.horizon)
 
-    def stride(self, experiment: Experiment) -> int:
+    def stride(self, experiment: Experiment | Spec) -> int:
         """Steps between the beginnings of two windows of an episode that is longer: half a window, so that every step after the
         first window sees at least half a window. 0 for interleaved tokens, whose windows begin anywhere (published)."""
         return self.span(experiment) // 2 if self.tokens == "step" else 0

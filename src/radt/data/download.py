@@ -23,9 +23,8 @@ from tqdm import tqdm
 
 from radt import artifacts
 from radt.data import hub
-from radt.data.published import file_names
 from radt.errors import RadtError
-from radt.settings import Download, Experiment
+from radt.settings import Download
 
 UNSET = "0" * 40  # the revision in config/config.yaml, to be replaced by a commit of the data set
 INSTEAD = "or set trajectories.source to generate, which needs no network (source: generate)"
@@ -55,14 +54,13 @@ class Entry(BaseModel):
     lfs: Content | None = None
 
 
-def fetch(settings: Download, experiment: Experiment) -> Path:
-    """Folder with the published file of every training task, downloaded where missing and verified.
+def fetch(settings: Download, tasks: list[tuple[str, ...]]) -> Path:
+    """Folder with the published file of every task, downloaded where missing and verified; `tasks` are names that each may have.
 
     Raises `RadtError` when the settings name no commit of a data set, the Hub cannot be reached or does not have a file, or a
     file's sha256 is not the expected one; such a file is not kept.
     """
     _check(settings)
-    tasks = list(file_names(experiment).values())
     names = [name for options in tasks for name in options]
     try:
         expected = _from_file(Path(settings.checksums), settings, names) if settings.checksums else _from_hub(settings, names)

@@ -20,23 +20,23 @@ def moved(tensor: Tensor, device: str) -> Tensor:
 class Steps:
     """Windows of steps, padded on the right where `mask` is false.
 
-    Observations are whole numbers, `GridVectorEnv.codes`. `previous_action` and `previous_reward` belong to the step before
-    (first step of an episode: 5, which stands for no action, and 0), so that a step never shows the action that it is to
-    predict; `action` and `reward` are what happened at the step itself.
+    `previous_action` and `previous_reward` belong to the step before (first step of an episode: no action, in each dimension the
+    code after its last one, and 0), so that a step never shows the action that it is to predict; `action` and `reward` are what
+    happened at the step itself.
     """
 
     observation: Tensor
-    """[..., T, D] int64"""
+    """[..., T, D] int64 codes, or float32 numbers"""
     returns: Tensor
     """[..., T] float32, return-to-go before the step: the rewards from here to the end of the episode"""
     previous_action: Tensor
-    """[..., T] int64"""
+    """[..., T, A] int64"""
     previous_reward: Tensor
     """[..., T] float32"""
     received: Tensor
     """[..., T] float32, rewards of the episode before the step"""
     action: Tensor
-    """[..., T] int64"""
+    """[..., T, A] int64"""
     reward: Tensor
     """[..., T] float32"""
     time: Tensor

@@ -6,43 +6,37 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from radt import spaces
 from radt.artifacts import check_finite, read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
 from radt.errors import RadtError
 from radt.settings import Experiment
-from radt.suites.grid.engine import ACTIONS
-from radt.suites.grid.splits import split_of
-from radt.suites.grid.worlds import descriptions, optimum
+from radt.spaces import Codes, Counts, Numbers, Spec
 
 FORMAT = "radt-trajectories"
-VERSION = 3
+VERSION = 4
+CODED = 3
+"""Version of the format before, whose observations and actions are codes, and whose manifest has no spec."""
 SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard
 SUMMARY_EPISODES = 10
 SHARDS = r"tasks_[0-9a-f]{16}\.safetensors|\.tasks_[0-9a-f]{16}\.safetensors\.partial"
 """Names of shards, also of one whose writing was cut off."""
 AGAIN = "run the trajectories stage again"
-COLUMNS = {
-    "observations": "uint8",
-    "actions": "uint8",
-    "rewards": "float32",
-    "episode_start": "int64",
-    "episode_task": "int32",
-    "episode_history": "int32",
-}
-
-
-MOST_PAID = {"keydoor": 2}
-"""Most that a step pays, where it is more than 1: key and door in one cell."""
+TABLES = {"rewards": "float32", "episode_start": "int64", "episode_task": "int32", "episode_history": "int32"}
+OPTIONAL = ("terminated", "labels")
+"""Columns that a shard may have besides."""
 BLOCK = 2**22
 """Steps that are checked at once."""
+ROUNDING = 1e-12
+"""Variance, relative to the square of the mean, that is rounding."""
 
 
 class Entry(BaseModel):
@@ -70,13 +64,46 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True)
+class Task:
+    """A task of a suite."""
+
+    id: int
+    """Its number in the experiment."""
+    split: str
+    """`train`, `validation` or `held_out`."""
+    description: dict[str, object]
+    """What makes it, for the manifest."""
+    references: dict[str, float]
+    """Returns where known: `random`, what chance gives, `expert`, and `optimum`, which no episode exceeds."""
+
+
+class Described(Protocol):
+    """What reading and writing must know of a suite (`radt.suites.base.Suite`)."""
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings of the experiment."""
+
+    @property
+    def spec(self) -> Spec:
+        """What is seen, done and paid."""
+
+    @property
+    def splits(self) -> list[str]:
+        """Split of every task."""
+
+    def tasks(self) -> list[Task]:
+        """All tasks, in the order of their ids."""
+
+
+@dataclass(frozen=True)
 class Shard:
     """Learning histories of one or more tasks; those of a task follow each other, each with its episodes in learning order."""
 
-    observations: NDArray[np.uint8]
-    """[N, D] what was seen before the action, as whole numbers (`GridVectorEnv.codes`)."""
-    actions: NDArray[np.uint8]
-    """[N]"""
+    observations: NDArray[Any]
+    """[N, *shape] what was seen before the action, in the dtype and the shape of the spec."""
+    actions: NDArray[Any]
+    """[N, A] codes or real numbers."""
     rewards: NDArray[np.float32]
     """[N] reward of the action."""
     episode_start: NDArray[np.int64]
@@ -85,6 +112,10 @@ class Shard:
     """[E] task id."""
     episode_history: NDArray[np.int32]
     """[E] which of the task's learning histories, from 0 on; all 0 where there is one."""
+    terminated: NDArray[np.uint8] | None = None
+    """[E] 1: the episode ended by itself, 0: it was cut off; None where the source does not say."""
+    labels: NDArray[Any] | None = None
+    """[N, A] what an expert would have done, like `actions`; None where there is no expert."""
 
     def returns(self) -> NDArray[np.float64]:
         """Return [E] of every episode."""
@@ -99,6 +130,28 @@ class Trajectories:
     """In the order of the manifest; the arrays are read-only views of the mapped files, whatever their size."""
     manifest: dict[str, Any]
     """What `manifest.json` says."""
+    spec: Spec
+    """What is seen, done and paid."""
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Mean and deviation of observations that are numbers; None for others."""
+        values = self.manifest.get("statistics")
+        return Statistics(*(tuple(values[name]) for name in ("mean", "deviation"))) if values else None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean [D] and standard deviation [D] of the observations of all training data, by which networks standardise them."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+def columns(spec: Spec, *optional: str) -> dict[str, str]:
+    """Type of every column of a shard; of `OPTIONAL` ones those that are named."""
+    types = {**spec.dtypes, **TABLES, "terminated": "uint8", "labels": spec.dtypes["actions"]}
+    return {name: dtype for name, dtype in types.items() if name not in OPTIONAL or name in optional}
 
 
 def join(shards: list[Shard]) -> Shard:
@@ -107,20 +160,16 @@ def join(shards: list[Shard]) -> Shard:
         return shards[0]
     offsets = np.cumsum([0] + [len(shard.actions) for shard in shards])
     starts = [shard.episode_start[:-1] + offset for shard, offset in zip(shards, offsets, strict=False)]
-    return Shard(
-        np.concatenate([shard.observations for shard in shards]),
-        np.concatenate([shard.actions for shard in shards]),
-        np.concatenate([shard.rewards for shard in shards]),
-        np.concatenate([*starts, offsets[-1:]]),
-        np.concatenate([shard.episode_task for shard in shards]),
-        np.concatenate([shard.episode_history for shard in shards]),
-    )
+    names = [field.name for field in fields(Shard) if field.name != "episode_start"]
+    parts = {name: [getattr(shard, name) for shard in shards] for name in names}
+    joined = {name: None if any(part is None for part in own) else np.concatenate(own) for name, own in parts.items()}
+    return Shard(**joined, episode_start=np.concatenate([*starts, offsets[-1:]]))  # type: ignore[arg-type]
 
 
 def write(
     directory: Path,
     name: str,
-    experiment: Experiment,
+    suite: Described,
     source: dict[str, Any],
     shards: Iterable[Shard],
     shard_steps: int = SHARD_STEPS,
@@ -128,20 +177,22 @@ def write(
     """Write `shards` (any number of tasks each) of experiment `name` to `directory`, made by `source`.
 
     The names of the files contain their hash and the manifest is replaced last, so whatever fails before leaves the old data as
-    they were. Raises `RadtError` when a task is not one of the training tasks, occurs twice, or does not fit the room.
+    they were. Raises `RadtError` when a task is not one of the training tasks, occurs twice, or does not fit the experiment.
     """
     written: list[Path] = []
     entries: list[dict[str, Any]] = []
+    moments: list[Moments] = []
     tasks: dict[int, dict[str, Any]] = {}
     try:
         for shard in _grouped(shards, shard_steps):
-            _check(shard, experiment, "the source")
+            _check(shard, suite, "the source", AGAIN)
             summaries = _summaries(shard)
             if twice := sorted(tasks.keys() & summaries.keys()):
                 raise RadtError(f"the source gives task {twice[0]} twice")
             tasks |= summaries
-            entries.append(_write_shard(directory, shard, written))
-        write_json(directory / "manifest.json", _manifest(name, experiment, source, entries, tasks))
+            moments += _moments(shard, suite.spec)
+            entries.append(_write_shard(directory, shard, suite.spec, written))
+        write_json(directory / "manifest.json", _manifest(name, suite, source, entries, tasks, moments))
     except BaseException:
         manifest = directory / "manifest.json"
         named = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
@@ -155,20 +206,20 @@ def write(
             path.unlink()
 
 
-def read(directory: Path, experiment: Experiment) -> Trajectories:
+def read(directory: Path, suite: Described) -> Trajectories:
     """The learning histories in `directory`, after every shard's sha256 was compared with the manifest.
 
-    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another grid world, holds a task that must
-    not be trained on, or anything that the world does not have.
+    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another experiment, holds a task that must
+    not be trained on, or anything that the experiment does not have.
     """
     path = directory / "manifest.json"
     manifest = read_json(path)
-    entries = _check_manifest(manifest, path, experiment)
-    shards = [_read_entry(directory, entry, experiment) for entry in entries]
+    entries = _check_manifest(manifest, path, suite)
+    shards = [_read_entry(directory, entry, suite) for entry in entries]
     tasks = np.concatenate([np.unique(shard.episode_task) for shard in shards])
     if len(np.unique(tasks)) != len(tasks):
         raise RadtError(f"{path} names two shards with episodes of one task: {AGAIN}")
-    return Trajectories(shards, manifest)
+    return Trajectories(shards, manifest, suite.spec)
 
 
 def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
@@ -184,9 +235,17 @@ def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
     yield join(group)
 
 
-def _write_shard(directory: Path, shard: Shard, written: list[Path]) -> dict[str, Any]:
+def tensors(shard: Shard, spec: Spec) -> dict[str, NDArray[Any]]:
+    """The columns of a shard as they are stored: actions and labels of one dimension are [N]."""
+    present = [name for name in OPTIONAL if getattr(shard, name) is not None]
+    stored = {name: getattr(shard, name).astype(dtype, copy=False) for name, dtype in columns(spec, *present).items()}
+    flat = ("actions", "labels") if len(spec.actions) == 1 else ()
+    return {name: values[:, 0] if name in flat else values for name, values in stored.items()}
+
+
+def _write_shard(directory: Path, shard: Shard, spec: Spec, written: list[Path]) -> dict[str, Any]:
     """Write one shard, unless the very same is there; append a new file to `written` and return the manifest's entry."""
-    content = tensor_parts({column: getattr(shard, column).astype(dtype, copy=False) for column, dtype in COLUMNS.items()})
+    content = tensor_parts(tensors(shard, spec))
     hashed = hashlib.sha256()
     for part in content:
         hashed.update(part)
@@ -208,22 +267,57 @@ def _summaries(shard: Shard) -> dict[int, dict[str, Any]]:
     return result
 
 
+class Moments(NamedTuple):
+    """Sums over the observations of a shard, in double precision."""
+
+    count: int
+    total: NDArray[np.float64]
+    """[D]"""
+    squares: NDArray[np.float64]
+    """[D]"""
+
+
+def _moments(shard: Shard, spec: Spec) -> list[Moments]:
+    """One for every block of a shard whose observations are numbers; none for others."""
+    if not isinstance(spec.observation, Numbers):
+        return []
+    blocks = (shard.observations[first : first + BLOCK].astype(np.float64) for first in range(0, len(shard.observations), BLOCK))
+    return [Moments(len(block), block.sum(0), (block**2).sum(0)) for block in blocks]
+
+
+def _statistics(moments: list[Moments]) -> dict[str, list[float]]:
+    """Mean and deviation of all observations; a deviation of 0 counts as 1, so that nothing is divided by it."""
+    count = sum(part.count for part in moments)
+    mean = np.sum([part.total for part in moments], axis=0) / count
+    variance = (np.sum([part.squares for part in moments], axis=0) / count - mean**2).clip(0.0)
+    deviation = np.where(variance > ROUNDING * (1.0 + mean**2), np.sqrt(variance), 1.0)
+    return {"mean": mean.tolist(), "deviation": deviation.tolist()}
+
+
+def _row(task: Task, told: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a task, `told` of its histories."""
+    return {"task": task.id, **task.description, "split": task.split, **task.references, **told}
+
+
 def _manifest(
-    name: str, experiment: Experiment, source: dict[str, Any], entries: list[dict[str, Any]], tasks: dict[int, dict[str, Any]]
+    name: str,
+    suite: Described,
+    source: dict[str, Any],
+    entries: list[dict[str, Any]],
+    tasks: dict[int, dict[str, Any]],
+    moments: list[Moments],
 ) -> dict[str, Any]:
     """The manifest; its fields are explained in docs/formats.md."""
-    table = zip(descriptions(experiment), split_of(experiment), optimum(experiment).tolist(), strict=True)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "experiment": name,
-        "room": experiment.model_dump(mode="json"),
+        "room": suite.experiment.model_dump(mode="json"),
+        "spec": suite.spec.model_dump(mode="json"),
         "source": source,
-        "tasks": [
-            {"task": task, **description, "split": split, "optimum": best, **tasks.get(task, {"episodes": 0})}
-            for task, (description, split, best) in enumerate(table)
-        ],
-        "columns": COLUMNS,
+        "tasks": [_row(task, tasks.get(task.id, {"episodes": 0})) for task in suite.tasks()],
+        "columns": columns(suite.spec),
+        **({"statistics": _statistics(moments)} if moments else {}),
         "episodes": sum(entry["episodes"] for entry in entries),
         "steps": sum(entry["steps"] for entry in entries),
         "shards": entries,
@@ -238,12 +332,12 @@ def _checksum(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _check_manifest(manifest: Any, path: Path, experiment: Experiment) -> list[Entry]:
-    """The shards that a manifest names; raises `RadtError` unless it is of this format, version and grid world."""
+def _check_manifest(manifest: Any, path: Path, suite: Described) -> list[Entry]:
+    """The shards that a manifest names; raises `RadtError` unless it is of this format, version and experiment."""
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise RadtError(f"{path} does not describe trajectories: {AGAIN}")
-    if manifest.get("version") != VERSION:
-        raise RadtError(f"{path} has format version {manifest.get('version')}, this radt reads {VERSION}: {AGAIN}")
+    if manifest.get("version") not in (CODED, VERSION):
+        raise RadtError(f"{path} has format version {manifest.get('version')}, this radt reads {CODED} and {VERSION}: {AGAIN}")
     if manifest.get("checksum") != _checksum(manifest):
         raise RadtError(f"{path} is damaged, its content does not match its checksum: {AGAIN}")
     try:
@@ -251,9 +345,10 @@ def _check_manifest(manifest: Any, path: Path, experiment: Experiment) -> list[E
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         raise RadtError(f"{path} has no valid {place}: {AGAIN}") from None
-    for key, value in experiment.model_dump(mode="json").items():
+    for key, value in suite.experiment.model_dump(mode="json").items():
         if (stored := known.room.get(key)) != value:
             raise RadtError(f"{path} was made with experiments.{known.experiment}.{key} {stored}, now it is {value}: {AGAIN}")
+    _check_spec(manifest, path, suite.spec)
     if len({entry.file for entry in known.shards}) != len(known.shards):
         raise RadtError(f"{path} names a shard twice: {AGAIN}")
     if any(sum(getattr(entry, name) for entry in known.shards) != getattr(known, name) for name in ("episodes", "steps")):
@@ -261,72 +356,151 @@ def _check_manifest(manifest: Any, path: Path, experiment: Experiment) -> list[E
     return known.shards
 
 
-def _read_entry(directory: Path, entry: Entry, experiment: Experiment) -> Shard:
+def _check_spec(manifest: dict[str, Any], path: Path, spec: Spec) -> None:
+    """Raise `RadtError` unless a manifest describes what is seen and done in the experiment."""
+    if manifest["version"] == CODED:
+        if not isinstance(spec.observation, Codes) or spec.continuous or len(spec.actions) > 1:
+            raise RadtError(f"{path} has format version {CODED}, which holds codes and one action dimension only: {AGAIN}")
+        return
+    if (stored := spaces.read(manifest.get("spec"), str(path), AGAIN)) != spec:
+        name = next(name for name in Spec.model_fields if getattr(stored, name) != getattr(spec, name))
+        raise RadtError(f"{path} was made with {name} {getattr(stored, name)}, now it is {getattr(spec, name)}: {AGAIN}")
+    if isinstance(spec.observation, Numbers):
+        _check_statistics(manifest.get("statistics"), path, spec.observation.size)
+
+
+def _check_statistics(values: Any, path: Path, size: int) -> None:
+    """Raise `RadtError` unless a manifest holds finite means and deviations above 0 of so many numbers."""
+    try:
+        mean, deviation = (np.array(values[name], np.float64) for name in ("mean", "deviation"))
+    except (TypeError, KeyError, ValueError):
+        mean = deviation = np.zeros(0)
+    whole = mean.shape == deviation.shape == (size,)
+    if not whole or not np.isfinite([mean, deviation]).all() or deviation.min() <= 0.0:
+        raise RadtError(f"{path} has no valid statistics, a mean and a deviation above 0 of {size} numbers: {AGAIN}")
+
+
+def _read_entry(directory: Path, entry: Entry, suite: Described) -> Shard:
     """One verified, memory-mapped shard of a manifest."""
     path = directory / entry.file
-    shard = read_shard(path, entry.sha256, experiment, AGAIN)
+    shard = read_shard(path, entry.sha256, suite, AGAIN)
     if (entry.episodes, entry.steps) != (len(shard.episode_task), len(shard.actions)):
         raise RadtError(f"{path} has other numbers of episodes or steps than the manifest says: {AGAIN}")
     return shard
 
 
-def read_shard(path: Path, digest: str, experiment: Experiment, again: str) -> Shard:
+def read_shard(path: Path, digest: str, suite: Described, again: str) -> Shard:
     """One memory-mapped shard with the sha256 `digest`; raises `RadtError`, with the remedy `again`, for anything else."""
     if not path.is_file():
         raise RadtError(f"{path} is missing: {again}")
     if sha256(path) != digest:
         raise RadtError(f"{path} is damaged, its sha256 is not the manifest's: {again}")
     arrays = read_tensors(path)
-    if {column: str(array.dtype) for column, array in arrays.items()} != COLUMNS:
-        raise RadtError(f"{path} does not hold the columns {sorted(COLUMNS)}: {again}")
+    _check_columns(arrays, suite.spec, path, again)
+    for name in ("actions", "labels") if len(suite.spec.actions) == 1 else ():
+        if name in arrays:
+            arrays[name] = arrays[name][..., None]
     shard = Shard(**arrays)
-    _check(shard, experiment, str(path))
+    _check(shard, suite, str(path), again)
     return shard
 
 
-def _check(shard: Shard, experiment: Experiment, origin: str) -> None:
-    """Raise `RadtError` unless the shard is consistent, fits the room and holds training tasks only."""
-    if any(getattr(shard, column).ndim != 1 + (column == "observations") for column in COLUMNS):
-        raise RadtError(f"{origin} has columns whose dimensions are not [N, D] for observations and [N] for others: {AGAIN}")
-    splits = split_of(experiment)
+def _check_columns(arrays: dict[str, NDArray[Any]], spec: Spec, path: Path, again: str) -> None:
+    """Raise `RadtError` unless a file has the columns of a shard, in the types of the spec."""
+    wanted = columns(spec, *arrays)
+    if arrays.keys() != wanted.keys():
+        raise RadtError(f"{path} does not hold the columns {sorted(columns(spec))}: {again}")
+    for name, dtype in wanted.items():
+        if str(arrays[name].dtype) != dtype:
+            raise RadtError(f"{path} has {name} of type {arrays[name].dtype}, but the experiment has {dtype}: {again}")
+
+
+def _check(shard: Shard, suite: Described, origin: str, again: str) -> None:
+    """Raise `RadtError` unless the shard is consistent, fits the experiment and holds training tasks only."""
+    _check_shapes(shard, suite.spec, origin, again)
+    _check_tasks(shard, suite.splits, origin, again)
+    _check_order(shard, origin)
+    spec, lengths = suite.spec, np.diff(shard.episode_start)
+    if lengths.max() > spec.horizon:
+        raise RadtError(
+            f"{origin} has an episode of {lengths.max()} steps, but the experiment has horizon {spec.horizon}: {again}"
+        )
+    _check_observations(shard, spec, origin, again)
+    _check_actions(shard.actions, "action", spec, origin, again)
+    if shard.labels is not None:
+        _check_actions(shard.labels, "label", spec, origin, again)
+    _check_rewards(shard, spec, origin, again)
+
+
+def _check_shapes(shard: Shard, spec: Spec, origin: str, again: str) -> None:
+    """Raise `RadtError` unless dimensions and lengths of all columns agree with each other and with the spec."""
+    inner = {"observations": spec.observation.shape, "actions": (len(spec.actions),), "labels": (len(spec.actions),)}
+    present = {field.name: getattr(shard, field.name) for field in fields(Shard) if getattr(shard, field.name) is not None}
+    if any(array.ndim != 1 + len(inner.get(name, ())) for name, array in present.items()):
+        raise RadtError(f"{origin} has columns whose dimensions are not those of its observations and actions: {again}")
+    steps, episodes, starts = len(shard.actions), len(shard.episode_task), shard.episode_start
+    lengths = {"episode_start": episodes + 1} | dict.fromkeys(("episode_task", "episode_history", "terminated"), episodes)
+    shapes = {name: (lengths.get(name, steps), *inner.get(name, ())) for name in present}
+    whole = episodes > 0 and all(array.shape == shapes[name] for name, array in present.items())
+    if not whole or starts[0] != 0 or starts[-1] != steps or np.diff(starts).min() < 1:
+        raise RadtError(f"{origin} has columns whose lengths do not agree: {again}")
+
+
+def _check_tasks(shard: Shard, splits: list[str], origin: str, again: str) -> None:
+    """Raise `RadtError` for a task that the experiment does not have, or does not train on."""
     for task in np.unique(shard.episode_task).tolist():
         if not 0 <= task < len(splits):
-            raise RadtError(f"{origin} holds task {task}, but the experiment has tasks 0 to {len(splits) - 1}: {AGAIN}")
+            raise RadtError(f"{origin} holds task {task}, but the experiment has tasks 0 to {len(splits) - 1}: {again}")
         if splits[task] != "train":
-            raise RadtError(f"{origin} holds the {splits[task]} task {task}, which must never be trained on: {AGAIN}")
-    steps, episodes, starts = len(shard.actions), len(shard.episode_task), shard.episode_start
-    sizes = np.array(experiment.observation_sizes)
-    shapes = shard.observations.shape, shard.rewards.shape, starts.shape, shard.episode_history.shape
-    lengths = np.diff(starts)
-    if (
-        shapes != ((steps, len(sizes)), (steps,), (episodes + 1,), (episodes,))
-        or episodes == 0
-        or starts[0] != 0
-        or starts[-1] != steps
-        or lengths.min() < 1
-    ):
-        raise RadtError(f"{origin} has columns whose lengths do not agree: {AGAIN}")
+            raise RadtError(f"{origin} holds the {splits[task]} task {task}, which must never be trained on: {again}")
+
+
+def _check_order(shard: Shard, origin: str) -> None:
+    """Raise `RadtError` unless the episodes of tasks and of histories follow each other."""
     if (np.diff(shard.episode_task) != 0).sum() + 1 != len(np.unique(shard.episode_task)):
         raise RadtError(f"{origin} mixes the episodes of different tasks: those of a task must follow each other")
     begins = np.append(True, np.diff(shard.episode_task) != 0)
     steps_of = np.diff(shard.episode_history, prepend=0)
     if (shard.episode_history[begins] != 0).any() or not np.isin(steps_of[~begins], (0, 1)).all():
         raise RadtError(f"{origin} mixes learning histories: those of a task must follow each other, counted from 0")
-    if lengths.max() > experiment.horizon or (shard.observations.max(axis=0) >= sizes).any():
-        raise RadtError(
-            f"{origin} does not fit a {experiment.width}x{experiment.height} room with horizon {experiment.horizon}: {AGAIN}"
-        )
-    _check_values(shard, experiment, origin)
 
 
-def _check_values(shard: Shard, experiment: Experiment, origin: str) -> None:
-    """Raise `RadtError` unless actions, rewards and returns are such as the world has."""
-    most = MOST_PAID.get(experiment.world, 1)
-    if shard.actions.max() >= ACTIONS:
-        raise RadtError(f"{origin} has action {shard.actions.max()}, allowed are 0 to {ACTIONS - 1}: {AGAIN}")
-    check_finite(origin, {"rewards": shard.rewards}, AGAIN)
+def _check_observations(shard: Shard, spec: Spec, origin: str, again: str) -> None:
+    """Raise `RadtError` unless observations are such as the spec has."""
+    if isinstance(spec.observation, Numbers):
+        check_finite(origin, {"observations": shard.observations}, again)
+    elif isinstance(spec.observation, Codes):
+        most = shard.observations.max(axis=0)
+        if (beyond := most >= np.array(spec.observation.sizes)).any():
+            number = int(beyond.argmax())
+            raise RadtError(
+                f"{origin} has {most[number]} as number {number} of an observation, allowed are 0 to"
+                f" {spec.observation.sizes[number] - 1}: {again}"
+            )
+
+
+def _check_actions(actions: NDArray[Any], name: str, spec: Spec, origin: str, again: str) -> None:
+    """Raise `RadtError` unless actions [N, A], or labels of this name, are codes or numbers that the spec has."""
+    low, high = (np.zeros(1), np.array(spec.actions) - 1) if spec.low is None else (np.array(spec.low), np.array(spec.high))
+    check_finite(origin, {f"{name}s": actions} if spec.continuous else {}, again)
+    least, most = (np.array([find(column) for column in actions.T]) for find in (np.min, np.max))
+    edge = 1e-6 * (high - low)  # a limit that was rounded to single precision is that limit
+    if (beyond := (least < low - edge) | (most > high + edge)).any():
+        number = int(beyond.argmax())
+        value = most[number] if (most > high + edge)[number] else least[number]
+        where = f" in dimension {number}" if len(spec.actions) > 1 else ""
+        allowed = f"{np.broadcast_to(low, high.shape)[number]:g} to {high[number]:g}"
+        raise RadtError(f"{origin} has {name} {value:g}{where}, allowed are {allowed}: {again}")
+
+
+def _check_rewards(shard: Shard, spec: Spec, origin: str, again: str) -> None:
+    """Raise `RadtError` unless rewards and returns are such as the spec has."""
+    check_finite(origin, {"rewards": shard.rewards}, again)
+    if not isinstance(spec.rewards, Counts):
+        return
+    most, highest = spec.rewards.most, spec.rewards.highest
     blocks = (shard.rewards[first : first + BLOCK] for first in range(0, len(shard.rewards), BLOCK))
     if shard.rewards.min() < 0 or shard.rewards.max() > most or any((block != np.rint(block)).any() for block in blocks):
-        raise RadtError(f"{origin} has rewards that are not whole numbers from 0 to {most}: {AGAIN}")
-    if (best := shard.returns().max()) > experiment.best_possible:
-        raise RadtError(f"{origin} has a return of {best:g}, but no episode exceeds {experiment.best_possible}: {AGAIN}")
+        raise RadtError(f"{origin} has rewards that are not whole numbers from 0 to {most}: {again}")
+    if (best := shard.returns().max()) > highest:
+        raise RadtError(f"{origin} has a return of {best:g}, but no episode exceeds {highest}: {again}")

@@ -1,27 +1,21 @@
-"""Transitions without their place in time, and which of them a learner had made when: the contexts of DPT (Lee et al., 2023).
-
-The worlds are deterministic, so a learning history repeats itself. A context holds no transition twice, here and in evaluation
-(ours; Lee et al. draw a few hundred random steps, and most steps of our histories are of a learner that stands on its goal).
-"""
+"""Transitions without their place in time: what DPT reads (Lee et al., 2023), and where it comes from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from radt.data.steps import moved
-from radt.data.trajectories import Shard, Trajectories
-from radt.settings import Experiment
-from radt.suites.grid.engine import ACTIONS
-from radt.suites.grid.worlds import make, optimal_actions
-
-REWARDS = 3
-"""A step pays 0, 1, or 2 (key and door in one cell)."""
-NEVER = np.iinfo(np.int32).max
+from radt.data.episodes import EpisodeBuffer
+from radt.data.steps import Steps, moved
+from radt.data.trajectories import Trajectories
+from radt.data.windows import Episodes, as_read
+from radt.errors import RadtError
+from radt.spaces import Counts, Spec
 
 
 @dataclass(frozen=True)
@@ -29,15 +23,15 @@ class Transitions:
     """Transitions of B tasks, in no order that means anything, padded on the right."""
 
     observation: Tensor
-    """[B, C, D] int64"""
+    """[B, C, D] int64 codes, or float32 numbers"""
     received: Tensor
-    """[B, C] int64, what the episode had brought before, as far as the state depends on it: less than `Experiment.phases`"""
+    """[B, C] what the episode had brought before (`told`)"""
     action: Tensor
-    """[B, C] int64"""
+    """[B, C, A] int64"""
     reward: Tensor
     """[B, C] float32"""
     following: Tensor
-    """[B, C, D] int64, what was seen afterwards"""
+    """[B, C, D], what was seen afterwards"""
     ended: Tensor
     """[B, C] bool, true where the episode ended with it: nothing was seen afterwards"""
 
@@ -50,130 +44,124 @@ class Transitions:
         return Transitions(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
-def cells(experiment: Experiment) -> int:
-    """Cells of the room or maze."""
-    return experiment.width * experiment.height
+class Experience(Protocol):
+    """What the learners of all training tasks went through."""
 
-
-def phase(experiment: Experiment, received: NDArray[np.floating]) -> NDArray[np.int64]:
-    """What of the `received` [...] the state depends on: 0 up to `Experiment.phases` - 1."""
-    return np.minimum(received.astype(np.int64), experiment.phases - 1)
-
-
-def kinds(
-    experiment: Experiment,
-    observation: NDArray[np.uint8],
-    received: NDArray[np.floating],
-    action: NDArray[np.uint8],
-    reward: NDArray[np.float32],
-) -> NDArray[np.int64]:
-    """Number of each transition [...] among all that can be told apart: (state x ACTIONS + action) x REWARDS + reward.
-
-    The state is the cell, row by row, plus the number of cells for each phase: it tells all that is seen in it, and with the
-    action what is seen next. `received` is what the episode had brought before.
-    """
-    cell = observation[..., 0].astype(np.int64) * experiment.width + observation[..., 1]
-    state = cell + cells(experiment) * phase(experiment, received)
-    return (state * ACTIONS + action) * REWARDS + np.minimum(reward.astype(np.int64), REWARDS - 1)
-
-
-def draw(known: NDArray[np.bool_], count: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Up to `count` of the `known` [B, kinds] transitions: their kinds [B, count] in random order, and how many they are [B].
-
-    Where there are more, rewarded ones are taken first, the rest uniformly (ours): what pays is not lost in what does not. Beyond
-    the number, kinds are arbitrary.
-    """
-    rewarded = np.arange(known.shape[1]) % REWARDS > 0
-    rank = random.random(known.shape, np.float32)
-    rank = np.where(known, rank + rewarded, -1.0)
-    chosen = np.argpartition(-rank, count - 1, axis=1)[:, :count] if count < known.shape[1] else np.argsort(-rank, axis=1)
-    number = np.minimum(known.sum(axis=1), count)
-    order = random.random(chosen.shape, np.float32)
-    order[~np.take_along_axis(known, chosen, axis=1)] = 2.0
-    return np.take_along_axis(chosen, order.argsort(axis=1), axis=1), number
-
-
-class Experience:
-    """What the learners of all training tasks went through, as tables (K tasks): small, whatever the length of the histories."""
-
-    def __init__(self, trajectories: Trajectories, experiment: Experiment):
-        shards = trajectories.shards
-        tasks = np.concatenate([np.unique(shard.episode_task) for shard in shards]).astype(np.int64)
-        env = make(experiment, tasks)
-        tables, rows = env.tables, env.rows
-        self.experiment, self.tasks = experiment, tasks
-        self.codes = tables.codes[rows]
-        """[K, S, D] what is seen in each true state."""
-        self.following = tables.following[rows]
-        """[K, S, A] state after an action."""
-        self.ends: NDArray[np.bool_] = np.asarray(tables.ends[rows])
-        """[K, S, A] whether an action ends the episode."""
-        self.actions = optimal_actions(env)
-        """[K, S]"""
-        self.first_seen = np.full((len(tasks), env.states * ACTIONS * REWARDS), NEVER, np.int32)
-        """[K, kinds] episode of the learning history in which a transition was first made."""
-        visited = np.zeros((len(tasks), env.states), np.bool_)
-        self.episodes = np.zeros(len(tasks), np.int64)
-        """[K] episodes of the learning history."""
-        number = {task: row for row, task in enumerate(tasks.tolist())}
-        for shard in shards:
-            for task in np.unique(shard.episode_task).tolist():
-                row = number[task]
-                self.episodes[row] = _record(shard, task, experiment, self.first_seen[row], visited[row])
-        order = np.argsort(~visited, axis=1, kind="stable")
-        self.states, self.visited = order, visited.sum(axis=1)
-        """[K, S] true states, those visited in the history first, and how many these are [K]."""
+    @property
+    def tasks(self) -> NDArray[np.int64]:
+        """Ids of the tasks [K]."""
 
     def contexts(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
-        """Contexts of up to `count` transitions for rows `task` [B], and how many each of them has [B].
-
-        Each is drawn from the first m episodes of the task's history; m is drawn so that its logarithm is uniform, because the
-        learner finds most of what there is in its first episodes and contexts of poor learners would else be rare (ours).
-        """
-        episodes = self.episodes[task]
-        first = np.exp(random.random(len(task)) * np.log(episodes + 1.0)).astype(np.int64).clip(1, episodes)
-        kind, number = draw(self.first_seen[task] < first[:, None], count, random)
-        rest, reward = np.divmod(kind, REWARDS)
-        state, action = np.divmod(rest, ACTIONS)
-        row = task[:, None]
-        context = Transitions(
-            observation=torch.from_numpy(self.codes[row, state].astype(np.int64)),
-            received=torch.from_numpy(state // cells(self.experiment)),
-            action=torch.from_numpy(action),
-            reward=torch.from_numpy(reward.astype(np.float32)),
-            following=torch.from_numpy(self.codes[row, self.following[row, state, action]].astype(np.int64)),
-            ended=torch.from_numpy(self.ends[row, state, action]),
-        )
-        return context, torch.from_numpy(number)
+        """Contexts of up to `count` transitions for rows `task` [B] of `tasks`, and how many each of them has [B]."""
 
     def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """True states that were visited, drawn uniformly: what is seen [B, count, D], their phase and best action [B, count].
-
-        Each state counts once (ours): most steps are of a learner on its goal, which would teach to stay wherever one is.
-        """
-        place = (random.random((len(task), count)) * self.visited[task][:, None]).astype(np.int64)
-        row = task[:, None]
-        state = self.states[row, place]
-        seen, action = self.codes[row, state].astype(np.int64), self.actions[row, state].astype(np.int64)
-        return torch.from_numpy(seen), torch.from_numpy(state // cells(self.experiment)), torch.from_numpy(action)
+        """What is seen [B, count, D] in states of rows `task` [B], what was received before [B, count], and what an expert does
+        there [B, count, A]."""
 
 
-def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]) -> int:
-    """Enter a task's history into `first_seen` [kinds] and `visited` [S]; returns its number of episodes.
+class Recollection(Protocol):
+    """The transitions of the finished episodes that an agent has played."""
 
-    What the agent does not see of the true state (key held, goals reached) is how often it was rewarded before, in this episode.
-    What is seen after the last step of an episode is not stored: it counts only if it paid, as then the episode was over.
+    def add(self, episode: int) -> None:
+        """Take in a finished episode of every task."""
+
+    def choose(self, count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
+        """Up to `count` transitions of every task [B, C], and how many of them are real [B]; C is at least 1."""
+
+
+def told(spec: Spec, received: Tensor) -> Tensor:
+    """What a transition tells of the rewards `received` [...] in the episode so far: of counts, what the state depends on."""
+    return received.long().clamp_max(spec.rewards.phases - 1) if isinstance(spec.rewards, Counts) else received
+
+
+class StepExperience:
+    """Random steps of the learning histories (K tasks), with the labels of an expert.
+
+    Raises `RadtError` when a shard has no labels.
     """
-    own = np.flatnonzero(shard.episode_task == task)
-    bounds = shard.episode_start[own[0] : own[-1] + 2]
-    steps = slice(int(bounds[0]), int(bounds[-1]))
-    lengths = np.diff(bounds)
-    episode = np.repeat(np.arange(len(own), dtype=np.int32), lengths)
-    observation, reward = np.asarray(shard.observations[steps]), np.asarray(shard.rewards[steps])
-    received = np.cumsum(reward, dtype=np.float64) - reward
-    received -= received[bounds[:-1] - bounds[0]][episode]
-    kind = kinds(experiment, observation, received, np.asarray(shard.actions[steps]), reward)
-    visited[kind // (ACTIONS * REWARDS)] = True
-    counts = np.append(episode[1:] == episode[:-1], False) | (reward > 0)
-    first_seen[kind[counts][::-1]] = episode[counts][::-1]  # of equal indices the last assignment stays: the earliest episode
-    return len(own)
+
+    def __init__(self, data: Trajectories):
+        if any(shard.labels is None for shard in data.shards):
+            raise RadtError(
+                "the learning histories have no labels, which dpt learns from: leave dpt out, or add an expert's actions"
+            )
+        self._spec, self._episodes = data.spec, Episodes(data)
+        self._labels = [np.asarray(shard.labels) for shard in data.shards]
+        self._begin = np.cumsum([0, *(len(labels) for labels in self._labels)])
+        self.tasks = self._episodes.task.unique().numpy()
+        self._first = self._episodes.first_of_task[self.tasks].numpy()
+        self._last = self._episodes.last_of_task[self.tasks].numpy()
+        self._start = np.append(self._episodes.first.numpy(), self._begin[-1])
+
+    def contexts(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
+        """See `Experience`. Each is of the first m episodes of its task; the logarithm of m is uniform, as in the grid worlds."""
+        total = self._last[task] - self._first[task] + 1
+        episodes = np.exp(random.random(len(task)) * np.log(total + 1.0)).astype(np.int64).clip(1, total)
+        steps, row = self._drawn(self._first[task], self._first[task] + episodes, count, random)
+        last = torch.from_numpy(row + 1 == self._start[self._start.searchsorted(row, side="right")])
+        after = self._read(np.where(last, row, row + 1))
+        transitions = Transitions(
+            observation=steps.observation,
+            received=told(self._spec, steps.received),
+            action=steps.action,
+            reward=steps.reward,
+            following=after.observation,
+            ended=last,
+        )
+        return transitions, torch.full((len(task),), count)
+
+    def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Experience`."""
+        steps, row = self._drawn(self._first[task], self._last[task] + 1, count, random)
+        labels = np.empty((*row.shape, len(self._spec.actions)), np.int64)
+        owner = self._begin.searchsorted(row, side="right") - 1
+        for number in np.unique(owner).tolist():
+            member = owner == number
+            labels[member] = self._spec.codes(self._labels[number][row[member] - self._begin[number]])
+        return steps.observation, told(self._spec, steps.received), torch.from_numpy(labels)
+
+    def _drawn(
+        self, first: NDArray[np.int64], stop: NDArray[np.int64], count: int, random: np.random.Generator
+    ) -> tuple[Steps, NDArray[np.int64]]:
+        """Steps [B, count] drawn uniformly from the episodes `first` to before `stop` [B], and their rows [B, count]."""
+        begin, end = self._start[first][:, None], self._start[stop][:, None]
+        row = begin + (random.random((len(first), count)) * (end - begin)).astype(np.int64)
+        return self._read(row), row
+
+    def _read(self, row: NDArray[np.int64]) -> Steps:
+        """Steps [...] in `row` [...]."""
+        first = self._start[self._start.searchsorted(row, side="right") - 1]
+        rows = (torch.from_numpy(values) for values in (first, row, row + 1))
+        return self._episodes.columns.windows(*rows, 1).map(lambda column: column.squeeze(row.ndim))
+
+
+class StepRecollection:
+    """Random steps of the finished episodes of an agent."""
+
+    def __init__(self, buffer: EpisodeBuffer):
+        self._buffer, self._finished = buffer, 0
+
+    def add(self, episode: int) -> None:
+        """See `Recollection`."""
+        self._finished = episode + 1
+
+    def choose(self, count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
+        """See `Recollection`; a step is drawn uniformly, and may be drawn twice."""
+        buffer, columns = self._buffer, self._buffer.columns
+        ends = buffer.lengths[:, : self._finished].cumsum(1)  # (B, E)
+        if not self._finished:
+            ends = torch.ones(buffer.tasks, 1, dtype=torch.long)  # one step, which is not read
+        place = torch.from_numpy(random.random((buffer.tasks, count))) * ends[:, -1:]
+        episode = torch.searchsorted(ends, place.long(), right=True)  # (B, C)
+        time = place.long() - torch.nn.functional.pad(ends, (1, 0)).gather(1, episode)
+        row = buffer.first(episode) + time
+        last = time + 1 == buffer.lengths.gather(1, episode)
+        transitions = Transitions(
+            observation=as_read(columns.observation[row]),
+            received=told(buffer.spec, columns.received[row]),
+            action=columns.action[row].long(),
+            reward=columns.reward[row],
+            following=as_read(columns.observation[torch.where(last, row, row + 1)]),
+            ended=last,
+        )
+        return transitions, torch.full((buffer.tasks,), count if self._finished else 0)

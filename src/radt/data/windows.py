@@ -13,11 +13,15 @@ from torch import Tensor
 from radt.artifacts import read_at_random
 from radt.data.steps import Steps
 from radt.data.trajectories import Shard, Trajectories
-from radt.suites.grid.engine import ACTIONS
+from radt.spaces import Numbers, Spec
 
 
 class Source(Protocol):
     """What windows are cut from."""
+
+    @property
+    def spec(self) -> Spec:
+        """What is seen and done."""
 
     def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
         """The steps from `start` to before `stop`, padded on the right: a causal network needs no mask for that.
@@ -35,15 +39,17 @@ class Columns:
     """Steps of many episodes in memory, one after the other: N steps, compact types. A `Source`."""
 
     observation: Tensor
-    """[N, D] uint8"""
+    """[N, D], as they are stored"""
     action: Tensor
-    """[N] uint8"""
+    """[N, A] uint8 codes"""
     reward: Tensor
     """[N] float32"""
     returns: Tensor
     """[N] float32, return-to-go"""
     received: Tensor
     """[N] float32, rewards of the episode before the step"""
+    spec: Spec
+    """What is seen and done."""
 
     def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
         """See `Source`."""
@@ -54,9 +60,9 @@ class Columns:
         before = (row - 1).clamp_min(0)
         begins = time == 0
         return Steps(
-            observation=self.observation[row].long(),
+            observation=as_read(self.observation[row]),
             returns=self.returns[row],
-            previous_action=self.action[before].long().masked_fill(begins, ACTIONS),
+            previous_action=torch.where(begins[..., None], no_action(self.spec), self.action[before].long()),
             previous_reward=self.reward[before].masked_fill(begins, 0.0),
             received=self.received[row],
             action=self.action[row].long(),
@@ -66,6 +72,16 @@ class Columns:
         )
 
 
+def no_action(spec: Spec) -> Tensor:
+    """What stands for no action [A]: the code after the last one of each dimension."""
+    return torch.tensor(spec.actions)
+
+
+def as_read(observation: Tensor) -> Tensor:
+    """Observations in the type in which networks read them: codes as int64, numbers as they are."""
+    return observation if observation.is_floating_point() else observation.long()
+
+
 class ShardColumns:
     """Steps of all shards, one after the other, read where they are mapped. A `Source`.
 
@@ -73,7 +89,8 @@ class ShardColumns:
     sums. The time of a window does not depend on the number of shards.
     """
 
-    def __init__(self, shards: list[Shard], start: NDArray[np.int64]):
+    def __init__(self, shards: list[Shard], start: NDArray[np.int64], spec: Spec):
+        self.spec = spec
         self._columns = [tuple(map(np.asarray, (shard.observations, shard.actions, shard.rewards))) for shard in shards]
         self._offset = np.cumsum([0] + [len(shard.actions) for shard in shards])
         self._start = start
@@ -92,7 +109,7 @@ class ShardColumns:
         mask, time = position < (end - begin)[:, None], offset[:, None] + position
         at = np.minimum(time, reward.shape[1] - 1)
         received, rewards = np.take_along_axis(sums, at, 1), np.take_along_axis(reward, at, 1)
-        action[offset == 0, 0] = ACTIONS
+        action[offset == 0, 0] = self.spec.actions
         before = np.where(time > 0, np.take_along_axis(reward, np.maximum(at - 1, 0), 1), 0.0)
         padded = not mask.all()
 
@@ -102,7 +119,7 @@ class ShardColumns:
             return torch.from_numpy(values.astype(dtype)).reshape(*shape, *values.shape[1:])
 
         return Steps(
-            observation=finish(observation, np.int64),
+            observation=finish(observation, np.float32 if isinstance(self.spec.observation, Numbers) else np.int64),
             returns=finish(sums[:, -1:] - received, np.float32),
             previous_action=finish(action[:, :length], np.int64),
             previous_reward=finish(before, np.float32),
@@ -115,9 +132,9 @@ class ShardColumns:
 
     def _read(
         self, first: NDArray[np.int64], start: NDArray[np.int64], length: int, longest: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
-        """Observations [B, length, D]; actions [B, 1 + length] from the step before `start` on; rewards [B, longest] from `first`
-        on."""
+    ) -> tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.float32]]:
+        """Observations [B, length, D]; actions [B, 1 + length, A], codes, from the step before `start` on; rewards [B, longest]
+        from `first` on."""
         owner = self._offset.searchsorted(first, side="right") - 1
         parts = []
         for number in np.unique(owner).tolist() or [0]:
@@ -126,7 +143,8 @@ class ShardColumns:
             row = (start[member] - self._offset[number])[:, None] + np.arange(-1, length)
             episode = (first[member] - self._offset[number])[:, None] + np.arange(longest)
             observation = observations.take(row[:, 1:], axis=0, mode="clip")
-            parts.append((observation, actions.take(row, mode="clip"), rewards.take(episode, mode="clip")))
+            action = self.spec.codes(actions.take(row, axis=0, mode="clip"))
+            parts.append((observation, action, rewards.take(episode, mode="clip")))
         if len(parts) == 1:
             return parts[0]
         place = owner.argsort(kind="stable").argsort()
@@ -153,7 +171,7 @@ class Episodes:
         lengths = np.concatenate([np.diff(shard.episode_start) for shard in shards])
         start = np.concatenate([[0], np.cumsum(lengths)])
         self._start = start
-        self.columns: Source = ShardColumns(shards, start)
+        self.columns: Source = ShardColumns(shards, start, trajectories.spec)
         self.first = torch.from_numpy(start[:-1])
         self.length = torch.from_numpy(lengths)
         self.task = torch.from_numpy(np.concatenate([shard.episode_task for shard in shards])).long()

@@ -1,4 +1,4 @@
-"""How each kind of model acts in context. An agent gives the action logits [B, A] of the current step of B tasks.
+"""How each kind of model acts in context. An agent gives the action logits [B, sum of sizes] of the current step of B tasks.
 
 Where a step is one token, keys and values of earlier steps are kept, in windows that begin every half window
 (`radt.retrieval.chunks.window_start`): the same logits as reading such a window anew, up to rounding. Else the window is read
@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps, concatenate
-from radt.evaluation.history import History
 from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.models.blocks import KeyValues, Reading
 from radt.models.decision_transformer import DecisionTransformer
@@ -25,13 +25,13 @@ from radt.settings import Model
 
 
 class Agent(Protocol):
-    """One model acting on all tasks of a `History`."""
+    """One model acting on all tasks of a `EpisodeBuffer`."""
 
     def begin(self) -> None:
         """Called before the first step of every episode."""
 
     def logits(self, time: int) -> Tensor:
-        """Action logits [B, A] of step `time`, called for every step in order."""
+        """Action logits [B, sum of sizes] of step `time`, called for every step in order."""
 
     def finish(self) -> None:
         """Called after the history ended an episode."""
@@ -71,7 +71,7 @@ def remember(model: DecisionTransformer, steps: Steps, caches: list[KeyValues]) 
 class DtAgent:
     """DT: starts afresh in every episode."""
 
-    def __init__(self, model: DecisionTransformer, settings: Model, history: History):
+    def __init__(self, model: DecisionTransformer, settings: Model, history: EpisodeBuffer):
         self.model, self.history, self.keep, self.window = model, history, keeps(settings), settings.window
         self.caches: list[KeyValues] | None = None
 
@@ -86,8 +86,8 @@ class DtAgent:
             begin = window_start(time, self.model.positions)
             remember(self.model, self.history.steps(self.history.episode, begin, time), self.caches)
         steps = self.history.window(time, 1 if self.keep else self.window)
-        logits: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
-        return logits[:, -1].cpu()
+        outputs: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
+        return self.model.head.logits(outputs[:, -1]).cpu()
 
     def finish(self) -> None:
         """See `Agent`."""
@@ -99,7 +99,7 @@ class AdAgent:
     histories do.
     """
 
-    def __init__(self, model: DecisionTransformer, settings: Model, history: History):
+    def __init__(self, model: DecisionTransformer, settings: Model, history: EpisodeBuffer):
         self.model, self.history, self.keep = model, history, keeps(settings)
         self.window = min(settings.window, history.horizon)
         self.caches: list[KeyValues] | None = None
@@ -132,8 +132,8 @@ class AdAgent:
         steps = self.history.window(time, 1 if self.keep else self.window)
         if not self.keep:
             steps = concatenate([self.history.previous(self.window), steps], 1)
-        logits: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
-        return logits[:, -1].cpu()
+        outputs: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
+        return self.model.head.logits(outputs[:, -1]).cpu()
 
     def finish(self) -> None:
         """See `Agent`."""
@@ -145,7 +145,7 @@ class Queries:
     Nothing is read until a query is asked for; then, where keys and values are kept, all steps since the last one at once.
     """
 
-    def __init__(self, encoder: DecisionTransformer, settings: Model, history: History, chunk: int):
+    def __init__(self, encoder: DecisionTransformer, settings: Model, history: EpisodeBuffer, chunk: int):
         self.encoder, self.window, self.history, self.chunk = encoder, settings.window, history, chunk
         self.keep = keeps(settings)
         self.caches: list[KeyValues] | None = None
@@ -186,7 +186,7 @@ class Queries:
 class LanguageQueries:
     """What the memory is asked where a language model embeds: the vector of the last `chunk` steps before the present one."""
 
-    def __init__(self, encoder: LanguageEncoder, history: History, chunk: int):
+    def __init__(self, encoder: LanguageEncoder, history: EpisodeBuffer, chunk: int):
         self.encoder, self.history, self.chunk = encoder, history, chunk
 
     def begin(self) -> None:
@@ -238,8 +238,8 @@ class RetrievalAgent:
             readings = self.model.read(context.to(self.model.device))
             self.readings = [reading and reading.packed() for reading in readings] if self.keep else readings
         steps = self.history.window(time, 1 if self.keep else self.model.positions)
-        logits: Tensor = self.model(steps.to(self.model.device), self.readings, self.caches)
-        return logits[:, -1].cpu()
+        outputs: Tensor = self.model(steps.to(self.model.device), self.readings, self.caches)
+        return self.model.head.logits(outputs[:, -1]).cpu()
 
     def _go_on(self, time: int) -> None:
         """Begin a new window before step `time`, with the steps of the last half window and what each of them has read."""

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps
 from radt.data.windows import Source
 from radt.errors import RadtError
-from radt.evaluation.history import History
 from radt.retrieval.chunks import contexts
 from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings import Memory
@@ -45,7 +45,7 @@ class OnlineMemory:
         count: chunks in a context.
     """
 
-    def __init__(self, embed: EmbedEpisodes, history: History, settings: Memory, chunk: int, count: int):
+    def __init__(self, embed: EmbedEpisodes, history: EpisodeBuffer, settings: Memory, chunk: int, count: int):
         self.embed, self.history, self.settings, self.chunk, self.count = embed, history, settings, chunk, count
         self.keys = torch.zeros(history.tasks, 0, 0)
         self.episode = torch.zeros(0, dtype=torch.long)

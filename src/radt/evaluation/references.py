@@ -6,15 +6,14 @@ import torch
 from torch import Tensor
 
 from radt import seeding
-from radt.evaluation.history import History
-from radt.suites.grid.engine import ACTIONS
+from radt.data.episodes import EpisodeBuffer
 
 
 class RandomAgent:
     """An `Agent` to which all actions are equally good; to be used with sampled actions."""
 
-    def __init__(self, history: History):
-        self.equal = torch.zeros(history.tasks, ACTIONS)
+    def __init__(self, history: EpisodeBuffer):
+        self.equal = torch.zeros(history.tasks, sum(history.spec.actions))
 
     def begin(self) -> None:
         """See `Agent`."""
@@ -37,7 +36,7 @@ class RetrieveAgent:
     loops of the others are left out, no reward is jumped over, and what paid is done again while there is time.
     """
 
-    def __init__(self, history: History, seed: int):
+    def __init__(self, history: EpisodeBuffer, seed: int):
         self.history, self.seed = history, seed
         self.place = torch.arange(history.horizon)
         size = (history.tasks, history.horizon)
@@ -45,8 +44,8 @@ class RetrieveAgent:
         """[B] whether there is an episode to repeat."""
         self.observation = torch.zeros(0)
         """[B, T, D] observations of the best episode."""
-        self.action = torch.zeros(size, dtype=torch.long)
-        """[B, T] its actions."""
+        self.action = torch.zeros(*size, len(history.spec.actions), dtype=torch.long)
+        """[B, T, A] its actions."""
         self.rewarded = torch.zeros(size, dtype=torch.long)
         """[B, T] its next rewarded step, this one or later; `horizon`: there is none."""
         self.last = torch.full((history.tasks, 1), -1)
@@ -63,7 +62,9 @@ class RetrieveAgent:
         task = torch.arange(history.tasks)
         self.found = totals[task, best] > 0
         row = history.first(best)[:, None] + self.place
-        self.observation, self.action = columns.observation[row].int(), columns.action[row].long()
+        seen = columns.observation[row].flatten(2)
+        self.observation = seen if seen.is_floating_point() else seen.int()
+        self.action = columns.action[row].long()
         pays = (columns.reward[row] > 0) & (self.place < history.lengths[task, best][:, None])
         self.rewarded = torch.where(pays, self.place, history.horizon).flip(1).cummin(1).values.flip(1)
 
@@ -72,21 +73,23 @@ class RetrieveAgent:
         history = self.history
         step = history.episode * history.horizon + time
         random = seeding.torch_generator(self.seed, "retrieve", step)
-        action = torch.randint(0, ACTIONS, (history.tasks,), generator=random)
+        sizes = history.spec.actions
+        action = torch.stack([torch.randint(0, size, (history.tasks,), generator=random) for size in sizes], -1)
         if self.found.any():
-            action = torch.where(self.found, self.replayed(time), action)
-        return torch.nn.functional.one_hot(action, ACTIONS).float()
+            action = torch.where(self.found[:, None], self.replayed(time), action)
+        parts = zip(action.unbind(-1), sizes, strict=True)
+        return torch.cat([torch.nn.functional.one_hot(codes, size) for codes, size in parts], -1).float()
 
     def replayed(self, time: int) -> Tensor:
-        """Actions [B] of the nearest steps; arbitrary where there is no episode to repeat."""
-        distance = (self.observation - self.history.window(time, 1).observation).abs().sum(-1)
+        """Actions [B, A] of the nearest steps; arbitrary where there is no episode to repeat."""
+        distance = (self.observation - self.history.window(time, 1).observation.flatten(2)).abs().sum(-1)
         paying = self.rewarded < self.history.horizon  # here or later
         following = (self.last + 1).clamp_max(self.history.horizon - 1)
         ahead = paying & (self.place > self.last) & (self.place <= self.rewarded.gather(1, following))
         searched = torch.where(ahead.any(1, keepdim=True), ahead, paying)
-        distance = distance.masked_fill(~searched, torch.iinfo(torch.int64).max)
+        distance = distance.double().masked_fill(~searched, torch.inf)
         self.last = self.history.horizon - 1 - distance.flip(1).argmin(1, keepdim=True)
-        return self.action.gather(1, self.last)[:, 0]
+        return self.action[torch.arange(len(self.last)), self.last[:, 0]]
 
     def finish(self) -> None:
         """See `Agent`."""

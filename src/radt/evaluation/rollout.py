@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from radt import seeding
+from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
 from radt.evaluation.agents import Agent
-from radt.evaluation.history import History
-from radt.settings import Evaluate, Experiment, Protocol
-from radt.suites.grid import worlds
+from radt.models.actions import choose
+from radt.settings import Evaluate, Protocol
+from radt.spaces import Counts, Spec
+from radt.suites.base import Suite
 
 
 class Target:
@@ -26,8 +28,9 @@ class Target:
     step that is left, as in the histories. `none`: zeros.
     """
 
-    def __init__(self, protocol: Protocol, settings: Evaluate, experiment: Experiment, tasks: int):
-        self.rule, self.settings, self.experiment = protocol.target_return, settings, experiment
+    def __init__(self, protocol: Protocol, settings: Evaluate, spec: Spec, tasks: int):
+        self.rule, self.settings, self.horizon = protocol.target_return, settings, spec.horizon
+        self.by_time = isinstance(spec.rewards, Counts) and spec.rewards.by_time
         self.found = torch.zeros(tasks, dtype=torch.bool)
         self.wanted, self.received = torch.zeros(tasks), torch.zeros(tasks)
 
@@ -49,56 +52,43 @@ class Target:
         self.received = self.received + reward
         if self.rule == "from_memory":
             first = (reward > 0) & ~self.found
-            gone = torch.full_like(self.received, time + 1) if self.experiment.pays_by_time else self.received
+            gone = torch.full_like(self.received, time + 1) if self.by_time else self.received
             self.wanted = torch.where(first, (self.settings.target_mean - gone).clamp_min(0.0), self.wanted)
             self.found |= first
-            if self.experiment.pays_by_time:
-                self.wanted = self.wanted.clamp_max(self.experiment.horizon - time - 1)
-
-
-def choose(logits: Tensor, protocol: Protocol, random: np.random.Generator) -> Tensor:
-    """Actions [B] from logits [B, A]: the best; or sampled at a temperature from the softmax of all or of those above the median.
-
-    The published code calls the last `top_p: 0.5`; it keeps logits strictly above their 0.5 quantile.
-    """
-    if protocol.actions == "greedy":
-        return logits.argmax(-1)
-    if protocol.actions == "top_half":
-        median = torch.quantile(logits, 0.5, dim=-1, keepdim=True)
-        logits = logits.masked_fill(logits <= median, -torch.inf)
-    noise = torch.from_numpy(random.gumbel(size=tuple(logits.shape))).float()
-    return (logits / protocol.temperature + noise).argmax(-1)
+            if self.by_time:
+                self.wanted = self.wanted.clamp_max(self.horizon - time - 1)
 
 
 @torch.inference_mode()
 def in_context(
     agent: Agent,
-    history: History,
-    experiment: Experiment,
+    history: EpisodeBuffer,
+    suite: Suite,
     tasks: NDArray[np.int64],
     protocol: Protocol,
     settings: Evaluate,
     seed: int,
 ) -> NDArray[np.float32]:
     """Returns [B, episodes] of `tasks` [B], played in one batch."""
-    env = worlds.make(experiment, tasks)
-    target = Target(protocol, settings, experiment, len(tasks))
+    spec, env = suite.spec, suite.make(tasks)
+    target = Target(protocol, settings, spec, len(tasks))
     for episode in range(settings.episodes):
-        env.reset(seed=seed)
+        seen, _ = env.reset(seed=int(seeding.generator(seed, "environment", episode).integers(2**31)))
         target.begin(seeding.generator(seed, "target return", episode))
         agent.begin()
-        for time in range(experiment.horizon):
-            history.observe(time, torch.from_numpy(env.codes), target.wanted)
-            step = episode * experiment.horizon + time
+        for time in range(spec.horizon):
+            history.observe(time, torch.from_numpy(suite.seen(env, seen)), target.wanted)
+            step = episode * spec.horizon + time
             logits = agent.logits(time)
             if not math.isfinite(logits.sum()):
                 raise RadtError(
                     f"the network gives logits that are not finite numbers at step {time} of episode {episode + 1}: train it"
                     " again with a lower learning_rate"
                 )
-            action = choose(logits, protocol, seeding.generator(seed, "actions", step))
-            _, reward, terminated, truncated, _ = env.step(action.numpy())
-            lived = torch.from_numpy(reward) * history.running
+            random = seeding.generator(seed, "actions", step)
+            action = choose(logits, spec.actions, protocol.actions, protocol.temperature, random)
+            seen, reward, terminated, truncated, _ = env.step(suite.done(action.numpy()))
+            lived = torch.from_numpy(reward).float() * history.running
             history.act(time, action, lived, torch.from_numpy(terminated | truncated))
             target.receive(time, lived)
             if not history.running.any():

@@ -7,11 +7,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from radt.data.trajectories import Statistics
 from radt.data.transitions import Transitions
+from radt.models.actions import ActionEmbedding, action_head
 from radt.models.blocks import Block, KeyValues, initialize
-from radt.models.embedding import Coordinates, sum_rows
-from radt.settings import Experiment, Model
-from radt.suites.grid.engine import ACTIONS
+from radt.models.embedding import Part, ScaledNumber, embedded
+from radt.models.observations import observation_embedding
+from radt.settings import Model
+from radt.spaces import Counts, Spec
 
 
 class DecisionPretrainedTransformer(nn.Module):
@@ -26,38 +29,36 @@ class DecisionPretrainedTransformer(nn.Module):
 
     Args:
         model: sizes; `tokens`, `window` and `return_bin` are not used.
-        experiment: the world, for the sizes of the tables.
+        spec: what is seen, done and paid.
+        statistics: as for `DecisionTransformer`.
     """
 
-    def __init__(self, model: Model, experiment: Experiment):
+    def __init__(self, model: Model, spec: Spec, statistics: Statistics | None = None):
         super().__init__()
-        sizes = experiment.observation_sizes
-        self.place = Coordinates(sizes, model.width)
-        self.next_place = Coordinates(sizes, model.width)
-        self.nowhere = nn.Embedding(len(sizes), model.width)
-        self.action = nn.Embedding(ACTIONS, model.width)
-        self.query = nn.Embedding(1, model.width)
-        self.received = nn.Embedding(experiment.phases, model.width) if experiment.phases > 1 else None
-        self.reward = nn.Linear(1, model.width)
-        self.norm_in = nn.LayerNorm(model.width)
+        width, scale = model.width, 1.0 if isinstance(spec.rewards, Counts) else spec.rewards.scale
+        self.place = observation_embedding(spec, width, statistics)
+        self.next_place = observation_embedding(spec, width, statistics)
+        self.nowhere = nn.Embedding(self.place.parts, width)
+        self.action = ActionEmbedding(spec, width, none=False)
+        self.query = nn.Embedding(1, width)
+        self.received = _received(spec, width)
+        self.reward = ScaledNumber(width, scale)
+        self.norm_in = nn.LayerNorm(width)
         self.dropout = nn.Dropout(model.dropout) if model.dropout else nn.Identity()
-        self.blocks = nn.ModuleList(Block(model.width, model.heads, model.dropout, False) for _ in range(model.layers))
-        self.norm = nn.LayerNorm(model.width)
-        self.head = nn.Linear(model.width, ACTIONS)
+        self.blocks = nn.ModuleList(Block(width, model.heads, model.dropout, False) for _ in range(model.layers))
+        self.norm = nn.LayerNorm(width)
+        self.head = action_head(model.head, width, spec)
         self.heads = model.heads
         initialize(self, model.layers)
 
     def embed(self, context: Transitions) -> Tensor:
         """Tokens [B, C, W] of [B, C] transitions."""
         table = torch.cat([self.place.table(), self.next_place.table(), self.nowhere.weight, self.action.weight, *self._phases()])
-        size = len(self.place.fraction)
-        nowhere = 2 * size + torch.arange(len(self.nowhere.weight), device=table.device)
-        following = torch.where(context.ended[..., None], nowhere, self.next_place.rows(context.following) + size)
-        action = context.action + (2 * size + len(nowhere))
-        rows = [*self.place.rows(context.observation).unbind(-1), *following.unbind(-1), action]
-        rows += [context.received + len(table) - len(phases) for phases in self._phases()]
-        embedded: Tensor = self.dropout(self.norm_in(sum_rows(table, rows) + self.reward(context.reward[..., None])))
-        return embedded
+        actions = [row + (2 * self.place.count + self.nowhere.num_embeddings) for row in self.action.rows(context.action)]
+        parts = self._seen(context.observation), self._following(context), Part(actions)
+        tokens = embedded(table, *parts, self._told(context.received, len(table)), Part([], self.reward(context.reward)))
+        normed: Tensor = self.dropout(self.norm_in(tokens))
+        return normed
 
     def encode(self, context: Transitions, queries: int) -> list[KeyValues]:
         """Keys and values of [B, C] transitions in every block, with room for those of `queries` queries."""
@@ -70,34 +71,51 @@ class DecisionPretrainedTransformer(nn.Module):
         return [cache.extended(queries) for cache in memory]
 
     def forward(self, observation: Tensor, received: Tensor, memory: list[KeyValues], read: Tensor) -> Tensor:
-        """Action logits [B, Q, A] of states, which read the first `read` [B, Q] transitions of a `memory`.
+        """Outputs of the head [B, Q, O] for states, which read the first `read` [B, Q] transitions of a `memory`.
 
         A state is an observation [B, Q, D] and what was `received` before [B, Q], as in `Transitions`. The memory holds the same
         afterwards, so that it can be read again.
         """
         queries, seen = observation.shape[1], memory[0].length
-        rows = self.place.rows(observation)
         table = torch.cat([self.place.table(), self.query.weight, *self._phases()])
-        marker = torch.full_like(rows[..., 0], len(self.place.fraction))
-        phase = [received + len(table) - len(phases) for phases in self._phases()]
-        x = self.dropout(self.norm_in(sum_rows(table, [*rows.unbind(-1), marker, *phase])))
+        marker = torch.full(read.shape, self.place.count, device=table.device)
+        tokens = embedded(table, self._seen(observation), Part([marker]), self._told(received, len(table)))
+        x = self.dropout(self.norm_in(tokens))
         reads = torch.arange(seen, device=x.device) < read[..., None]
         itself = torch.eye(queries, dtype=torch.bool, device=x.device).expand(len(reads), -1, -1)
         allowed = torch.cat([reads, itself], -1)[:, None]
         for block, cache in zip(self.blocks, memory, strict=True):
             x = block(x, None, cache, None, allowed)
             cache.length = seen
-        logits: Tensor = self.head(self.norm(x))
-        return logits
+        outputs: Tensor = self.head(self.norm(x))
+        return outputs
 
     @property
     def device(self) -> str:
         """Where the weights are."""
-        return str(self.head.weight.device)
+        return str(self.norm.weight.device)
 
     def _phases(self) -> list[Tensor]:
         """The rows of `received`, if there are any."""
-        return [] if self.received is None else [self.received.weight]
+        return [self.received.weight] if isinstance(self.received, nn.Embedding) else []
+
+    def _seen(self, observation: Tensor) -> Part:
+        """Observations [..., D]."""
+        return Part(self.place.rows(observation), self.place.added(observation))
+
+    def _following(self, context: Transitions) -> Part:
+        """What was seen afterwards, or that nothing was."""
+        size, seen = self.place.count, self.next_place.added(context.following)
+        if seen is not None:
+            return Part([], torch.where(context.ended[..., None], self.nowhere.weight[0].to(seen.dtype), seen))
+        rows = enumerate(self.next_place.rows(context.following))
+        return Part([torch.where(context.ended, 2 * size + number, row + size) for number, row in rows])
+
+    def _told(self, received: Tensor, rows: int) -> Part:
+        """What the episode had brought before [...], the last of the `rows` of a table, a number, or nothing."""
+        if isinstance(self.received, nn.Embedding):
+            return Part([received + rows - self.received.num_embeddings])
+        return Part([], None if self.received is None else self.received(received))
 
     def _empty(self, x: Tensor) -> KeyValues:
         """An empty cache for tokens [B, C, W], in the precision of products."""
@@ -105,3 +123,10 @@ class DecisionPretrainedTransformer(nn.Module):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         shape = (x.shape[0], self.heads, x.shape[1], x.shape[2] // self.heads)
         return KeyValues(x.new_zeros(shape, dtype=dtype), x.new_zeros(shape, dtype=dtype))
+
+
+def _received(spec: Spec, width: int) -> nn.Embedding | ScaledNumber | None:
+    """A fresh embedding of what an episode has brought, where the state depends on it."""
+    if not isinstance(spec.rewards, Counts):
+        return ScaledNumber(width, spec.rewards.scale)
+    return nn.Embedding(spec.rewards.phases, width) if spec.rewards.phases > 1 else None

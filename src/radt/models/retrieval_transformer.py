@@ -8,10 +8,12 @@ from typing import Literal
 from torch import Tensor, nn
 
 from radt.data.steps import Steps
+from radt.data.trajectories import Statistics
+from radt.models.actions import action_head
 from radt.models.blocks import Block, CrossAttention, KeyValues, Reading, initialize
 from radt.models.embedding import Embedding
-from radt.settings import Experiment, Model
-from radt.suites.grid.engine import ACTIONS
+from radt.settings import Model
+from radt.spaces import Spec
 
 
 class RetrievalTransformer(nn.Module):
@@ -22,31 +24,33 @@ class RetrievalTransformer(nn.Module):
 
     Args:
         model: sizes and token form.
-        experiment: the room, for the sizes of the tables.
+        spec: what is seen and done.
         cross_attention: which blocks read the context: the first, all, or those with these numbers.
         shared: whether context and window share their embedding.
         context_steps: steps of a context (chunks joined in time).
+        statistics: as for `DecisionTransformer`.
     """
 
     def __init__(
         self,
         model: Model,
-        experiment: Experiment,
+        spec: Spec,
         cross_attention: Literal["first", "all"] | list[int],
         shared: bool,
         context_steps: int,
+        statistics: Statistics | None = None,
     ):
         super().__init__()
         positions = max(model.window, context_steps) if shared else model.window
-        self.embedding = Embedding(model, experiment, True, positions)
-        self.context_embedding = None if shared else Embedding(model, experiment, True, context_steps)
+        self.embedding = Embedding(model, spec, True, positions, statistics)
+        self.context_embedding = None if shared else Embedding(model, spec, True, context_steps, statistics)
         named = {"first": [0], "all": list(range(model.layers))}
         reading = named[cross_attention] if isinstance(cross_attention, str) else cross_attention
         self.blocks = nn.ModuleList(
             Block(model.width, model.heads, model.dropout, number in reading) for number in range(model.layers)
         )
         self.norm = nn.LayerNorm(model.width)
-        self.head = nn.Linear(model.width, ACTIONS)
+        self.head = action_head(model.head, model.width, spec)
         self.heads, self.positions = model.heads, model.window
         initialize(self, model.layers)
 
@@ -62,7 +66,7 @@ class RetrievalTransformer(nn.Module):
         return readings
 
     def forward(self, steps: Steps, readings: list[Reading | None] | None, caches: list[KeyValues] | None = None) -> Tensor:
-        """Action logits [B, T, A].
+        """Outputs of the head [B, T, O].
 
         Args:
             steps: [B, T] windows; with `caches`, the steps that follow those in the caches.
@@ -77,16 +81,16 @@ class RetrievalTransformer(nn.Module):
         for number, block in enumerate(self.blocks):
             x = block(x, padding, caches[number] if caches else None, readings[number] if readings else None)
         x = self.norm(x).unflatten(1, (-1, per_step))
-        logits: Tensor = self.head(x[:, :, self.embedding.action_token])
-        return logits
+        outputs: Tensor = self.head(x[:, :, self.embedding.action_token])
+        return outputs
 
     @property
     def device(self) -> str:
         """Where the weights are."""
-        return str(self.head.weight.device)
+        return str(self.norm.weight.device)
 
     def new_caches(self, batch: int) -> list[KeyValues]:
         """Empty caches for `batch` sequences, one per block."""
-        weight = self.head.weight
-        shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, weight.shape[1] // self.heads)
+        weight = self.norm.weight
+        shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, len(weight) // self.heads)
         return [KeyValues(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]

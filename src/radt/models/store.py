@@ -9,37 +9,41 @@ import torch
 from torch import nn
 
 from radt import artifacts
+from radt.data.trajectories import Described, Statistics
 from radt.errors import RadtError
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.settings import Aggregate, Embed, Experiment, TrainAd, TrainDpt, Training, TrainRetrieval, parse
+from radt.settings import Aggregate, Embed, TrainAd, TrainDpt, Training, TrainRetrieval, parse
+from radt.spaces import Spec
 
 WEIGHTS = "model.safetensors"
 FORM = {"kind": str, "room": dict, "inputs": dict, "training": dict, "sha256": str}
 """Keys of `config.json` that are read, with the types of their values."""
 
 
-def dt(experiment: Experiment, training: Training, aggregate: Aggregate = "states") -> DecisionTransformer:
-    """A fresh DT; its window is never longer than an episode."""
-    return DecisionTransformer(training.model, experiment, True, training.model.span(experiment), aggregate)
+def dt(
+    spec: Spec, training: Training, aggregate: Aggregate = "states", statistics: Statistics | None = None
+) -> DecisionTransformer:
+    """A fresh DT; its window is never longer than an episode. `statistics` are those of the training data, as below."""
+    return DecisionTransformer(training.model, spec, True, training.model.span(spec), aggregate, statistics)
 
 
-def ad(experiment: Experiment, training: TrainAd) -> DecisionTransformer:
+def ad(spec: Spec, training: TrainAd, statistics: Statistics | None = None) -> DecisionTransformer:
     """A fresh AD network: the context episode's last `window` steps, then the current episode's."""
-    return DecisionTransformer(training.model, experiment, False, 2 * training.model.span(experiment))
+    return DecisionTransformer(training.model, spec, False, 2 * training.model.span(spec), statistics=statistics)
 
 
-def dpt(experiment: Experiment, training: TrainDpt) -> DecisionPretrainedTransformer:
+def dpt(spec: Spec, training: TrainDpt, statistics: Statistics | None = None) -> DecisionPretrainedTransformer:
     """A fresh DPT."""
-    return DecisionPretrainedTransformer(training.model, experiment)
+    return DecisionPretrainedTransformer(training.model, spec, statistics)
 
 
-def radt(experiment: Experiment, training: TrainRetrieval, embed: Embed) -> RetrievalTransformer:
+def radt(spec: Spec, training: TrainRetrieval, embed: Embed, statistics: Statistics | None = None) -> RetrievalTransformer:
     """A fresh RA-DT."""
-    model = training.model.model_copy(update={"window": training.model.span(experiment)})
-    steps = training.retrieval.chunks * 2 * embed.chunk
-    return RetrievalTransformer(model, experiment, training.cross_attention, training.context_embedding == "shared", steps)
+    model = training.model.model_copy(update={"window": training.model.span(spec)})
+    steps, shared = training.retrieval.chunks * 2 * embed.chunk, training.context_embedding == "shared"
+    return RetrievalTransformer(model, spec, training.cross_attention, shared, steps, statistics)
 
 
 def write(directory: Path, model: nn.Module, config: dict[str, Any], metrics: str) -> None:
@@ -51,7 +55,7 @@ def write(directory: Path, model: nn.Module, config: dict[str, Any], metrics: st
     artifacts.write_checked_json(directory / "config.json", {**config, "sha256": artifacts.sha256(directory / WEIGHTS)})
 
 
-def read_config(directory: Path, kind: str, experiment: Experiment) -> dict[str, Any]:
+def read_config(directory: Path, kind: str, suite: Described) -> dict[str, Any]:
     """The `config.json` of a trained network, checked: the kind, the experiment and the weights' hash must agree."""
     path = directory / "config.json"
     config = artifacts.read_checked_json(path)
@@ -59,7 +63,7 @@ def read_config(directory: Path, kind: str, experiment: Experiment) -> dict[str,
         raise RadtError(f"{path} is damaged: delete {directory} and train it again")
     if config.get("kind") != kind:
         raise RadtError(f"{path} is of a {config.get('kind')!r} model, not {kind!r}: give the directory of a {kind!r} model")
-    expected = experiment.model_dump(mode="json")
+    expected = suite.experiment.model_dump(mode="json")
     if config.get("room") != expected:
         raise RadtError(f"{path} was trained on {config.get('room')}, but the experiment is {expected}: train it again")
     weights = directory / WEIGHTS
@@ -84,46 +88,44 @@ def load_weights(model: nn.Module, directory: Path) -> None:
     model.eval().requires_grad_(False)
 
 
-def read_dt(
-    directory: Path, experiment: Experiment, aggregate: Aggregate = "states"
-) -> tuple[DecisionTransformer, Training, str]:
+def read_dt(directory: Path, suite: Described, aggregate: Aggregate = "states") -> tuple[DecisionTransformer, Training, str]:
     """A trained DT, frozen, its settings, and the hash of its weights; of an encoder, `aggregate` is that of section embed."""
-    config = read_config(directory, "dt", experiment)
+    config = read_config(directory, "dt", suite)
     training = parse(Training, config["training"])
-    model = dt(experiment, training, aggregate)
+    model = dt(suite.spec, training, aggregate)
     load_weights(model, directory)
     return model, training, config["sha256"]
 
 
-def read_ad(directory: Path, experiment: Experiment) -> tuple[DecisionTransformer, TrainAd]:
+def read_ad(directory: Path, suite: Described) -> tuple[DecisionTransformer, TrainAd]:
     """A trained AD network, frozen, and its settings."""
-    config = read_config(directory, "ad", experiment)
+    config = read_config(directory, "ad", suite)
     training = parse(TrainAd, config["training"])
-    model = ad(experiment, training)
+    model = ad(suite.spec, training)
     load_weights(model, directory)
     return model, training
 
 
-def read_dpt(directory: Path, experiment: Experiment) -> tuple[DecisionPretrainedTransformer, TrainDpt]:
+def read_dpt(directory: Path, suite: Described) -> tuple[DecisionPretrainedTransformer, TrainDpt]:
     """A trained DPT, frozen, and its settings."""
-    config = read_config(directory, "dpt", experiment)
+    config = read_config(directory, "dpt", suite)
     training = parse(TrainDpt, config["training"])
-    model = dpt(experiment, training)
+    model = dpt(suite.spec, training)
     load_weights(model, directory)
     return model, training
 
 
 def read_radt(
-    directory: Path, kind: str, experiment: Experiment, embed: Embed, encoder: str
+    directory: Path, kind: str, suite: Described, embed: Embed, encoder: str
 ) -> tuple[RetrievalTransformer, TrainRetrieval]:
     """A trained RA-DT (`kind`: radt or radt_lm), frozen, and its settings; trained with the encoder of hash `encoder`."""
-    config = read_config(directory, kind, experiment)
+    config = read_config(directory, kind, suite)
     for key in ("chunk", "aggregate"):
         if (trained := config["inputs"].get(key)) != (value := str(embed.origin()[key])):
             raise RadtError(f"{directory} was trained with embed.{key} {trained}, not {value}: train it again")
     if config["inputs"].get("encoder") != encoder:
         raise RadtError(f"{directory} was trained with another encoder: train it again with the present one")
     training = parse(TrainRetrieval, config["training"])
-    model = radt(experiment, training, embed)
+    model = radt(suite.spec, training, embed)
     load_weights(model, directory)
     return model, training

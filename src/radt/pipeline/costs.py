@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 from radt.settings import Experiment, Model, Optimization, Stages
+from radt.suites import suite_of
 
 ATTENTION, OTHER = 14, 5000
 """Cost per channel of a block, in weight multiplications: of attending to one token, and of norms, copies and the like. Fitted on
@@ -70,7 +72,14 @@ def steps(s: Sections) -> float:
 
 def data(s: Sections) -> float:
     """Bytes of the learning histories: what was seen, action and reward of every step, and a table of episodes."""
-    return steps(s) * (len(s.experiment.observation_sizes) + 1 + FLOAT) + episodes(s) * 16
+    return steps(s) * (_bytes(s) + FLOAT) + episodes(s) * 16
+
+
+def _bytes(s: Sections) -> int:
+    """Bytes of what is seen and done in a step."""
+    spec = suite_of(s.experiment).spec
+    sizes = {"uint8": 1, "float32": FLOAT}
+    return prod(spec.observation.shape) * sizes[spec.dtypes["observations"]] + len(spec.actions) * sizes[spec.dtypes["actions"]]
 
 
 def keys(s: Sections) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from radt.data.steps import Steps
 from radt.data.windows import Episodes, Source
-from radt.models.language import PADDING, Codes, LanguageEncoder, distinct, unfinished
+from radt.models.language import PADDING, LanguageEncoder, Text, distinct, unfinished
 from radt.retrieval.chunks import anchors
 from radt.settings import Embed
 
@@ -41,8 +41,8 @@ def windows_before(columns: Source, first: Tensor, length: Tensor, end: Tensor, 
     """
     start, stop = bounds(end, length, chunk)
     steps = columns.windows(first, first + start, first + stop, chunk)
-    hidden, opening = unfinished(steps), (end == 0)[..., None]
-    action = torch.where(opening, hidden.action, steps.action)
+    hidden, opening = unfinished(steps, columns.spec), (end == 0)[..., None]
+    action = torch.where(opening[..., None], hidden.action, steps.action)
     reward = torch.where(opening, hidden.reward, steps.reward)
     return replace(steps, action=action, reward=reward)
 
@@ -51,7 +51,7 @@ def windows_before(columns: Source, first: Tensor, length: Tensor, end: Tensor, 
 class Windows:
     """Keys and queries of learning histories by the distinct windows whose vectors they are."""
 
-    codes: Codes
+    codes: Text
     """[N + 1, chunk] distinct windows, as `LanguageEncoder.codes` writes them; the last has no steps."""
     keys: Tensor
     """[K] window of each sub-trajectory, by episode, then by anchor."""
@@ -66,7 +66,7 @@ class Windows:
 def collect(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horizon: int) -> Windows:
     """The windows of all sub-trajectories, and of queries at every `embed.every` steps of `horizon` steps."""
     start = torch.arange(0, horizon, settings.every) if settings.every else torch.zeros(0, dtype=torch.long)
-    parts: list[Codes] = []
+    parts: list[Text] = []
     tables, total = [], 0
     for batch in torch.arange(len(episodes.length)).split(settings.batch_size):
         first, length = episodes.first[batch], episodes.length[batch]
@@ -110,15 +110,15 @@ def embed_episodes(encoder: LanguageEncoder, columns: Source, first: Tensor, len
     return encoder.embed(windows)[place].view(*anchor.shape, -1), anchor
 
 
-def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int) -> Codes:
+def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int) -> Text:
     """Codes [B, S, chunk] of the windows of B episodes before `ends` [B, S]; see `windows_before`."""
     steps = columns.windows(first, first, first + length, int(length.max()))
     codes = encoder.codes(steps)
     start, stop = (x.numpy() for x in bounds(ends, length[:, None], chunk))
     step = start[..., None] + np.arange(chunk)
-    windows: Codes = codes[np.arange(len(codes))[:, None, None], step.clip(max=codes.shape[1] - 1)]
+    windows: Text = codes[np.arange(len(codes))[:, None, None], step.clip(max=codes.shape[1] - 1)]
     windows[step >= stop[..., None]] = PADDING
-    opening = encoder.codes(unfinished(steps[:, :1]))
+    opening = encoder.codes(unfinished(steps[:, :1], columns.spec))
     windows[..., 0] = np.where(ends.numpy() == 0, opening, windows[..., 0])
     return windows
 

@@ -16,6 +16,7 @@ from radt.retrieval import index
 from radt.retrieval.chunks import anchors, episode_vectors, segment_stops
 from radt.settings import Embed, Experiment, Section, parse
 from radt.stages import run
+from radt.suites import suite_of
 from radt.training import job, loop
 
 
@@ -64,8 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     device = loop.prepare(selection.embed.device)
-    data = job.read_data(given.trajectories, selection.experiment)
-    encoder, _, encoder_hash = store.read_dt(given.encoder, selection.experiment, selection.embed.aggregate)
+    suite = suite_of(selection.experiment)
+    data = job.read_data(given.trajectories, suite)
+    encoder, _, encoder_hash = store.read_dt(given.encoder, suite, selection.embed.aggregate)
     encoder.to(device)
     vectors = embed_all(encoder, data.episodes, selection.embed, selection.experiment.horizon)
     write(given.output, vectors, data, {"encoder": encoder_hash, **selection.embed.origin()})

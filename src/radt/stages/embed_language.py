@@ -10,6 +10,7 @@ from radt.retrieval.language_keys import embed_language
 from radt.settings import Embed, Experiment, Language, Section, parse
 from radt.stages import run
 from radt.stages.embed import write
+from radt.suites import suite_of
 from radt.training import job, loop
 
 
@@ -29,11 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    room, embed = selection.experiment, selection.embed
+    suite, embed = suite_of(selection.experiment), selection.embed
     device = loop.prepare(embed.device)
-    data = job.read_data(given.trajectories, room)
-    encoder = LanguageEncoder(selection.embed_language, room, embed.chunk, device)
-    vectors = embed_language(encoder, data.episodes, embed, room.horizon)
+    data = job.read_data(given.trajectories, suite)
+    encoder = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk, device)
+    vectors = embed_language(encoder, data.episodes, embed, suite.spec.horizon)
     write(given.output, vectors, data, {"encoder": encoder.identity, **embed.origin()})
     return 0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from radt import artifacts
+from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
 from radt.evaluation.agents import AdAgent, Agent, Asker, DtAgent, LanguageQueries, Queries, RetrievalAgent
 from radt.evaluation.dpt_agent import DptAgent
-from radt.evaluation.history import History
 from radt.evaluation.memory import EmbedEpisodes, OnlineMemory
 from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
@@ -23,8 +23,8 @@ from radt.models.language import LanguageEncoder
 from radt.retrieval import chunks, language_keys
 from radt.settings import Embed, Evaluate, Experiment, Language, Section, parse
 from radt.stages import run
-from radt.suites.grid.splits import split_of, tasks_of
-from radt.suites.grid.worlds import optimum
+from radt.suites import suite_of
+from radt.suites.base import Suite
 from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
@@ -40,10 +40,16 @@ class Selection(Section):
 
 
 def make_agent(
-    kind: str, selection: Selection, model: Path | None, encoder: Path | None, history: History, seed: int, device: str
+    kind: str,
+    selection: Selection,
+    suite: Suite,
+    model: Path | None,
+    encoder: Path | None,
+    history: EpisodeBuffer,
+    seed: int,
+    device: str,
 ) -> Agent:
     """The agent of a kind of model; `model` is the directory of its weights, `encoder` that of the DT that embeds."""
-    room = selection.experiment
     if kind == "random":
         return RandomAgent(history)
     if kind == "retrieve":
@@ -51,36 +57,38 @@ def make_agent(
     if model is None:
         raise RadtError(f"--model is missing: {kind} needs the directory of its weights")
     if kind == "dt":
-        network, training, _ = store.read_dt(model, room)
+        network, training, _ = store.read_dt(model, suite)
         return DtAgent(network.to(device), training.model, history)
     if kind == "ad":
-        network, training_ad = store.read_ad(model, room)
+        network, training_ad = store.read_ad(model, suite)
         return AdAgent(network.to(device), training_ad.model, history)
     if kind == "dpt":
-        pretrained, training_dpt = store.read_dpt(model, room)
-        return DptAgent(pretrained.to(device), training_dpt.context, room, history, seed)
-    return retrieval_agent(kind, selection, model, encoder, history, device)
+        pretrained, training_dpt = store.read_dpt(model, suite)
+        return DptAgent(pretrained.to(device), training_dpt.context, suite.recollection(history), history, seed)
+    return retrieval_agent(kind, selection, suite, model, encoder, history, device)
 
 
-def retrieval_agent(kind: str, selection: Selection, model: Path, encoder: Path | None, history: History, device: str) -> Agent:
+def retrieval_agent(
+    kind: str, selection: Selection, suite: Suite, model: Path, encoder: Path | None, history: EpisodeBuffer, device: str
+) -> Agent:
     """RA-DT with the memory of its kind."""
-    room, embed, settings = selection.experiment, selection.embed, selection.evaluate
+    embed, settings = selection.embed, selection.evaluate
     if embed is None:
         raise RadtError("the section embed is missing in --settings: RA-DT needs it")
     if kind == "radt":
         if encoder is None:
             raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
-        reader, reading, origin = store.read_dt(encoder, room, embed.aggregate)
+        reader, reading, origin = store.read_dt(encoder, suite, embed.aggregate)
         reader.to(device)
         keys: EmbedEpisodes = partial(chunks.embed_episodes, reader, embed.chunk)
         asker: Asker = Queries(reader, reading.model, history, embed.chunk)
     else:
         if selection.embed_language is None:
             raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
-        language = LanguageEncoder(selection.embed_language, room, embed.chunk, device)
+        language = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk, device)
         keys, asker = partial(language_keys.embed_episodes, language), LanguageQueries(language, history, embed.chunk)
         origin = language.identity
-    network, training = store.read_radt(model, kind, room, embed, origin)
+    network, training = store.read_radt(model, kind, suite, embed, origin)
     network.to(device)
     memory = OnlineMemory(keys, history, settings.memory, embed.chunk, training.retrieval.chunks)
     return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.every)
@@ -98,18 +106,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="CSV file to write")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    room, settings = selection.experiment, selection.evaluate
+    suite, settings = suite_of(selection.experiment), selection.evaluate
     device = loop.prepare(settings.device)
     if given.method not in settings.methods:
         raise RadtError(f"unknown method {given.method!r}: evaluate.methods has {sorted(settings.methods)}")
     protocol = settings.methods[given.method]
-    tasks = np.concatenate([tasks_of(room, split) for split in settings.splits])
+    known = suite.tasks()
+    tasks = np.array([task.id for split in settings.splits for task in known if task.split == split], np.int64)
     if not len(tasks):
         raise RadtError(f"evaluate.splits is {settings.splits}, but {given.experiment!r} has no such tasks: add a split")
-    history = History(len(tasks), settings.episodes, room.horizon, len(room.observation_sizes))
-    agent = make_agent(protocol.model, selection, given.model, given.encoder, history, given.seed, device)
-    returns = in_context(agent, history, room, tasks, protocol, settings, given.seed)
-    splits, best = split_of(room), optimum(room)
+    history = EpisodeBuffer(len(tasks), settings.episodes, suite.spec)
+    agent = make_agent(protocol.model, selection, suite, given.model, given.encoder, history, given.seed, device)
+    returns = in_context(agent, history, suite, tasks, protocol, settings, given.seed)
+    splits, best = suite.splits, [task.references.get("optimum", "") for task in known]
     rows = [
         (given.experiment, given.method, given.seed, splits[task], task, episode + 1, f"{value:g}", best[task])
         for task, row in zip(tasks.tolist(), returns, strict=True)

@@ -6,9 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
-from radt.data import ppo
 from radt.settings import Experiment, Ppo, Section, parse
 from radt.stages import run
+from radt.suites.grid import ppo
 
 
 class Selection(Section):

@@ -6,6 +6,7 @@ from radt import seeding
 from radt.models import store
 from radt.settings import Experiment, Section, Training, parse
 from radt.stages import run
+from radt.suites import suite_of
 from radt.training import job, loop, ranks
 
 
@@ -21,10 +22,11 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.pretrain
+    suite = suite_of(room)
     device = loop.prepare_training(training.optimization)
-    data = job.read_data(given.trajectories, room)
+    data = job.read_data(given.trajectories, suite)
     seeding.seed_torch(given.seed, "dt weights")
-    model = store.dt(room, training).to(device)
+    model = store.dt(suite.spec, training, statistics=data.statistics).to(device)
     window, stride = training.model.span(room), training.model.stride(room)
     share = ranks.share(training.optimization.batch_size)
 
@@ -33,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         _, steps = data.episodes.sample(random, len(share), window, stride, training.opening)
         steps = steps.to(device)
         with loop.autocast(training.optimization, device):
-            logits, _ = model(steps)
-        return loop.action_loss(logits, steps)
+            outputs, _ = model(steps)
+        return loop.action_loss(model.head, outputs, steps)
 
     job.finish("dt", given, selection, training, room, model, batch_loss, {"trajectories": data.sha256})
     return 0

@@ -13,6 +13,7 @@ from radt.data.windows import Episodes
 from radt.models import store
 from radt.settings import Experiment, Section, TrainAd, parse
 from radt.stages import run
+from radt.suites import suite_of
 from radt.training import job, loop, ranks
 
 
@@ -42,10 +43,11 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_ad
+    suite = suite_of(room)
     device = loop.prepare_training(training.optimization)
-    data = job.read_data(given.trajectories, room)
+    data = job.read_data(given.trajectories, suite)
     seeding.seed_torch(given.seed, "ad weights")
-    model = store.ad(room, training).to(device)
+    model = store.ad(suite.spec, training, data.statistics).to(device)
     window, stride = training.model.span(room), training.model.stride(room)
     share = ranks.share(training.optimization.batch_size)
 
@@ -54,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
         episode, steps = data.episodes.sample(random, len(share), window, stride, training.opening)
         steps = with_context(data.episodes, episode, steps, training.later).to(device)
         with loop.autocast(training.optimization, device):
-            logits, _ = model(steps)
-        return loop.action_loss(logits, steps)
+            outputs, _ = model(steps)
+        return loop.action_loss(model.head, outputs, steps)
 
     job.finish("ad", given, selection, training, room, model, batch_loss, {"trajectories": data.sha256})
     return 0

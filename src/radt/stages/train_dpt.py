@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from radt import seeding
 from radt.data import trajectories
@@ -14,6 +13,7 @@ from radt.models import store
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings import Experiment, Section, TrainDpt, parse
 from radt.stages import run
+from radt.suites import suite_of
 from radt.training import job, loop, ranks
 
 
@@ -39,12 +39,12 @@ def loss_of(
     task = random.integers(0, len(experience.tasks), contexts)
     context, number = experience.contexts(task, training.context, random)
     observation, received, action = (moved(part, device) for part in experience.queries(task, training.queries, random))
-    read = (random.random(action.shape) * (number.numpy() + 1)[:, None]).astype(np.int64)
-    with loop.autocast(training.optimization, model.head.weight.device.type):
+    read = (random.random(action.shape[:2]) * (number.numpy() + 1)[:, None]).astype(np.int64)
+    with loop.autocast(training.optimization, model.norm.weight.device.type):
         memory = model.encode(context.to(device), training.queries)
-        logits = model(observation, received, memory, moved(torch.from_numpy(read), device))
-    loss = F.cross_entropy(logits.float().flatten(0, 1), action.flatten())
-    return loop.Loss(loss, (logits.argmax(-1) == action).float().mean(), loss.new_tensor(action.numel()))
+        outputs = model(observation, received, memory, moved(torch.from_numpy(read), device))
+    loss, accuracy = model.head.loss(outputs.flatten(0, 1), action.flatten(0, 1))
+    return loop.Loss(loss, accuracy, loss.new_tensor(read.size))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,11 +52,12 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_dpt
+    suite = suite_of(room)
     device = loop.prepare_training(training.optimization)
-    data = trajectories.read(given.trajectories, room)
-    experience = Experience(data, room)
+    data = trajectories.read(given.trajectories, suite)
+    experience = suite.experience(data)
     seeding.seed_torch(given.seed, "dpt weights")
-    model = store.dpt(room, training).to(device)
+    model = store.dpt(suite.spec, training, data.statistics).to(device)
     share = ranks.share(training.optimization.batch_size)
 
     def batch_loss(update: int) -> loop.Loss:

@@ -21,6 +21,8 @@ from radt.retrieval import chunks, index, language_keys
 from radt.retrieval.context import Ask, TrainingContexts
 from radt.settings import Embed, Experiment, Language, Section, TrainRetrieval, parse
 from radt.stages import run
+from radt.suites import suite_of
+from radt.suites.base import Suite
 from radt.training import job, loop, ranks
 
 
@@ -50,15 +52,15 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
     return index.read_embeddings(directory)[0].get("queries")
 
 
-def asker(selection: Selection, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:
+def asker(selection: Selection, suite: Suite, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:
     """What makes the queries of scope `window`, and the identity of the encoder: the DT in a directory, or a language model."""
-    room, chunk = selection.experiment, selection.embed.chunk
+    chunk = selection.embed.chunk
     if encoder is not None:
-        network, _, identity = store.read_dt(encoder, room, selection.embed.aggregate)
+        network, _, identity = store.read_dt(encoder, suite, selection.embed.aggregate)
         return partial(chunks.ask, network.to(device), chunk), identity
     if selection.embed_language is None:
         raise RadtError("--encoder is missing: radt needs the directory of the DT, radt_lm the section embed_language")
-    language = LanguageEncoder(selection.embed_language, room, chunk, device)
+    language = LanguageEncoder(selection.embed_language, suite.spec, chunk, device)
     return partial(language_keys.ask, language, episodes, chunk), language.identity
 
 
@@ -75,16 +77,17 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training, kind = selection.experiment, selection.train_retrieval, str(given.model)
+    suite = suite_of(room)
     optimization, window, stride = training.optimization, training.model.span(room), training.model.stride(room)
     device = loop.prepare_training(optimization)
-    data = job.read_data(given.trajectories, room)
-    ask, encoder_hash = asker(selection, data.episodes, given.encoder, device)
+    data = job.read_data(given.trajectories, suite)
+    ask, encoder_hash = asker(selection, suite, data.episodes, given.encoder, device)
     check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, **selection.embed.origin()})
     keys = index.read(given.index)
     queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
     retrieve = TrainingContexts(ask, keys, data.episodes, training.retrieval, selection.embed, queries, device)
     seeding.seed_torch(given.seed, "radt weights")
-    model = store.radt(room, training, selection.embed).to(device)
+    model = store.radt(suite.spec, training, selection.embed, data.statistics).to(device)
     share = ranks.share(optimization.batch_size)
 
     def chance(update: int, purpose: str) -> np.random.Generator:
@@ -97,8 +100,8 @@ def main(argv: list[str] | None = None) -> int:
         contexts = drop(contexts, dropped)
         steps = steps.to(device)
         with loop.autocast(optimization, device):
-            logits = model(steps, model.read(contexts.to(device)))
-        return loop.action_loss(logits, steps)
+            outputs = model(steps, model.read(contexts.to(device)))
+        return loop.action_loss(model.head, outputs, steps)
 
     inputs = {"trajectories": data.sha256, "encoder": encoder_hash, "index": artifacts.sha256(given.index / "index.safetensors")}
     inputs |= {"embeddings": artifacts.sha256(given.embeddings / "embeddings.safetensors")}

@@ -11,11 +11,13 @@ from pathlib import Path
 import torch
 
 from radt.data import trajectories
+from radt.data.trajectories import Statistics
 from radt.data.windows import Episodes
 from radt.machine import rank
 from radt.models import store
 from radt.pipeline.fingerprint import fingerprint
 from radt.settings import Experiment, Section, TrainDpt, Training
+from radt.suites.base import Suite
 from radt.training import checkpoints, loop
 
 STAGES = {"dt": "pretrain", "ad": "train_ad", "dpt": "train_dpt", "radt": "train_retrieval", "radt_lm": "train_retrieval"}
@@ -37,16 +39,17 @@ def arguments(description: str | None, *directories: str) -> argparse.ArgumentPa
 
 @dataclass(frozen=True)
 class Data:
-    """The learning histories, mapped, and the hash of their manifest."""
+    """The learning histories, mapped, the statistics of their observations, and the hash of their manifest."""
 
     episodes: Episodes
+    statistics: Statistics | None
     sha256: str
 
 
-def read_data(directory: Path, experiment: Experiment) -> Data:
+def read_data(directory: Path, suite: Suite) -> Data:
     """Read, verify and index the learning histories."""
-    data = trajectories.read(directory, experiment)
-    return Data(Episodes(data), shards_digest(data))
+    data = trajectories.read(directory, suite)
+    return Data(Episodes(data), data.statistics, shards_digest(data))
 
 
 def shards_digest(data: trajectories.Trajectories) -> str:

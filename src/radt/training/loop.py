@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from radt.data.steps import Steps
 from radt.errors import RadtError
 from radt.interruption import STATUS, interruption
 from radt.machine import rank, threads, world_size
+from radt.models.actions import Head
 from radt.models.blocks import Block
 from radt.settings import Optimization
 from radt.training import checkpoints, ranks
@@ -49,11 +49,10 @@ def learning_rate(update: int, settings: Optimization) -> float:
     return settings.learning_rate_last + span * (1 + math.cos(math.pi * progress)) / 2
 
 
-def action_loss(logits: Tensor, steps: Steps) -> Loss:
-    """Cross-entropy of the next action."""
+def action_loss(head: Head, outputs: Tensor, steps: Steps) -> Loss:
+    """Loss of the next action, of outputs of the head [B, T, O]."""
     real = steps.mask
-    loss = F.cross_entropy(logits.float()[real], steps.action[real])
-    return Loss(loss, (logits.argmax(-1) == steps.action)[real].float().mean(), real.sum())
+    return Loss(*head.loss(outputs[real], steps.action[real]), real.sum())
 
 
 def optimizer_of(model: nn.Module, settings: Optimization) -> torch.optim.AdamW:

@@ -17,13 +17,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
-from radt.data.trajectories import COLUMNS, Shard, read_shard
+from radt.data.trajectories import Shard, read_shard, tensors
 from radt.errors import RadtError
 from radt.seeding import generator
 from radt.settings import Experiment, Ppo
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
 from radt.suites.grid.splits import split_of, tasks_of
+from radt.suites.grid.suite import GridSuite, spec_of
 
 AGAIN = "delete it and run the ppo stage again"
 
@@ -83,7 +84,7 @@ class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
         steps = self.ends[-1]
         return Shard(
             self.observations[:steps],
-            self.actions[:steps],
+            self.actions[:steps, None],
             self.rewards[:steps],
             np.array([0, *self.ends], np.int64),
             np.full(len(self.ends), task, np.int32),
@@ -143,7 +144,7 @@ def _train(recorder: Recorder, settings: Ppo, seed: int) -> None:
 
 def write(path: Path, experiment: Experiment, settings: Ppo, history: Shard) -> None:
     """Write the history of one task to `path` (safetensors, docs/formats.md), and how it was made beside it (`.json`)."""
-    parts = tensor_parts({column: getattr(history, column).astype(dtype, copy=False) for column, dtype in COLUMNS.items()})
+    parts = tensor_parts(tensors(history, spec_of(experiment)))
     hashed = hashlib.sha256()
     for part in parts:
         hashed.update(part)
@@ -163,7 +164,7 @@ def read(folder: Path, experiment: Experiment, settings: Ppo) -> Iterator[Shard]
         manifest = read_json(path.with_suffix(".json"))
         if not isinstance(manifest, dict) or {key: manifest.get(key) for key in origin} != origin:
             raise RadtError(f"{path} was made with other settings of the experiment or of trajectories.ppo: {AGAIN}")
-        shard = read_shard(path, str(manifest.get("sha256")), experiment, AGAIN)
+        shard = read_shard(path, str(manifest.get("sha256")), GridSuite(experiment), AGAIN)
         if (shard.episode_task != task).any():
             raise RadtError(f"{path} holds another task: {AGAIN}")
         yield shard

@@ -9,28 +9,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from radt.data.steps import Steps
-from radt.data.windows import Columns
-from radt.suites.grid.engine import ACTIONS
+from radt.data.windows import Columns, as_read, no_action
+from radt.spaces import Spec
 
 
-class History:
+class EpisodeBuffer:
     """Episodes of B tasks, filled step by step; all begin together, each ends for itself.
 
     Args:
         tasks: number of tasks, B.
         episodes: number of episodes of each.
-        horizon: most steps of an episode, T.
-        numbers: numbers of an observation, D.
+        spec: what is seen and done, and the most steps of an episode, T.
     """
 
-    def __init__(self, tasks: int, episodes: int, horizon: int, numbers: int = 2):
-        rows = tasks * episodes * horizon
+    def __init__(self, tasks: int, episodes: int, spec: Spec):
+        horizon, rows = spec.horizon, tasks * episodes * spec.horizon
+        self.spec, self._none = spec, no_action(spec).expand(tasks, 1, -1)
         self.columns = Columns(
-            observation=torch.zeros(rows, numbers, dtype=torch.uint8),
-            action=torch.zeros(rows, dtype=torch.uint8),
+            observation=torch.zeros(rows, *spec.observation.shape, dtype=getattr(torch, spec.dtypes["observations"])),
+            action=torch.zeros(rows, len(spec.actions), dtype=torch.uint8),
             reward=torch.zeros(rows),
             returns=torch.zeros(rows),
             received=torch.zeros(rows),
+            spec=spec,
         )
         self.tasks, self.episodes, self.horizon = tasks, episodes, horizon
         self.episode = 0
@@ -53,7 +54,7 @@ class History:
         self.columns.received[row] = self.totals[:, self.episode]
 
     def act(self, time: int, action: Tensor, reward: Tensor, ended: Tensor) -> None:
-        """Store the action [B] and the reward [B] of step `time`, and whether [B] the episode `ended` with it.
+        """Store the action [B, A] and the reward [B] of step `time`, and whether [B] the episode `ended` with it.
 
         Of tasks whose episode has ended before, nothing counts.
         """
@@ -82,9 +83,9 @@ class History:
         columns = self.columns
         action, reward = cut(columns.action, max(begin - 1, 0), end).long(), cut(columns.reward, max(begin - 1, 0), end)
         if not begin:  # nothing comes before the first step
-            action, reward = F.pad(action, (1, 0), value=ACTIONS), F.pad(reward, (1, 0))
+            action, reward = torch.cat([self._none, action], 1), F.pad(reward, (1, 0))
         return Steps(
-            observation=cut(columns.observation, begin, end).long(),
+            observation=as_read(cut(columns.observation, begin, end)),
             returns=cut(columns.returns, begin, end),
             previous_action=action[:, :-1],
             previous_reward=reward[:, :-1],

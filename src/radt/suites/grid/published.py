@@ -26,6 +26,7 @@ from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
 from radt.suites.grid.mazerunner import SIZE
 from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
+from radt.suites.grid.suite import sizes_of
 
 Array = NDArray[Any]
 COLUMNS = ("actions", "dones", "next_observations", "observations", "rewards")
@@ -87,7 +88,7 @@ def key_stays(shards: list[Shard], experiment: Experiment) -> list[int]:
             starts = starts - starts[0]
             env = worlds.make(experiment, np.array([task]))
             first = _states(env, shard.observations[steps][starts[:-1]])
-            if (_replay(env, first, shard.actions[steps], starts).rewards != shard.rewards[steps]).any():
+            if (_replay(env, first, shard.actions[steps, 0], starts).rewards != shard.rewards[steps]).any():
                 found.append(task)
     return found
 
@@ -128,7 +129,7 @@ def _history(path: Path, experiment: Experiment, task: int) -> Shard:
             " does not: it belongs to another task or room"
         )
     task_column = np.full(len(ends), task, np.int32)
-    return Shard(codes["observations"], actions, replay.rewards, starts, task_column, np.zeros_like(task_column))
+    return Shard(codes["observations"], actions[:, None], replay.rewards, starts, task_column, np.zeros_like(task_column))
 
 
 def _load(path: Path, experiment: Experiment) -> dict[str, Array]:
@@ -146,7 +147,7 @@ def _load(path: Path, experiment: Experiment) -> dict[str, Array]:
         raise RadtError(f"{path} cannot be read ({error.strerror or error}): change its owner or mode, or get it again") from None
     except Exception:  # zipfile, zlib, lzma and NumPy have many ways to say that
         raise RadtError(f"{path} is damaged (no valid .npz file): get it again") from None
-    numbers = len(experiment.observation_sizes)
+    numbers = len(sizes_of(experiment))
     flat = {key: _flat(path, key, values, (numbers,) if key in SEEN else ()) for key, values in columns.items()}
     steps = len(flat["actions"])
     if other := [key for key in COLUMNS if len(flat[key]) != steps]:
@@ -208,7 +209,7 @@ def _flat(path: Path, key: str, values: Array, inner: tuple[int, ...]) -> Array:
 
 def _check_numbers(path: Path, columns: dict[str, Array], starts: NDArray[np.int64], experiment: Experiment) -> None:
     """Raise `RadtError` unless all columns are in range, and no episode is too long."""
-    sizes = experiment.observation_sizes
+    sizes = sizes_of(experiment)
     for key, limit in {"observations": sizes, "next_observations": sizes, "actions": ACTIONS, "dones": 2}.items():
         values = columns[key]
         with np.errstate(invalid="ignore"):

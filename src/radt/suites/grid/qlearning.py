@@ -105,7 +105,7 @@ def learn(experiment: Experiment, settings: Generate) -> Shard:
     env = worlds.make(experiment, tasks)
     count = settings.histories * settings.episodes
     shape = (len(tasks), count, experiment.horizon)
-    codes = np.zeros((*shape, len(experiment.observation_sizes)), np.uint8)
+    codes = np.zeros((*shape, env.tables.codes.shape[-1]), np.uint8)
     actions, rewards = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
     lengths = np.zeros(shape[:2], np.int64)
     for number in range(count):
@@ -119,7 +119,7 @@ def learn(experiment: Experiment, settings: Generate) -> Shard:
     whole = bool(lived.all())
     return Shard(
         codes.reshape(-1, codes.shape[-1]) if whole else codes[lived],
-        actions.reshape(-1) if whole else actions[lived],
+        (actions.reshape(-1) if whole else actions[lived])[:, None],
         rewards.reshape(-1) if whole else rewards[lived],
         np.concatenate([[0], lengths.reshape(-1).cumsum()]),
         np.repeat(tasks, count).astype(np.int32),

@@ -1,0 +1,160 @@
+"""What is seen, done and paid in an experiment: dtypes, shapes, embeddings, heads, losses and sampling follow from its `Spec`.
+
+A suite makes the spec of its experiments, and `manifest.json` holds that of learning histories.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from radt.errors import RadtError
+
+Count = Annotated[int, Field(ge=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Array = NDArray[Any]
+CODES = 256
+"""Values of a code: it is stored in a byte. Of an action one less, as one stands for no action."""
+
+
+class Form(BaseModel):
+    """Base of all parts of a spec: unknown keys and loose types are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Codes(Form):
+    """Observations of small whole numbers [D]."""
+
+    kind: Literal["codes"] = "codes"
+    sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=CODES)], ...], Field(min_length=1)]
+    """How many values each number has."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of an observation."""
+        return (len(self.sizes),)
+
+
+class Numbers(Form):
+    """Observations of real numbers [D]."""
+
+    kind: Literal["numbers"] = "numbers"
+    size: Count
+    """How many numbers an observation has."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of an observation."""
+        return (self.size,)
+
+
+class Image(Form):
+    """Observations of pixels [H, W, C]."""
+
+    kind: Literal["image"] = "image"
+    height: Count
+    width: Count
+    channels: Count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of an observation."""
+        return self.height, self.width, self.channels
+
+
+class Counts(Form):
+    """Rewards that are small whole numbers, which tokens tell apart one by one."""
+
+    kind: Literal["counts"] = "counts"
+    most: Count
+    """Most that a step pays."""
+    highest: Count
+    """A return that no episode exceeds."""
+    levels: Annotated[int, Field(ge=2)]
+    """How many sums of what an episode has paid so far are told apart: 0, 1, ..., and this many less one or more."""
+    phases: Count
+    """True states that share an observation, told apart by what the episode has paid so far; 1: the observation is the state."""
+    by_time: bool
+    """Whether a goal pays in every step that is left, so that what can still be had shrinks with time."""
+
+
+class Scaled(Form):
+    """Rewards that are any numbers; tokens read them divided by a scale."""
+
+    kind: Literal["scaled"] = "scaled"
+    scale: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1.0
+    """What rewards and returns are divided by, in tokens and targets alone."""
+
+
+class Spec(Form):
+    """What is seen, done and paid in an experiment.
+
+    An action is A codes, one for each of its dimensions. Where it is A real numbers, from `low` to `high`, these are stored, and
+    read as the nearest of so many equally distant values as the dimension has codes.
+    """
+
+    observation: Annotated[Codes | Numbers | Image, Field(discriminator="kind")]
+    """What is seen before an action."""
+    actions: Annotated[tuple[Annotated[int, Field(ge=2, lt=CODES)], ...], Field(min_length=1)]
+    """How many codes each dimension of an action has."""
+    low: tuple[Finite, ...] | None = None
+    """Least value of each dimension of a continuous action; null: actions are codes."""
+    high: tuple[Finite, ...] | None = None
+    """Largest value of each dimension of a continuous action."""
+    rewards: Annotated[Counts | Scaled, Field(discriminator="kind")]
+    """What steps pay."""
+    horizon: Count
+    """Most steps of an episode."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        low, high = self.low or (), self.high or ()
+        if (self.low is None) != (self.high is None) or (self.low is not None and {len(low), len(high)} != {len(self.actions)}):
+            raise ValueError(
+                f"low is {self.low} and high {self.high}, allowed is one of each for all {len(self.actions)} actions"
+            )
+        if any(not least < most for least, most in zip(low, high, strict=True)):
+            raise ValueError(f"low is {list(low)} and high {list(high)}, allowed is low < high")
+        return self
+
+    @property
+    def continuous(self) -> bool:
+        """Whether actions are real numbers."""
+        return self.low is not None
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Type of the columns `observations` and `actions`."""
+        seen = "float32" if isinstance(self.observation, Numbers) else "uint8"
+        return {"observations": seen, "actions": "float32" if self.continuous else "uint8"}
+
+    def codes(self, actions: Array) -> Array:
+        """Codes [..., A] of stored actions [..., A]: the same where these are codes, else uint8."""
+        if self.low is None or self.high is None:
+            return actions
+        low, span = np.array(self.low), np.array(self.high) - np.array(self.low)
+        most = np.array(self.actions) - 1
+        codes: Array = np.rint((actions - low) / span * most).clip(0, most).astype(np.uint8)
+        return codes
+
+    def values(self, codes: Array) -> Array:
+        """Actions [..., A] as they are stored and done, of codes [..., A]."""
+        if self.low is None or self.high is None:
+            return codes
+        low, span = np.array(self.low), np.array(self.high) - np.array(self.low)
+        values: Array = (low + codes / (np.array(self.actions) - 1) * span).astype(np.float32)
+        return values
+
+
+def read(values: Any, origin: str, remedy: str) -> Spec:
+    """The spec that `values` of a JSON file describe; raises `RadtError`, with the `remedy`, when they are none."""
+    try:
+        return Spec.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        place = ".".join(["spec", *(str(part) for part in error.errors()[0]["loc"])])
+        raise RadtError(f"{origin} has no valid {place}: {remedy}") from None

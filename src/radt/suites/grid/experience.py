@@ -1,0 +1,197 @@
+"""What DPT learns from and reads in the grid worlds: which transitions a learner, or an agent, had made when.
+
+The worlds are deterministic, so a learning history repeats itself. A context holds no transition twice, here and in evaluation
+(ours; Lee et al. draw a few hundred random steps, and most steps of our histories are of a learner that stands on its goal).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from radt.data.episodes import EpisodeBuffer
+from radt.data.trajectories import Shard, Trajectories
+from radt.data.transitions import Transitions, told
+from radt.settings import Experiment
+from radt.suites.grid.engine import ACTIONS
+from radt.suites.grid.suite import PHASES
+from radt.suites.grid.worlds import make, optimal_actions
+
+REWARDS = 3
+"""A step pays 0, 1, or 2 (key and door in one cell)."""
+NEVER = np.iinfo(np.int32).max
+
+
+def cells(experiment: Experiment) -> int:
+    """Cells of the room or maze."""
+    return experiment.width * experiment.height
+
+
+def phase(experiment: Experiment, received: NDArray[np.floating]) -> NDArray[np.int64]:
+    """What of the `received` [...] the state depends on: from 0 on, one less than there are phases at most."""
+    return np.minimum(received.astype(np.int64), PHASES.get(experiment.world, 1) - 1)
+
+
+def kinds(
+    experiment: Experiment,
+    observation: NDArray[np.uint8],
+    received: NDArray[np.floating],
+    action: NDArray[np.uint8],
+    reward: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Number of each transition [...] among all that can be told apart: (state x ACTIONS + action) x REWARDS + reward.
+
+    The state is the cell, row by row, plus the number of cells for each phase: it tells all that is seen in it, and with the
+    action what is seen next. `received` is what the episode had brought before.
+    """
+    cell = observation[..., 0].astype(np.int64) * experiment.width + observation[..., 1]
+    state = cell + cells(experiment) * phase(experiment, received)
+    return (state * ACTIONS + action) * REWARDS + np.minimum(reward.astype(np.int64), REWARDS - 1)
+
+
+def draw(known: NDArray[np.bool_], count: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Up to `count` of the `known` [B, kinds] transitions: their kinds [B, count] in random order, and how many they are [B].
+
+    Where there are more, rewarded ones are taken first, the rest uniformly (ours): what pays is not lost in what does not. Beyond
+    the number, kinds are arbitrary.
+    """
+    rewarded = np.arange(known.shape[1]) % REWARDS > 0
+    rank = random.random(known.shape, np.float32)
+    rank = np.where(known, rank + rewarded, -1.0)
+    chosen = np.argpartition(-rank, count - 1, axis=1)[:, :count] if count < known.shape[1] else np.argsort(-rank, axis=1)
+    number = np.minimum(known.sum(axis=1), count)
+    order = random.random(chosen.shape, np.float32)
+    order[~np.take_along_axis(known, chosen, axis=1)] = 2.0
+    return np.take_along_axis(chosen, order.argsort(axis=1), axis=1), number
+
+
+class TableExperience:
+    """What the learners of all training tasks went through, as tables (K tasks): small, whatever the length of the histories."""
+
+    def __init__(self, trajectories: Trajectories, experiment: Experiment):
+        shards = trajectories.shards
+        tasks = np.concatenate([np.unique(shard.episode_task) for shard in shards]).astype(np.int64)
+        env = make(experiment, tasks)
+        tables, rows = env.tables, env.rows
+        self.experiment, self.tasks = experiment, tasks
+        self.codes = tables.codes[rows]
+        """[K, S, D] what is seen in each true state."""
+        self.following = tables.following[rows]
+        """[K, S, A] state after an action."""
+        self.ends: NDArray[np.bool_] = np.asarray(tables.ends[rows])
+        """[K, S, A] whether an action ends the episode."""
+        self.actions = optimal_actions(env)
+        """[K, S]"""
+        self.first_seen = np.full((len(tasks), env.states * ACTIONS * REWARDS), NEVER, np.int32)
+        """[K, kinds] episode of the learning history in which a transition was first made."""
+        visited = np.zeros((len(tasks), env.states), np.bool_)
+        self.episodes = np.zeros(len(tasks), np.int64)
+        """[K] episodes of the learning history."""
+        number = {task: row for row, task in enumerate(tasks.tolist())}
+        for shard in shards:
+            for task in np.unique(shard.episode_task).tolist():
+                row = number[task]
+                self.episodes[row] = _record(shard, task, experiment, self.first_seen[row], visited[row])
+        order = np.argsort(~visited, axis=1, kind="stable")
+        self.states, self.visited = order, visited.sum(axis=1)
+        """[K, S] true states, those visited in the history first, and how many these are [K]."""
+
+    def contexts(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
+        """Contexts of up to `count` transitions for rows `task` [B], and how many each of them has [B].
+
+        Each is drawn from the first m episodes of the task's history; m is drawn so that its logarithm is uniform, because the
+        learner finds most of what there is in its first episodes and contexts of poor learners would else be rare (ours).
+        """
+        episodes = self.episodes[task]
+        first = np.exp(random.random(len(task)) * np.log(episodes + 1.0)).astype(np.int64).clip(1, episodes)
+        kind, number = draw(self.first_seen[task] < first[:, None], count, random)
+        rest, reward = np.divmod(kind, REWARDS)
+        state, action = np.divmod(rest, ACTIONS)
+        row = task[:, None]
+        context = Transitions(
+            observation=torch.from_numpy(self.codes[row, state].astype(np.int64)),
+            received=torch.from_numpy(state // cells(self.experiment)),
+            action=torch.from_numpy(action)[..., None],
+            reward=torch.from_numpy(reward.astype(np.float32)),
+            following=torch.from_numpy(self.codes[row, self.following[row, state, action]].astype(np.int64)),
+            ended=torch.from_numpy(self.ends[row, state, action]),
+        )
+        return context, torch.from_numpy(number)
+
+    def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """True states that were visited, drawn uniformly: what is seen, their phase and best action (`Experience.queries`).
+
+        Each state counts once (ours): most steps are of a learner on its goal, which would teach to stay wherever one is.
+        """
+        place = (random.random((len(task), count)) * self.visited[task][:, None]).astype(np.int64)
+        row = task[:, None]
+        state = self.states[row, place]
+        seen, action = self.codes[row, state].astype(np.int64), self.actions[row, state].astype(np.int64)
+        return torch.from_numpy(seen), torch.from_numpy(state // cells(self.experiment)), torch.from_numpy(action)[..., None]
+
+
+def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]) -> int:
+    """Enter a task's history into `first_seen` [kinds] and `visited` [S]; returns its number of episodes.
+
+    What the agent does not see of the true state (key held, goals reached) is how often it was rewarded before, in this episode.
+    What is seen after the last step of an episode is not stored: it counts only if it paid, as then the episode was over.
+    """
+    own = np.flatnonzero(shard.episode_task == task)
+    bounds = shard.episode_start[own[0] : own[-1] + 2]
+    steps = slice(int(bounds[0]), int(bounds[-1]))
+    lengths = np.diff(bounds)
+    episode = np.repeat(np.arange(len(own), dtype=np.int32), lengths)
+    observation, reward = np.asarray(shard.observations[steps]), np.asarray(shard.rewards[steps])
+    received = np.cumsum(reward, dtype=np.float64) - reward
+    received -= received[bounds[:-1] - bounds[0]][episode]
+    kind = kinds(experiment, observation, received, np.asarray(shard.actions[steps, 0]), reward)
+    visited[kind // (ACTIONS * REWARDS)] = True
+    counts = np.append(episode[1:] == episode[:-1], False) | (reward > 0)
+    first_seen[kind[counts][::-1]] = episode[counts][::-1]  # of equal indices the last assignment stays: the earliest episode
+    return len(own)
+
+
+class DistinctTransitions:
+    """The different transitions of the finished episodes of an agent, each where it was first made."""
+
+    def __init__(self, buffer: EpisodeBuffer, experiment: Experiment):
+        self._buffer, self._experiment = buffer, experiment
+        phases = PHASES.get(experiment.world, 1)
+        self._row = np.full((buffer.tasks, phases * cells(experiment) * ACTIONS * REWARDS), -1, np.int64)
+        """[B, kinds] row of the buffer where each transition was first made; -1: never."""
+
+    def add(self, episode: int) -> None:
+        """See `Recollection`. As in training, a last step counts only if it paid, as then the episode was over."""
+        buffer, columns = self._buffer, self._buffer.columns
+        length = buffer.lengths[:, episode].numpy()[:, None]
+        row = buffer.first(episode).numpy()[:, None] + np.arange(buffer.horizon)
+        parts = columns.observation, columns.received, columns.action[:, 0], columns.reward
+        observation, received, action, reward = (part.numpy()[row] for part in parts)
+        kind = kinds(self._experiment, observation, received, action, reward)
+        time = np.arange(buffer.horizon)
+        counts = (time < length - 1) | ((time == length - 1) & (reward > 0))
+        task = np.broadcast_to(np.arange(buffer.tasks)[:, None], kind.shape)
+        task, kind, row = task[counts], kind[counts], row[counts]
+        new = self._row[task, kind] < 0
+        self._row[task[new], kind[new]] = row[new]
+
+    def choose(self, count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
+        """See `Recollection`: by `draw`, as in training."""
+        buffer, columns = self._buffer, self._buffer.columns
+        kind, number = draw(self._row >= 0, count, random)
+        kind = kind[:, : max(1, int(number.max()))]
+        row = torch.from_numpy(np.take_along_axis(self._row, kind, axis=1).clip(0))
+        after = (row + 1).clamp_max(len(columns.action) - 1)
+        episode = torch.div(row, buffer.horizon, rounding_mode="floor")
+        last = row - episode * buffer.horizon == buffer.lengths.flatten()[episode] - 1
+        transitions = Transitions(
+            observation=columns.observation[row].long(),
+            received=told(buffer.spec, columns.received[row]),
+            action=columns.action[row].long(),
+            reward=columns.reward[row],
+            following=columns.observation[after].long(),
+            ended=last,
+        )
+        return transitions, torch.from_numpy(number)
