@@ -17,17 +17,17 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
 RANK = {
     "": 0,
-    "suites": 1,
-    "data": 2,
-    "pipeline": 2,
-    "models": 3,
-    "retrieval": 4,
-    "training": 5,
-    "evaluation": 5,
-    "figures": 6,
-    "stages": 7,
-    "commands": 8,
-    "__main__": 9,
+    "data": 1,
+    "suites": 2,
+    "pipeline": 3,
+    "models": 4,
+    "retrieval": 5,
+    "training": 6,
+    "evaluation": 6,
+    "figures": 7,
+    "stages": 8,
+    "commands": 9,
+    "__main__": 10,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BENCH = sorted((ROOT / "bench").glob("*.py"))

@@ -103,7 +103,11 @@ def histories(room, generate) -> Shard:
 
 
 def same(shard: Shard, expected: Shard) -> bool:
-    return all(np.array_equal(getattr(shard, column), getattr(expected, column)) for column in vars(expected) if getattr(expected, column) is not None)
+    return all(
+        np.array_equal(getattr(shard, column), getattr(expected, column))
+        for column in vars(expected)
+        if getattr(expected, column) is not None
+    )
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -270,7 +270,7 @@ def _summaries(shard: Shard) -> dict[int, dict[str, Any]]:
 class Moments(NamedTuple):
     """Sums over the observations of a shard, in double precision."""
 
-    count: int
+    steps: int
     total: NDArray[np.float64]
     """[D]"""
     squares: NDArray[np.float64]
@@ -287,7 +287,7 @@ def _moments(shard: Shard, spec: Spec) -> list[Moments]:
 
 def _statistics(moments: list[Moments]) -> dict[str, list[float]]:
     """Mean and deviation of all observations; a deviation of 0 counts as 1, so that nothing is divided by it."""
-    count = sum(part.count for part in moments)
+    count = sum(part.steps for part in moments)
     mean = np.sum([part.total for part in moments], axis=0) / count
     variance = (np.sum([part.squares for part in moments], axis=0) / count - mean**2).clip(0.0)
     deviation = np.where(variance > ROUNDING * (1.0 + mean**2), np.sqrt(variance), 1.0)
