@@ -28,7 +28,7 @@ from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import embed_episodes, window_means
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid.splits import tasks_of
 
@@ -94,7 +94,7 @@ class PublishedRetrieval:
         self.memory.add(self.history.episode - 1)
 
 
-def agents(method: str, room: Experiment, settings: Settings, history: EpisodeBuffer, published: bool) -> Agent:
+def agents(method: str, room: GridExperiment, settings: Settings, history: EpisodeBuffer, published: bool) -> Agent:
     """The agent of a method (`radt` or `ad`) with random weights, always the same, as ours or as `published`."""
     seeding.seed_torch(0, "benchmark of evaluation")
     if method == "ad":

@@ -14,7 +14,7 @@ from typing import Any
 from radt.configuration import Settings, read
 from radt.errors import RadtError
 from radt.machine import commit, machine
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 
 ROOT = Path(__file__).parents[1]
 
@@ -88,6 +88,6 @@ def defaults() -> Settings:
     return read([ROOT / "config" / "config.yaml"])
 
 
-def darkroom() -> Experiment:
+def darkroom() -> GridExperiment:
     """The room of config/config.yaml."""
     return defaults().experiments["darkroom"]

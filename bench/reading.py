@@ -17,7 +17,7 @@ from bench.harness import Measurement, alternate, compare, darkroom, defaults, p
 from bench.scale import updating
 from radt.data import trajectories, windows
 from radt.data.windows import Episodes
-from radt.settings import Experiment, Generate
+from radt.settings import Generate, GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn
 from radt.training import job
@@ -29,7 +29,7 @@ MINARI = 1000  # episodes in the Minari data set: its rate does not depend on th
 Columns = dict[str, NDArray[Any]]
 
 
-def histories(folder: Path, room: Experiment, generate: Generate) -> Episodes:
+def histories(folder: Path, room: GridExperiment, generate: Generate) -> Episodes:
     """Learning histories, written to `folder` and read back as every stage reads them."""
     trajectories.write(folder, "bench", suite_of(room), {"name": "generate"}, [learn(room, generate)])
     return job.read_data(folder, suite_of(room)).episodes

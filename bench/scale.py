@@ -32,7 +32,7 @@ from radt.models import store
 from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.engines import Inverted
 from radt.retrieval.search import Search
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn
@@ -73,7 +73,9 @@ def tasks() -> Iterator[Row]:
     """Learning histories by tabular Q-learning, ten episodes of each task, in a room with a cell for every goal."""
     for count in TASKS:
         side = math.ceil(count**0.5) + 1
-        room = Experiment(world="darkroom", width=side, height=side, horizon=HORIZON, tasks=count + 1, held_out=1, validation=0)
+        room = GridExperiment(
+            world="darkroom", width=side, height=side, horizon=HORIZON, tasks=count + 1, held_out=1, validation=0
+        )
         settings = defaults().trajectories.generate.model_copy(update={"episodes": 10, "epsilon_episodes": 6})
         before, begin = resident("RssAnon"), time.perf_counter()
         shard = learn(room, settings)
@@ -94,9 +96,11 @@ def synthetic(steps: int) -> Iterator[Shard]:
         yield Shard(positions[part], actions[part, None], rewards[part], start, tasks, np.zeros_like(tasks))
 
 
-def wide_room(steps: int) -> Experiment:
+def wide_room(steps: int) -> GridExperiment:
     """A room for the tasks of `synthetic`."""
-    return Experiment(world="darkroom", width=256, height=256, horizon=HORIZON, tasks=steps // EACH + 1, held_out=1, validation=0)
+    return GridExperiment(
+        world="darkroom", width=256, height=256, horizon=HORIZON, tasks=steps // EACH + 1, held_out=1, validation=0
+    )
 
 
 def transitions(sizes: tuple[int, ...], folder: Path) -> Iterator[Row]:
@@ -129,7 +133,7 @@ def windows(steps: int, folder: Path) -> Iterator[Row]:
     yield "transitions", steps, "window batch, cache dropped", 1e6 * BATCH / rate, "us"
 
 
-def updating(episodes: Episodes, room: Experiment) -> float:
+def updating(episodes: Episodes, room: GridExperiment) -> float:
     """Microseconds of an update of the default DT, from drawing its windows to the optimiser's step."""
     settings = defaults().pretrain
     model, random = store.dt(suite_of(room).spec, settings), np.random.default_rng(1)

@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 import project
-from radt.settings import Experiment, Generate
+from radt.settings import Experiment, Generate, GridExperiment
 
 FIRST = ("test_slurm", "test_ranks", "test_interruption", "test_dvc", "test_cluster_generic", "test_guarantees", "test_stages")
 """Files that take long; what is begun last must be short. While the first makes `made`, the next two need nothing of it."""
@@ -45,7 +45,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture
 def room() -> Experiment:
-    return Experiment(world="darkroom", width=4, height=3, horizon=8, tasks=12, held_out=3, validation=1)
+    return GridExperiment(world="darkroom", width=4, height=3, horizon=8, tasks=12, held_out=3, validation=1)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from radt.models.blocks import attend
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import anchors, embed_episodes, window_means, window_start
-from radt.settings import Evaluate, Experiment, Memory, Protocol
+from radt.settings import Evaluate, GridExperiment, Memory, Protocol
 from radt.suites import suite_of
 
 TASKS, EPISODES, CHUNK, EVERY = GROUP + 2, 4, 2, 4
@@ -174,7 +174,7 @@ def test_one_query_reads_as_the_fused_kernel_does(masked):
     torch.testing.assert_close(attend(query, apart[:, :, :7], value, mask, 0.0, False), expected)
 
 
-MAZE = Experiment(world="mazerunner", width=15, height=15, horizon=14, tasks=10, held_out=2, validation=0)
+MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=14, tasks=10, held_out=2, validation=0)
 LENGTHS = torch.from_numpy(np.random.default_rng(5).integers(1, MAZE.horizon + 1, (TASKS, EPISODES)))
 LENGTHS[0], LENGTHS[1] = MAZE.horizon, 1
 

@@ -14,7 +14,7 @@ from radt.data.transitions import Transitions
 from radt.evaluation.dpt_agent import DptAgent
 from radt.evaluation.rollout import in_context
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
-from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol, TrainDpt
+from radt.settings import Evaluate, GridExperiment, Memory, Optimization, Protocol, TrainDpt
 from radt.stages.train_dpt import loss_of
 from radt.suites import suite_of
 from radt.suites.grid import worlds
@@ -24,9 +24,9 @@ from radt.suites.grid.qlearning import learn
 from radt.training import loop
 
 ROOMS = {
-    "darkroom": Experiment(world="darkroom", width=4, height=3, horizon=12, tasks=10, held_out=2, validation=0),
-    "keydoor": Experiment(world="keydoor", width=4, height=3, horizon=16, tasks=8, held_out=2, validation=0),
-    "mazerunner": Experiment(world="mazerunner", width=15, height=15, horizon=80, tasks=6, held_out=2, validation=0),
+    "darkroom": GridExperiment(world="darkroom", width=4, height=3, horizon=12, tasks=10, held_out=2, validation=0),
+    "keydoor": GridExperiment(world="keydoor", width=4, height=3, horizon=16, tasks=8, held_out=2, validation=0),
+    "mazerunner": GridExperiment(world="mazerunner", width=15, height=15, horizon=80, tasks=6, held_out=2, validation=0),
 }
 HISTORY = GENERATE.model_copy(update={"seed": 0, "episodes": 40, "epsilon_episodes": 30})
 CONTEXT, QUERIES, BATCH = 9, 6, 3
@@ -292,7 +292,7 @@ def test_kept_memory_gives_the_logits_of_encoding_anew():
 
 
 def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
-    room = Experiment(world="darkroom", width=3, height=3, horizon=16, tasks=9, held_out=2, validation=0)
+    room = GridExperiment(world="darkroom", width=3, height=3, horizon=16, tasks=9, held_out=2, validation=0)
     optimization = Optimization(
         updates=500, batch_size=16, learning_rate=3e-3, learning_rate_last=1e-5, warmup=10, weight_decay=0.01, gradient_clip=1.0,
         precision="float32", checkpoint_every=1000, log_every=20, device="cpu",

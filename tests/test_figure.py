@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 from radt.errors import RadtError
 from radt.figures import draw, inputs, style, table
-from radt.settings import Evaluate, Experiment
+from radt.settings import Evaluate, GridExperiment
 from radt.stages import figure
 
 REPOSITORY = Path(__file__).parent.parent
@@ -281,7 +281,7 @@ def test_repository_holds_the_papers_curves():
 
 def test_split_sizes_leave_validation_out_of_training():
     sizes = inputs.split_sizes(
-        Experiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=16)
+        GridExperiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=16)
     )
     assert sizes == {"held_out": 20, "train": 64, "validation": 16}
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.suites.grid.engine import best_returns
 from radt.suites.grid.keydoor import KeyDoorEnv, KeyDoorVectorEnv, vector_env
 from radt.suites.grid.splits import goals, keys
@@ -113,7 +113,9 @@ def test_state_tells_the_key_and_the_observation_does_not():
 
 
 def experiment(width, height, horizon, tasks=100, held_out=20):
-    return Experiment(world="keydoor", width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=0)
+    return GridExperiment(
+        world="keydoor", width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from radt.evaluation.agents import DtAgent
 from radt.evaluation.rollout import in_context
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.settings import Evaluate, Experiment, Memory, Optimization, Protocol
+from radt.settings import Evaluate, GridExperiment, Memory, Optimization, Protocol
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn
 from radt.suites.grid.worlds import optimum
@@ -26,7 +26,7 @@ OPTIMIZATION = Optimization(
 
 
 def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path):
-    room = Experiment(world="darkroom", width=3, height=3, horizon=12, tasks=2, held_out=1, validation=0)
+    room = GridExperiment(world="darkroom", width=3, height=3, horizon=12, tasks=2, held_out=1, validation=0)
     generate = GENERATE.model_copy(update={"seed": 0, "episodes": 200, "epsilon_episodes": 100})
     episodes = Episodes(Trajectories([learn(room, generate)], {}, suite_of(room).spec))
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ from histories import save_published, trajectories_stage
 from radt.data import trajectories
 from radt.data.trajectories import join
 from radt.errors import RadtError
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid import published
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
@@ -17,8 +17,8 @@ from radt.suites.grid.keydoor import KeyDoorVectorEnv
 from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
 from radt.suites.grid.splits import goals, keys, maze_seeds, permuted_cells
 
-KEYDOOR = Experiment(world="keydoor", width=4, height=3, horizon=20, tasks=8, held_out=2, validation=1)
-MAZE = Experiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=2, validation=0)
+KEYDOOR = GridExperiment(world="keydoor", width=4, height=3, horizon=20, tasks=8, held_out=2, validation=1)
+MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=2, validation=0)
 EPISODES = 12
 
 
@@ -69,7 +69,9 @@ def change(path, name, **arrays):
 
 def test_no_two_published_tasks_share_a_name():
     for width, height, tasks in ((10, 10, 100), (20, 20, 100), (40, 20, 100)):
-        experiment = Experiment(world="keydoor", width=width, height=height, horizon=9, tasks=tasks, held_out=20, validation=0)
+        experiment = GridExperiment(
+            world="keydoor", width=width, height=height, horizon=9, tasks=tasks, held_out=20, validation=0
+        )
         names = [name for options in published.file_names(experiment).values() for name in options]
         assert len(set(names)) == len(names)
 
@@ -123,7 +125,7 @@ def test_goal_on_the_start_cell_begins_anywhere(tmp_path):
     """There NetHack starts the agent at a random cell; nowhere else may an episode begin elsewhere."""
     cells = permuted_cells(4, 3).tolist()
     task = cells.index([0, 0])
-    room = Experiment(world="darkroom", width=4, height=3, horizon=6, tasks=12, held_out=11 - task, validation=0)
+    room = GridExperiment(world="darkroom", width=4, height=3, horizon=6, tasks=12, held_out=11 - task, validation=0)
     names = [name for (name,) in published.file_names(room).values()]
     for number, name in enumerate(names):
         save_published(tmp_path / name, *play(DarkRoomVectorEnv(4, 3, 6, [cells[number]]), number))

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from radt.settings import Experiment, Generate
+from radt.settings import Generate, GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.qlearning import QLearner, afterstates, epsilon, learn
@@ -70,7 +70,7 @@ def test_epsilon(generate):
 
 @pytest.fixture(scope="module")
 def learned():
-    room = Experiment(world="darkroom", width=6, height=6, horizon=40, tasks=36, held_out=6, validation=2)
+    room = GridExperiment(world="darkroom", width=6, height=6, horizon=40, tasks=36, held_out=6, validation=2)
     return room, learn(room, settings())
 
 
@@ -169,9 +169,9 @@ def test_optimistic_values_try_every_action_before_any_a_second_time():
 
 
 ROOMS = {
-    "darkroom": Experiment(world="darkroom", width=4, height=4, horizon=20, tasks=14, held_out=2, validation=0),
-    "keydoor": Experiment(world="keydoor", width=4, height=4, horizon=30, tasks=14, held_out=2, validation=0),
-    "mazerunner": Experiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=1, validation=0),
+    "darkroom": GridExperiment(world="darkroom", width=4, height=4, horizon=20, tasks=14, held_out=2, validation=0),
+    "keydoor": GridExperiment(world="keydoor", width=4, height=4, horizon=30, tasks=14, held_out=2, validation=0),
+    "mazerunner": GridExperiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=1, validation=0),
 }
 
 

@@ -8,7 +8,7 @@ from helpers import ROOM, SPEC
 from radt.data.episodes import EpisodeBuffer
 from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
-from radt.settings import Evaluate, Experiment, Memory, Protocol
+from radt.settings import Evaluate, GridExperiment, Memory, Protocol
 from radt.suites import suite_of
 from radt.suites.grid import worlds
 
@@ -17,9 +17,9 @@ SETTINGS = Evaluate(
     episodes=4, splits=["train"], target_mean=1.0, target_std=0.0, target_low=(1.0, 2.0), memory=MEMORY, methods={}, device="cpu"
 )
 ROOMS = {
-    "darkroom": Experiment(world="darkroom", width=4, height=5, horizon=14, tasks=10, held_out=2, validation=0),
-    "keydoor": Experiment(world="keydoor", width=4, height=3, horizon=20, tasks=8, held_out=2, validation=0),
-    "mazerunner": Experiment(world="mazerunner", width=15, height=15, horizon=120, tasks=6, held_out=2, validation=0),
+    "darkroom": GridExperiment(world="darkroom", width=4, height=5, horizon=14, tasks=10, held_out=2, validation=0),
+    "keydoor": GridExperiment(world="keydoor", width=4, height=3, horizon=20, tasks=8, held_out=2, validation=0),
+    "mazerunner": GridExperiment(world="mazerunner", width=15, height=15, horizon=120, tasks=6, held_out=2, validation=0),
 }
 
 

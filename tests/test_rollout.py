@@ -6,15 +6,15 @@ import torch
 
 from radt.data.episodes import EpisodeBuffer
 from radt.evaluation.rollout import Target, choose, in_context
-from radt.settings import Evaluate, Experiment, Memory, Protocol
+from radt.settings import Evaluate, GridExperiment, Memory, Protocol
 from radt.suites import suite_of
 from radt.suites.grid import worlds
 from radt.suites.grid.splits import goals
 from radt.suites.grid.worlds import optimal_actions, optimum
 
-DARK = Experiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0)
+DARK = GridExperiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0)
 DOOR = DARK.model_copy(update={"world": "keydoor"})
-MAZE = Experiment(world="mazerunner", width=15, height=15, horizon=400, tasks=8, held_out=2, validation=0)
+MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, tasks=8, held_out=2, validation=0)
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, every=1)
 
 
@@ -96,7 +96,7 @@ class Explorer:
 
 
 def test_an_agent_with_a_memory_reaches_the_optimum():
-    room = Experiment(world="darkroom", width=4, height=3, horizon=16, tasks=12, held_out=2, validation=0)
+    room = GridExperiment(world="darkroom", width=4, height=3, horizon=16, tasks=12, held_out=2, validation=0)
     tasks = np.array([t for t in range(12) if tuple(goals(room)[t]) != (0, 0)])
     history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
     returns = in_context(Explorer(history, room), history, room, tasks, protocol(), evaluate(), seed=0)

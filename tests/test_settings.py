@@ -16,7 +16,7 @@ from radt.errors import RadtError
 from radt.manual import MANUAL, manual
 from radt.pipeline import targets
 from radt.pipeline.runs import Runs
-from radt.settings import Experiment, Stages
+from radt.settings import GridExperiment, Stages
 from radt.suites.grid.worlds import optimum
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -568,7 +568,7 @@ def test_a_horizon_in_which_no_task_of_a_split_pays_is_refused(world, horizon, h
     room = {"world": world, "width": size, "height": size, "horizon": horizon, "tasks": 30, "held_out": held_out, "validation": 0}
     small = {"embed": {"chunk": 1, "every": 1}, "train_retrieval": {"model": {"window": 2}}, "evaluate": {"memory": {"every": 1}}}
     values = {**merged(), "experiments": {"short": {**room, **small}}, "ablations": {}}
-    loaded, best = configuration.load(values), optimum(Experiment(**room))
+    loaded, best = configuration.load(values), optimum(GridExperiment(**room))
     assert refused == (not best[:-held_out].any() or not best[-held_out:].any())
     if refused:
         with pytest.raises(RadtError, match=f"horizon of 'short' is {horizon}"):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from radt.settings import Experiment
-from radt.suites.grid.splits import goals, keys, maze_seeds, split_of, tasks_of
+from radt.settings import Experiment, GridExperiment
+from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
 from radt.suites.grid.worlds import optimum
 
 # width, height, horizon, first goals, first held-out goals, mean optimum of the training and of the held-out goals
@@ -16,7 +16,7 @@ PUBLISHED = [
 
 
 def experiment(width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0, world="darkroom") -> Experiment:
-    return Experiment(
+    return GridExperiment(
         world=world, width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=validation
     )
 
@@ -37,7 +37,7 @@ def test_published_lists(width, height, horizon, first, held_out, train_optimum,
 
 def test_validation_is_cut_from_the_end_of_the_training_goals():
     room = experiment(validation=16)
-    assert split_of(room) == ["train"] * 64 + ["validation"] * 16 + ["held_out"] * 20
+    assert room.splits == ["train"] * 64 + ["validation"] * 16 + ["held_out"] * 20
     assert tasks_of(room, "validation").tolist() == list(range(64, 80))
     assert tasks_of(room, "held_out").tolist() == tasks_of(experiment(), "held_out").tolist()
     np.testing.assert_array_equal(goals(room), goals(experiment()))

@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import radt.suites.grid
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid.darkroom import DarkRoomEnv, DarkRoomVectorEnv
 from radt.suites.grid.engine import ACTIONS, best_actions, best_returns
@@ -25,7 +25,7 @@ NAMES["MazeRunner"] = (MazeRunnerEnv, MazeRunnerVectorEnv)
 def experiment(world, width=5, height=4, horizon=20, tasks=20, held_out=4):
     if world == "mazerunner":
         width, height, horizon = 15, 15, 400
-    return Experiment(world=world, width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=2)
+    return GridExperiment(world=world, width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=2)
 
 
 EXPERIMENTS = {world: experiment(world) for world in ("darkroom", "keydoor", "mazerunner")}

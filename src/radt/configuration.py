@@ -17,7 +17,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from radt import layers, yaml_reader
 from radt.errors import RadtError
 from radt.layers import Shared
-from radt.settings import Experiment, Name, NonNegativeInt, Section, Stages, explain, parse
+from radt.settings import AnyExperiment, Experiment, Name, NonNegativeInt, Section, Stages, explain, parse
 
 
 class Ablation(Section):
@@ -48,7 +48,7 @@ class Settings(Stages, Shared):
     """Methods drawn in the figure, keys of `evaluate.methods`."""
     encoder_seed: NonNegativeInt
     """Seed of the pre-trained DT that embeds sub-trajectories. All seeds of RA-DT use it."""
-    experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
+    experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]
     """Benchmarks by name."""
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
     """Variants of experiments, by name of the figure."""
@@ -99,7 +99,7 @@ class Settings(Stages, Shared):
         return self.ablations[run.split("/")[1]].experiment if "/" in run else run
 
     def experiment(self, run: str) -> Experiment:
-        """The grid world of a run."""
+        """The tasks of a run."""
         return self.experiments[self.base(run)]
 
     def stages(self, run: str) -> Stages:

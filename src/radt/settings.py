@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from radt.errors import RadtError
 from radt.spaces import Spec
@@ -61,13 +61,59 @@ class Section(BaseModel):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
-WORLDS = ("darkroom", "keydoor", "mazerunner")
+WORLDS = {"darkroom": "Dark-Room", "keydoor": "Dark Key-Door", "mazerunner": "MazeRunner"}
 MAZE_SIZE, MAZE_TRAINING = 15, 99
 
 
 class Experiment(Section):
+    """What every experiment has, whatever its suite: tasks and their split."""
+
+    suite: str
+    """The suite."""
+    horizon: PositiveInt
+    """Most steps of an episode."""
+    tasks: PositiveInt
+    """Tasks."""
+    held_out: PositiveInt
+    """How many of them, counted from the end, are only ever evaluated on."""
+    validation: NonNegativeInt
+    """How many training tasks, counted from the end, are kept from training to choose settings on."""
+
+    @property
+    def splits(self) -> list[str]:
+        """Split of every task: first `train`, then `validation`, then `held_out`."""
+        train = self.tasks - self.held_out - self.validation
+        return ["train"] * train + ["validation"] * self.validation + ["held_out"] * self.held_out
+
+    @property
+    def title(self) -> str:
+        """Name in figures."""
+        return self.suite
+
+    @property
+    def kind(self) -> str:
+        """What the time of a step depends on."""
+        return self.suite
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Place among others in figures."""
+        return len(WORLDS), 0
+
+    @model_validator(mode="after")
+    def _split(self) -> Self:
+        if self.held_out + self.validation >= self.tasks:
+            raise ValueError(
+                f"held_out {self.held_out} + validation {self.validation} leave none of the {self.tasks} tasks to train on"
+            )
+        return self
+
+
+class GridExperiment(Experiment):
     """One benchmark: the grid world, its tasks and their split (paper, Section 4)."""
 
+    suite: Annotated[Literal["grid"], Field(exclude_if=lambda suite: suite == "grid")] = "grid"
+    """`grid`, which need not be named."""
     world: Literal["darkroom", "keydoor", "mazerunner"]
     """`darkroom`: an unseen goal cell; `keydoor`: an unseen key, then an unseen door; `mazerunner`: a maze with unseen goals."""
     width: Annotated[int, Field(ge=1, le=256)]
@@ -78,10 +124,21 @@ class Experiment(Section):
     """Most steps of an episode; only a maze ends earlier, with its last goal."""
     tasks: PositiveInt
     """Tasks: goals (and keys) drawn from the cells of the room, or mazes."""
-    held_out: PositiveInt
-    """How many of them, counted from the end, are only ever evaluated on."""
-    validation: NonNegativeInt
-    """How many training tasks, counted from the end, are kept from training to choose settings on."""
+
+    @property
+    def title(self) -> str:
+        """See `Experiment`."""
+        return f"{WORLDS[self.world]} {self.width}x{self.height}"
+
+    @property
+    def kind(self) -> str:
+        """See `Experiment`."""
+        return self.world
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """See `Experiment`."""
+        return [*WORLDS].index(self.world), self.width * self.height
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -93,11 +150,48 @@ class Experiment(Section):
                 raise ValueError(f"tasks is {self.tasks}, allowed are {MAZE_TRAINING} published training mazes + held_out")
         elif self.tasks > cells:
             raise ValueError(f"tasks is {self.tasks}, but a {self.width}x{self.height} room has {cells} cells")
-        if self.held_out + self.validation >= self.tasks:
-            raise ValueError(
-                f"held_out {self.held_out} + validation {self.validation} leave none of the {self.tasks} tasks to train on"
-            )
         return self
+
+
+class GymnasiumExperiment(Experiment):
+    """Tasks of any environment that is registered with Gymnasium; the user writes its learning histories (docs/formats.md)."""
+
+    suite: Literal["gymnasium"]
+    """`gymnasium`."""
+    environment: Annotated[str, Field(min_length=1)]
+    """Id for `gymnasium.make`; `module:name-v0` imports the module first."""
+    argument: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "task"
+    """Keyword of the environment that takes the number of a task, from 0 on."""
+    action_codes: Annotated[int, Field(ge=2, le=255)] = 11
+    """Codes of each dimension of a continuous action: equally distant values from its least to its largest."""
+    reward_scale: PositiveFloat = 1.0
+    """What rewards and returns are divided by, in tokens alone."""
+
+    @property
+    def title(self) -> str:
+        """See `Experiment`."""
+        return self.environment.rpartition(":")[2]
+
+    @property
+    def kind(self) -> str:
+        """See `Experiment`."""
+        return self.environment
+
+
+SUITES: dict[str, type[Experiment]] = {"grid": GridExperiment, "gymnasium": GymnasiumExperiment}
+
+
+def _suite(values: Any) -> str | None:
+    """The suite that an experiment names: the grid's where it has only a world; None where it has neither."""
+    if not isinstance(values, dict):
+        return getattr(values, "suite", None)
+    return str(values["suite"]) if "suite" in values else "grid" if "world" in values else None
+
+
+AnyExperiment = Annotated[
+    Annotated[GridExperiment, Tag("grid")] | Annotated[GymnasiumExperiment, Tag("gymnasium")], Discriminator(_suite)
+]
+"""An experiment of one of the suites."""
 
 
 class Generate(Section):
@@ -498,7 +592,10 @@ class Stages(Section):
 def explain(error: ValidationError) -> str:
     """One sentence for the first problem of a validation: key, value, what is allowed."""
     problem = min(error.errors(), key=lambda problem: problem["type"] == "value_error")
-    key = ".".join(str(part) for part in problem["loc"]) or "configuration"
+    key = ".".join(_without_suite(problem["loc"])) or "configuration"
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        given = f"has the value {problem['ctx']['tag']!r}" if "ctx" in problem and "tag" in problem["ctx"] else "is missing"
+        return f"configuration key {f'{key}.suite'.removeprefix('configuration.')!r} {given}: allowed are {', '.join(SUITES)}"
     if problem["type"] == "extra_forbidden":
         return f"unknown configuration key {key!r}: remove it or correct its spelling (config/README.md lists all keys)"
     if problem["type"] == "missing":
@@ -509,6 +606,13 @@ def explain(error: ValidationError) -> str:
     value = repr(problem["input"])
     shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
     return f"configuration key {key!r} has the value {shown}: {message[0].lower()}{message[1:]}"
+
+
+def _without_suite(place: tuple[str | int, ...]) -> list[str]:
+    """The keys that lead to a problem, without the name of a suite that stands behind an experiment."""
+    parts = [str(part) for part in place]
+    behind = {"experiments": 2, "experiment": 1}.get(parts[0] if parts else "", len(parts))
+    return parts[:behind] + parts[behind + 1 :] if parts[behind : behind + 1] and parts[behind] in SUITES else parts
 
 
 def parse(kind: type[SectionT], values: dict[str, Any] | str) -> SectionT:

@@ -162,12 +162,12 @@ def _check_rows(path: Path, frame: pd.DataFrame, experiment: Experiment, evaluat
                 raise RadtError(f"{path} has episodes other than 1 to {evaluate.episodes} for task {task} of {split!r}: {AGAIN}")
     if extra := sorted(set(frame["split"]) - set(evaluate.splits)):
         raise RadtError(f"{path} holds split {extra[0]!r}, which evaluate.splits does not name: {AGAIN}")
-    if ((frame["return"] < 0) | (frame["return"] > frame["optimum"])).any():
+    if ((frame["return"] > frame["optimum"]) | ((frame["return"] < 0) & frame["optimum"].notna())).any():
         raise RadtError(f"{path} has a return that is below 0 or above the optimum of its task: {AGAIN}")
 
 
 def split_tasks(experiment: Experiment) -> dict[str, range]:
-    """Ids of the tasks of each split (`radt.suites.grid.splits`)."""
+    """Ids of the tasks of each split: training tasks first, those held out last."""
     rest = experiment.tasks - experiment.held_out
     train = rest - experiment.validation
     return {"held_out": range(rest, experiment.tasks), "train": range(train), "validation": range(train, rest)}

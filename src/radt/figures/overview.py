@@ -19,17 +19,11 @@ from radt.errors import RadtError
 from radt.figures.inputs import AGAIN, lines, read, tested
 from radt.figures.style import GREY, STYLE, Look, looks, render
 from radt.figures.table import COLUMNS
-from radt.settings import WORLDS, Experiment
+from radt.settings import Experiment
 
-WORLD_NAMES = {"darkroom": "Dark-Room", "keydoor": "Dark Key-Door", "mazerunner": "MazeRunner"}
 WIDTH, ACROSS = 7.16, 4  # inches: two columns; panels in a row
 PANEL_HEIGHT, SHARES_HEIGHT, KEY_HEIGHT = 1.55, 2.2, 0.34  # inches
 LEFT, RIGHT, GAP = 0.065, 0.99, 0.05  # shares of the width between which the panels stand, and between two of them
-
-
-def title(experiment: Experiment) -> str:
-    """World and size, such as Dark-Room 10x10."""
-    return f"{WORLD_NAMES[experiment.world]} {experiment.width}x{experiment.height}"
 
 
 def collect(paths: Iterable[Path], columns: dict[str, str], experiments: dict[str, Experiment]) -> pd.DataFrame:
@@ -54,7 +48,7 @@ def collect(paths: Iterable[Path], columns: dict[str, str], experiments: dict[st
 
     def key(name: str) -> tuple[int, int, str]:
         experiment = experiments[name]
-        return WORLDS.index(experiment.world), experiment.width * experiment.height, name
+        return *experiment.order, name
 
     return pd.concat([parts[name] for name in sorted(parts, key=key)], ignore_index=True)
 
@@ -83,13 +77,13 @@ def draw(curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experi
             bottom = 1 - (KEY_HEIGHT + PANEL_HEIGHT * (row + 1) - 0.3) / height
             axes = figure.add_axes((LEFT + column * across, bottom, across - GAP, (PANEL_HEIGHT - 0.52) / height))
             _panel(axes, curves[curves["experiment"] == name], styles)
-            axes.set_title(title(experiments[name]), loc="left", pad=3, fontsize=7)
+            axes.set_title(experiments[name].title, loc="left", pad=3, fontsize=7)
             if column == 0:
                 axes.set_ylabel("Mean return", fontsize=7)
             if number + ACROSS >= len(names):
                 axes.set_xlabel("In-context episode", fontsize=7)
         axes = figure.add_axes((LEFT, 0.34 / height, RIGHT - LEFT, below - 0.72 / height))
-        _shares(axes, rows, [title(experiments[name]) for name in names], styles)
+        _shares(axes, rows, [experiments[name].title for name in names], styles)
         _key(figure, styles, confidence, bool(rows["average_ci_low"].notna().all()))
         return render(figure, "pdf"), render(figure, "png")
 

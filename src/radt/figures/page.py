@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from radt.figures.overview import title
 from radt.figures.style import name_of
 from radt.settings import Experiment
 
@@ -64,7 +63,7 @@ def _experiment(name: str, rows: pd.DataFrame, experiment: Experiment) -> str:
     """A heading and one row for each method."""
     first = rows.iloc[0]
     best = "unknown" if pd.isna(first["optimum"]) else _number(first["optimum"])
-    words = f"{title(experiment)} — {SPLITS[first['split']]}, best possible {best}"
+    words = f"{experiment.title} — {SPLITS[first['split']]}, best possible {best}"
     lines = "".join(_row(row) for _, row in rows.iterrows())
     return f'<tr><th class="group" colspan=14>{words} <small>({escape(name)})</small></th></tr>\n{lines}'
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from radt.settings import Experiment, Model, Optimization, Stages
+from radt.settings import AnyExperiment, Model, Optimization, Stages
 from radt.suites import suite_of
 
 ATTENTION, OTHER = 14, 5000
@@ -39,7 +39,7 @@ FLOAT, PAGE, LINE = 4, 3e5, 40
 class Sections(Stages):
     """All sections of a run."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def episodes(s: Sections) -> float:
 
 def steps(s: Sections) -> float:
     """Steps of the learning histories of all tasks."""
-    return episodes(s) * s.experiment.horizon * (MAZE if s.experiment.world == "mazerunner" else 1.0)
+    return episodes(s) * s.experiment.horizon * (MAZE if s.experiment.kind == "mazerunner" else 1.0)
 
 
 def data(s: Sections) -> float:

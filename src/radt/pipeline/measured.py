@@ -209,7 +209,7 @@ def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) ->
 
     def distance(job: Measured) -> tuple[bool, bool, bool, bool, float, str]:
         ratio = abs(math.log(max(stage.demand(job.sections, key.model).work, 1.0) / max(demand.work, 1.0)))
-        other = job.sections.experiment.world != sections.experiment.world
+        other = job.sections.experiment.kind != sections.experiment.kind
         return ratio > math.log(FAR), job.run != run, job.place == "recorded", other, round(ratio, 6), job.run
 
     distances = [(distance(job), job) for job in there or guides]

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from radt.configuration import Settings
 from radt.errors import RadtError
-from radt.settings import Experiment
+from radt.settings import GridExperiment
+from radt.suites import suite_of
 
 
 def given(argv: list[str]) -> list[str]:
@@ -88,22 +89,19 @@ def check_paid(settings: Settings, run: str) -> None:
     Figures divide by the best possible return, and nothing can be learned where it is 0.
     """
     experiment = settings.experiment(run)
-    if experiment.horizon > _farthest(experiment):
+    if not isinstance(experiment, GridExperiment) or experiment.horizon > _farthest(experiment):
         return
-    from radt.suites.grid.splits import tasks_of  # loads Gymnasium
-    from radt.suites.grid.worlds import optimum
-
-    best = optimum(experiment)
+    tasks = suite_of(experiment).tasks()
     for split in ("train", *settings.stages(run).evaluate.splits):
-        tasks = tasks_of(experiment, split)
-        if len(tasks) and not best[tasks].any():
+        best = [task.references["optimum"] for task in tasks if task.split == split]
+        if best and not any(best):
             raise RadtError(
                 f"the horizon of {run!r} is {experiment.horizon}, allowed is one in which a task of the split {split!r} can be"
                 " rewarded: no goal of them can be reached in time"
             )
 
 
-def _farthest(experiment: Experiment) -> int:
+def _farthest(experiment: GridExperiment) -> int:
     """Steps within which the goal of every task, or in a maze the first one, can be reached."""
     if experiment.world == "mazerunner":
         return experiment.width * experiment.height

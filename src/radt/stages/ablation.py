@@ -13,14 +13,14 @@ from radt import artifacts
 from radt.errors import RadtError
 from radt.figures import ablation, inputs
 from radt.figures.table import csv, rounded
-from radt.settings import Evaluate, Experiment, Figure, Name, Section, parse
+from radt.settings import AnyExperiment, Evaluate, Figure, Name, Section, parse
 from radt.stages import run
 
 
 class AblationSettings(Section):
     """The part of the configuration that this stage sees."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     """Number of tasks of each split."""
     variants: dict[Name, Evaluate]
     """Evaluation of each variant."""

@@ -14,7 +14,7 @@ from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index
 from radt.retrieval.chunks import anchors, episode_vectors, segment_stops
-from radt.settings import Embed, Experiment, Section, parse
+from radt.settings import AnyExperiment, Embed, Section, parse
 from radt.stages import run
 from radt.suites import suite_of
 from radt.training import job, loop
@@ -23,7 +23,7 @@ from radt.training import job, loop
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     embed: Embed
 
 

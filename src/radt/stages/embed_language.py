@@ -7,7 +7,7 @@ from pathlib import Path
 
 from radt.models.language import LanguageEncoder
 from radt.retrieval.language_keys import embed_language
-from radt.settings import Embed, Experiment, Language, Section, parse
+from radt.settings import AnyExperiment, Embed, Language, Section, parse
 from radt.stages import run
 from radt.stages.embed import write
 from radt.suites import suite_of
@@ -17,7 +17,7 @@ from radt.training import job, loop
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     embed: Embed
     embed_language: Language
 

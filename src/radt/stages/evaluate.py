@@ -21,7 +21,7 @@ from radt.evaluation.rollout import in_context
 from radt.models import store
 from radt.models.language import LanguageEncoder
 from radt.retrieval import chunks, language_keys
-from radt.settings import Embed, Evaluate, Experiment, Language, Section, parse
+from radt.settings import AnyExperiment, Embed, Evaluate, Language, Section, parse
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.base import Suite
@@ -33,7 +33,7 @@ COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return",
 class Selection(Section):
     """What this stage needs of the configuration: `embed` only for RA-DT, `embed_language` only for its `radt_lm`."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     embed: Embed | None = None
     embed_language: Language | None = None
     evaluate: Evaluate

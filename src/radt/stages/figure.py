@@ -13,14 +13,14 @@ from radt.figures import inputs
 from radt.figures.curves import curves
 from radt.figures.draw import draw
 from radt.figures.table import by_seed, csv, rounded, table
-from radt.settings import Evaluate, Experiment, Figure, Section, parse
+from radt.settings import AnyExperiment, Evaluate, Figure, Section, parse
 from radt.stages import run
 
 
 class FigureSettings(Section):
     """The part of the configuration that this stage sees."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     """Number of tasks of each split."""
     evaluate: Evaluate
     """Number of episodes, and the model of each method."""

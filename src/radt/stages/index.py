@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from radt.retrieval import index
-from radt.settings import Experiment, Index, Section, parse
+from radt.settings import AnyExperiment, Index, Section, parse
 from radt.stages import run
 
 
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     index: Index
 
 

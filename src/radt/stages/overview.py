@@ -13,14 +13,14 @@ from radt.figures import overview
 from radt.figures.curves import COLUMNS
 from radt.figures.page import page
 from radt.figures.table import csv
-from radt.settings import Experiment, Figure, Name, Section, parse
+from radt.settings import AnyExperiment, Figure, Name, Section, parse
 from radt.stages import run
 
 
 class OverviewSettings(Section):
     """The part of the configuration that this stage sees."""
 
-    experiments: dict[Name, Experiment]
+    experiments: dict[Name, AnyExperiment]
     """World and size of each experiment."""
     figure: Figure
     """Interval."""

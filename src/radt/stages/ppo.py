@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from radt.settings import Experiment, Ppo, Section, parse
+from radt.settings import GridExperiment, Ppo, Section, parse
 from radt.stages import run
 from radt.suites.grid import ppo
 
@@ -14,7 +14,7 @@ from radt.suites.grid import ppo
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: GridExperiment
     ppo: Ppo
 
 

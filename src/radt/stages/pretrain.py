@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from radt import seeding
 from radt.models import store
-from radt.settings import Experiment, Section, Training, parse
+from radt.settings import AnyExperiment, Section, Training, parse
 from radt.stages import run
 from radt.suites import suite_of
 from radt.training import job, loop, ranks
@@ -13,7 +13,7 @@ from radt.training import job, loop, ranks
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     pretrain: Training
 
 

@@ -11,7 +11,7 @@ from radt import seeding
 from radt.data.steps import Steps, concatenate
 from radt.data.windows import Episodes
 from radt.models import store
-from radt.settings import Experiment, Section, TrainAd, parse
+from radt.settings import AnyExperiment, Section, TrainAd, parse
 from radt.stages import run
 from radt.suites import suite_of
 from radt.training import job, loop, ranks
@@ -20,7 +20,7 @@ from radt.training import job, loop, ranks
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     train_ad: TrainAd
 
 

@@ -11,7 +11,7 @@ from radt.data.steps import moved
 from radt.data.transitions import Experience
 from radt.models import store
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
-from radt.settings import Experiment, Section, TrainDpt, parse
+from radt.settings import AnyExperiment, Section, TrainDpt, parse
 from radt.stages import run
 from radt.suites import suite_of
 from radt.training import job, loop, ranks
@@ -20,7 +20,7 @@ from radt.training import job, loop, ranks
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     train_dpt: TrainDpt
 
 

@@ -19,7 +19,7 @@ from radt.models import store
 from radt.models.language import LanguageEncoder
 from radt.retrieval import chunks, index, language_keys
 from radt.retrieval.context import Ask, TrainingContexts
-from radt.settings import Embed, Experiment, Language, Section, TrainRetrieval, parse
+from radt.settings import AnyExperiment, Embed, Language, Section, TrainRetrieval, parse
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.base import Suite
@@ -29,7 +29,7 @@ from radt.training import job, loop, ranks
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     embed: Embed
     embed_language: Language | None = None
     train_retrieval: TrainRetrieval

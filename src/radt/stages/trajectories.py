@@ -8,7 +8,7 @@ from pathlib import Path
 from radt.artifacts import write_text
 from radt.data import trajectories
 from radt.data.curve import learning_curve
-from radt.settings import Experiment, Section, Trajectories, parse
+from radt.settings import AnyExperiment, Section, Trajectories, parse
 from radt.stages import run
 from radt.suites import suite_of
 
@@ -16,7 +16,7 @@ from radt.suites import suite_of
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     trajectories: Trajectories
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.transitions import Transitions, told
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.suite import PHASES
 from radt.suites.grid.worlds import make, optimal_actions
@@ -24,18 +24,18 @@ REWARDS = 3
 NEVER = np.iinfo(np.int32).max
 
 
-def cells(experiment: Experiment) -> int:
+def cells(experiment: GridExperiment) -> int:
     """Cells of the room or maze."""
     return experiment.width * experiment.height
 
 
-def phase(experiment: Experiment, received: NDArray[np.floating]) -> NDArray[np.int64]:
+def phase(experiment: GridExperiment, received: NDArray[np.floating]) -> NDArray[np.int64]:
     """What of the `received` [...] the state depends on: from 0 on, one less than there are phases at most."""
     return np.minimum(received.astype(np.int64), PHASES.get(experiment.world, 1) - 1)
 
 
 def kinds(
-    experiment: Experiment,
+    experiment: GridExperiment,
     observation: NDArray[np.uint8],
     received: NDArray[np.floating],
     action: NDArray[np.uint8],
@@ -70,7 +70,7 @@ def draw(known: NDArray[np.bool_], count: int, random: np.random.Generator) -> t
 class TableExperience:
     """What the learners of all training tasks went through, as tables (K tasks): small, whatever the length of the histories."""
 
-    def __init__(self, trajectories: Trajectories, experiment: Experiment):
+    def __init__(self, trajectories: Trajectories, experiment: GridExperiment):
         shards = trajectories.shards
         tasks = np.concatenate([np.unique(shard.episode_task) for shard in shards]).astype(np.int64)
         env = make(experiment, tasks)
@@ -132,7 +132,9 @@ class TableExperience:
         return torch.from_numpy(seen), torch.from_numpy(state // cells(self.experiment)), torch.from_numpy(action)[..., None]
 
 
-def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]) -> int:
+def _record(
+    shard: Shard, task: int, experiment: GridExperiment, first_seen: NDArray[np.int32], visited: NDArray[np.bool_]
+) -> int:
     """Enter a task's history into `first_seen` [kinds] and `visited` [S]; returns its number of episodes.
 
     What the agent does not see of the true state (key held, goals reached) is how often it was rewarded before, in this episode.
@@ -156,7 +158,7 @@ def _record(shard: Shard, task: int, experiment: Experiment, first_seen: NDArray
 class DistinctTransitions:
     """The different transitions of the finished episodes of an agent, each where it was first made."""
 
-    def __init__(self, buffer: EpisodeBuffer, experiment: Experiment):
+    def __init__(self, buffer: EpisodeBuffer, experiment: GridExperiment):
         self._buffer, self._experiment = buffer, experiment
         phases = PHASES.get(experiment.world, 1)
         self._row = np.full((buffer.tasks, phases * cells(experiment) * ACTIONS * REWARDS), -1, np.int64)

@@ -20,10 +20,10 @@ from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
 from radt.data.trajectories import Shard, read_shard, tensors
 from radt.errors import RadtError
 from radt.seeding import generator
-from radt.settings import Experiment, Ppo
+from radt.settings import GridExperiment, Ppo
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
-from radt.suites.grid.splits import split_of, tasks_of
+from radt.suites.grid.splits import tasks_of
 from radt.suites.grid.suite import GridSuite, spec_of
 
 AGAIN = "delete it and run the ppo stage again"
@@ -92,13 +92,13 @@ class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
         )
 
 
-def learn_task(experiment: Experiment, settings: Ppo, task: int) -> Shard:
+def learn_task(experiment: GridExperiment, settings: Ppo, task: int) -> Shard:
     """Learning history of one training task, `settings.steps` steps less an unfinished episode; seeded by (seed, task).
 
     Raises `RadtError` when the task is not one of the training tasks or the extra is missing. Seeds torch's, NumPy's and Python's
     global generators, as the library does, and computes with one thread.
     """
-    splits = split_of(experiment)
+    splits = experiment.splits
     if not (0 <= task < len(splits) and splits[task] == "train"):
         raise RadtError(f"task {task} is not a training task: allowed are {tasks_of(experiment, 'train').tolist()}")
     recorder = Recorder(worlds.make(experiment, np.array([task])), settings.steps)
@@ -142,7 +142,7 @@ def _train(recorder: Recorder, settings: Ppo, seed: int) -> None:
         torch.set_num_threads(threads)
 
 
-def write(path: Path, experiment: Experiment, settings: Ppo, history: Shard) -> None:
+def write(path: Path, experiment: GridExperiment, settings: Ppo, history: Shard) -> None:
     """Write the history of one task to `path` (safetensors, docs/formats.md), and how it was made beside it (`.json`)."""
     parts = tensor_parts(tensors(history, spec_of(experiment)))
     hashed = hashlib.sha256()
@@ -153,7 +153,7 @@ def write(path: Path, experiment: Experiment, settings: Ppo, history: Shard) -> 
     write_json(path.with_suffix(".json"), {**_origin(experiment, settings), "sha256": hashed.hexdigest()})
 
 
-def read(folder: Path, experiment: Experiment, settings: Ppo) -> Iterator[Shard]:
+def read(folder: Path, experiment: GridExperiment, settings: Ppo) -> Iterator[Shard]:
     """The histories of all training tasks in `folder`, `task0.safetensors` and so on, one at a time.
 
     Raises `RadtError` when one is missing, damaged, of another task, or was made with other settings.
@@ -170,6 +170,6 @@ def read(folder: Path, experiment: Experiment, settings: Ppo) -> Iterator[Shard]
         yield shard
 
 
-def _origin(experiment: Experiment, settings: Ppo) -> dict[str, Any]:
+def _origin(experiment: GridExperiment, settings: Ppo) -> dict[str, Any]:
     """What the manifest of a task says about its making."""
     return {"room": experiment.model_dump(mode="json"), "settings": settings.model_dump(mode="json")}

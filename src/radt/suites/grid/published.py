@@ -21,7 +21,7 @@ from radt import artifacts
 from radt.artifacts import sha256
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
 from radt.suites.grid.mazerunner import SIZE
@@ -35,7 +35,7 @@ SMALL, PACKED = 2**28, 100  # bytes of memory that any file may ask for, and how
 ROUNDING = 1e-3  # a maze's observations are whole numbers divided by 15, in single precision
 
 
-def file_names(experiment: Experiment) -> dict[int, tuple[str, ...]]:
+def file_names(experiment: GridExperiment) -> dict[int, tuple[str, ...]]:
     """Names that the published file of every training task may have, by task id; no other file is ever opened.
 
     Of Key-Door, the data card puts the key first, the published code the door: the content decides. A maze has its seed.
@@ -53,7 +53,7 @@ def file_names(experiment: Experiment) -> dict[int, tuple[str, ...]]:
     }
 
 
-def checksums(folder: Path, experiment: Experiment) -> dict[str, str]:
+def checksums(folder: Path, experiment: GridExperiment) -> dict[str, str]:
     """sha256 of every training task's file in `folder`, by name; raises `RadtError` when one is missing."""
     if not folder.is_dir():
         raise RadtError(f"{folder} is not a folder: set trajectories.import_folder to the one that holds the .npz files")
@@ -66,7 +66,7 @@ def checksums(folder: Path, experiment: Experiment) -> dict[str, str]:
     return {name: sha256(folder / name) for options in names for name in options if (folder / name).is_file()}
 
 
-def convert(folder: Path, experiment: Experiment) -> Iterator[Shard]:
+def convert(folder: Path, experiment: GridExperiment) -> Iterator[Shard]:
     """The published histories in `folder`, one task at a time; raises `RadtError` when a file does not fit its task.
 
     Rewards are the world's: at a time limit of a maze the published ones contain what PPO expected to come. Where a Key-Door
@@ -77,7 +77,7 @@ def convert(folder: Path, experiment: Experiment) -> Iterator[Shard]:
         yield _fitting(paths, experiment, task)
 
 
-def key_stays(shards: list[Shard], experiment: Experiment) -> list[int]:
+def key_stays(shards: list[Shard], experiment: GridExperiment) -> list[int]:
     """Tasks of Key-Door whose histories pay as if a key that was picked up once stayed taken in all later episodes."""
     found = []
     for shard in shards if experiment.world == "keydoor" else []:
@@ -93,7 +93,7 @@ def key_stays(shards: list[Shard], experiment: Experiment) -> list[int]:
     return found
 
 
-def _fitting(paths: list[Path], experiment: Experiment, task: int) -> Shard:
+def _fitting(paths: list[Path], experiment: GridExperiment, task: int) -> Shard:
     """The history of `task` from the first file that fits; where none does, the complaint is about the last."""
     for path in paths[:-1]:
         try:
@@ -103,7 +103,7 @@ def _fitting(paths: list[Path], experiment: Experiment, task: int) -> Shard:
     return _history(paths[-1], experiment, task)
 
 
-def _history(path: Path, experiment: Experiment, task: int) -> Shard:
+def _history(path: Path, experiment: GridExperiment, task: int) -> Shard:
     """The finished episodes of a file; raises `RadtError` when it is not of this task."""
     columns = _load(path, experiment)
     ends = np.flatnonzero(columns["dones"]) + 1
@@ -132,7 +132,7 @@ def _history(path: Path, experiment: Experiment, task: int) -> Shard:
     return Shard(codes["observations"], actions[:, None], replay.rewards, starts, task_column, np.zeros_like(task_column))
 
 
-def _load(path: Path, experiment: Experiment) -> dict[str, Array]:
+def _load(path: Path, experiment: GridExperiment) -> dict[str, Array]:
     """The five columns of a file, without the axis of its single environment: [N, D] or [N]; a maze's observations times 15."""
     try:
         _check_form(path)
@@ -207,7 +207,7 @@ def _flat(path: Path, key: str, values: Array, inner: tuple[int, ...]) -> Array:
     return values.reshape(steps, *inner).astype(np.float64)
 
 
-def _check_numbers(path: Path, columns: dict[str, Array], starts: NDArray[np.int64], experiment: Experiment) -> None:
+def _check_numbers(path: Path, columns: dict[str, Array], starts: NDArray[np.int64], experiment: GridExperiment) -> None:
     """Raise `RadtError` unless all columns are in range, and no episode is too long."""
     sizes = sizes_of(experiment)
     for key, limit in {"observations": sizes, "next_observations": sizes, "actions": ACTIONS, "dones": 2}.items():
@@ -264,7 +264,9 @@ def _states(env: GridVectorEnv, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     return states
 
 
-def _with_key(first: NDArray[np.int64], replay: _Replay, starts: NDArray[np.int64], experiment: Experiment) -> NDArray[np.int64]:
+def _with_key(
+    first: NDArray[np.int64], replay: _Replay, starts: NDArray[np.int64], experiment: GridExperiment
+) -> NDArray[np.int64]:
     """First states [E] where the key stays taken from the first episode on that held it before its last action."""
     cells = experiment.width * experiment.height
     held = replay.states[starts[1:] - 1] >= cells

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard
 from radt.seeding import generator
-from radt.settings import Experiment, Generate
+from radt.settings import Generate, GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
 from radt.suites.grid.splits import tasks_of
@@ -83,7 +83,7 @@ class QLearner:
         self._values[rows] += self._learning_rate * (self._reward[rows] + self._kept[rows] * ahead - self._values[rows])
 
 
-def afterstates(env: GridVectorEnv, experiment: Experiment) -> NDArray[np.int64]:
+def afterstates(env: GridVectorEnv, experiment: GridExperiment) -> NDArray[np.int64]:
     """[tasks, S, A] the cell that an action leads to, with what is hidden as it was before.
 
     States count cell by cell, once for each hidden part (`radt.suites.grid.keydoor`, `radt.suites.grid.mazerunner`).
@@ -99,7 +99,7 @@ def epsilon(episode: int, settings: Generate) -> float:
     return settings.epsilon_first + (settings.epsilon_last - settings.epsilon_first) * progress
 
 
-def learn(experiment: Experiment, settings: Generate) -> Shard:
+def learn(experiment: GridExperiment, settings: Generate) -> Shard:
     """All learning histories of all training tasks; the same bytes for the same settings."""
     tasks = tasks_of(experiment, "train")
     env = worlds.make(experiment, tasks)

@@ -8,12 +8,12 @@ from typing import Any
 
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
-from radt.settings import Experiment, Trajectories
+from radt.settings import GridExperiment, Trajectories
 from radt.suites.grid import ppo, published
 from radt.suites.grid.qlearning import learn
 
 
-def collect(experiment: Experiment, settings: Trajectories, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
+def collect(experiment: GridExperiment, settings: Trajectories, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
     """Where the histories come from, for the manifest, and the histories themselves, a task or more at a time.
 
     `histories` is the folder of what PPO learned, for `source: ppo`; raises `RadtError` when that is not given.

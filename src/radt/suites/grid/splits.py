@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 
 GOAL_SEED, KEY_SEED = 43, 42  # the published lists are permutations with these seeds
 REPLACED_KEYS = {(10, 10): {80 + 1: (3, 1)}}  # by room size and task: the generator would put this key on its door
@@ -31,29 +31,23 @@ def _cells(width: int, height: int) -> NDArray[np.int64]:
     return np.array([(x, y) for x in range(width) for y in range(height)], dtype=np.int64)
 
 
-def goals(experiment: Experiment) -> NDArray[np.int64]:
+def goals(experiment: GridExperiment) -> NDArray[np.int64]:
     """Goal or door [tasks, 2] of every task of a room as (x, y); the row is the task id."""
     return permuted_cells(experiment.width, experiment.height)[: experiment.tasks]
 
 
-def keys(experiment: Experiment) -> NDArray[np.int64]:
+def keys(experiment: GridExperiment) -> NDArray[np.int64]:
     """Key [tasks, 2] of every task of Key-Door as (x, y)."""
     return permuted_keys(experiment.width, experiment.height)[: experiment.tasks]
 
 
-def maze_seeds(experiment: Experiment) -> NDArray[np.int64]:
+def maze_seeds(experiment: GridExperiment) -> NDArray[np.int64]:
     """Seed [tasks] of every maze: the published training seeds, then the held-out ones."""
     count = experiment.tasks - experiment.held_out
     training = [seed for seed in range(122) if seed not in MAZES_LEFT_OUT][:count]
     return np.array([*training, *range(FIRST_HELD_OUT_MAZE, FIRST_HELD_OUT_MAZE + experiment.held_out)], dtype=np.int64)
 
 
-def split_of(experiment: Experiment) -> list[str]:
-    """Split of every task: first `train`, then `validation`, then `held_out`."""
-    train = experiment.tasks - experiment.held_out - experiment.validation
-    return ["train"] * train + ["validation"] * experiment.validation + ["held_out"] * experiment.held_out
-
-
-def tasks_of(experiment: Experiment, split: str) -> NDArray[np.int64]:
+def tasks_of(experiment: GridExperiment, split: str) -> NDArray[np.int64]:
     """Ids of the tasks of one split, ascending."""
-    return np.flatnonzero(np.array(split_of(experiment)) == split)
+    return np.flatnonzero(np.array(experiment.splits) == split)

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard, Task, Trajectories
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.settings import Trajectories as TrajectorySettings
 from radt.spaces import Codes, Counts, Spec
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
 from radt.suites.grid.mazerunner import MOST_GOALS
-from radt.suites.grid.splits import split_of
 
 if TYPE_CHECKING:  # what makes histories needs no torch, which takes seconds to import
     from radt.data.episodes import EpisodeBuffer
@@ -30,13 +29,13 @@ PHASES = {"keydoor": 2, "mazerunner": 3}
 """True states that share a cell, where there is more than one: key held or not, goals reached."""
 
 
-def sizes_of(experiment: Experiment) -> tuple[int, ...]:
+def sizes_of(experiment: GridExperiment) -> tuple[int, ...]:
     """How many values each number of an observation has: row, column; in a maze also the free cells in four directions."""
     position = experiment.height, experiment.width
     return position + 4 * (max(position),) if experiment.world == "mazerunner" else position
 
 
-def spec_of(experiment: Experiment) -> Spec:
+def spec_of(experiment: GridExperiment) -> Spec:
     """What is seen, done and paid: one of five actions."""
     maze = experiment.world == "mazerunner"
     rewards = Counts(
@@ -52,8 +51,8 @@ def spec_of(experiment: Experiment) -> Spec:
 class GridSuite:
     """The tasks of one grid world."""
 
-    def __init__(self, experiment: Experiment):
-        self.experiment, self.spec, self.splits = experiment, spec_of(experiment), split_of(experiment)
+    def __init__(self, experiment: GridExperiment):
+        self.experiment, self.spec, self.splits = experiment, spec_of(experiment), experiment.splits
 
     def tasks(self) -> list[Task]:
         """See `Described`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.engine import GridVectorEnv, best_actions
 from radt.suites.grid.keydoor import KeyDoorVectorEnv
@@ -13,7 +13,7 @@ from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
 from radt.suites.grid.splits import goals, keys, maze_seeds
 
 
-def make(experiment: Experiment, tasks: NDArray[np.int64]) -> GridVectorEnv:
+def make(experiment: GridExperiment, tasks: NDArray[np.int64]) -> GridVectorEnv:
     """The environments of `tasks` [n] (ids, none twice)."""
     if experiment.world == "mazerunner":
         return MazeRunnerVectorEnv(maze_seeds(experiment)[tasks], experiment.horizon)
@@ -23,7 +23,7 @@ def make(experiment: Experiment, tasks: NDArray[np.int64]) -> GridVectorEnv:
     return KeyDoorVectorEnv(experiment.width, experiment.height, experiment.horizon, keys(experiment)[tasks], doors)
 
 
-def descriptions(experiment: Experiment) -> list[dict[str, object]]:
+def descriptions(experiment: GridExperiment) -> list[dict[str, object]]:
     """What makes each task: goal (x, y); key and door (x, y); or the seed of the maze."""
     if experiment.world == "mazerunner":
         return [{"seed": seed} for seed in maze_seeds(experiment).tolist()]
@@ -32,7 +32,7 @@ def descriptions(experiment: Experiment) -> list[dict[str, object]]:
     return [{"key": key, "door": door} for key, door in zip(keys(experiment).tolist(), goals(experiment).tolist(), strict=True)]
 
 
-def optimum(experiment: Experiment) -> NDArray[np.int64]:
+def optimum(experiment: GridExperiment) -> NDArray[np.int64]:
     """Best possible return [tasks] of an episode of every task.
 
     In a room, a goal `d` steps away (at least one) pays at steps d to horizon - 1, because the last step never pays; a key pays
@@ -49,7 +49,7 @@ def optimum(experiment: Experiment) -> NDArray[np.int64]:
     return best
 
 
-def _paid(experiment: Experiment, distance: NDArray[np.int64]) -> NDArray[np.int64]:
+def _paid(experiment: GridExperiment, distance: NDArray[np.int64]) -> NDArray[np.int64]:
     """Steps [tasks] on a cell that is `distance` [tasks] steps away which pay."""
     paid: NDArray[np.int64] = np.maximum(experiment.horizon - np.maximum(distance, 1), 0)
     return paid

@@ -1,0 +1,1 @@
+"""Environments that a user has registered with Gymnasium."""
