@@ -167,3 +167,14 @@ def test_links_and_images_lead_to_files(page):
     links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
     paths = [link.partition("#")[0] for link in links if not re.match(r"[a-z]+:", link)]
     assert [path for path in paths if path and not (page.parent / path).exists()] == []
+
+
+def test_constants_of_the_grid_worlds_stand_in_their_own_package():
+    """Outside, actions, levels, phases and the optimum come from the spec and the tasks."""
+    words = r"\b(ACTIONS|LEVELS|REWARDS|PHASES|MOST_PAID|MOST_GOALS|observation_sizes|best_possible|pays_by_time)\b"
+    grid = r"from radt\.suites\.grid|import radt\.suites\.grid"
+    for path in SOURCES:
+        place, text = path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
+        if not place.startswith("suites/grid/"):
+            assert not re.search(words, text), place
+            assert not re.search(grid, text) or place in ("suites/__init__.py", "stages/ppo.py"), place

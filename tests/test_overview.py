@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from radt.errors import RadtError
 from radt.figures import curves, overview, page
 from radt.figures.table import COLUMNS
-from radt.settings import Experiment
+from radt.settings import GridExperiment
 from radt.stages.overview import main
 
 ROOM = {"world": "darkroom", "width": 10, "height": 10, "horizon": 100, "tasks": 100, "held_out": 20, "validation": 0}
@@ -73,12 +73,12 @@ def run(folder: Path, output: str = "out", names: tuple[str, ...] = tuple(EXPERI
 
 
 def rows_of(folder: Path) -> pd.DataFrame:
-    rooms = {name: Experiment.model_validate_json(json.dumps(values)) for name, values in EXPERIMENTS.items()}
+    rooms = {name: GridExperiment.model_validate_json(json.dumps(values)) for name, values in EXPERIMENTS.items()}
     return overview.tables([folder / name / "table.csv" for name in EXPERIMENTS], rooms)
 
 
 def page_of(folder: Path) -> str:
-    rooms = {name: Experiment.model_validate_json(json.dumps(values)) for name, values in EXPERIMENTS.items()}
+    rooms = {name: GridExperiment.model_validate_json(json.dumps(values)) for name, values in EXPERIMENTS.items()}
     return page.page(rows_of(folder), rooms, 0.95)
 
 
@@ -164,7 +164,7 @@ def test_page_needs_nothing_from_outside(folder: Path):
 
 
 def test_names_of_experiments_carry_world_and_size():
-    assert overview.title(Experiment.model_validate_json(json.dumps(EXPERIMENTS["big"]))) == "Dark-Room 40x20"
+    assert GridExperiment.model_validate_json(json.dumps(EXPERIMENTS["big"])).title == "Dark-Room 40x20"
 
 
 def test_one_seed_has_no_interval_and_no_verdict_on_the_page(folder: Path):

@@ -26,10 +26,13 @@ def manual(text: str) -> str:
     plain = [row for key, entry in tree["properties"].items() if key not in own for row in _rows(key, entry, tree)]
     parts = [_table("General", "What is run, and what several sections have.", plain)]
     for key, entry in own.items():
-        if section := _section(entry, tree):
-            name = f"{key}.NAME" if "patternProperties" in entry else key
+        name = f"{key}.NAME" if "patternProperties" in entry else key
+        for section in _sections(entry, tree):
             rows = [row for inner, value in section["properties"].items() for row in _rows(inner, value, tree)]
-            parts.append(_table(f"`{name}`", entry.get("description", section["description"]), rows))
+            suite = section["properties"].get("suite", {}).get("const")
+            title = f"`{name}`" if suite is None else f"`{name}` of suite `{suite}`"
+            meaning = section["description"] if suite else entry.get("description", section["description"])
+            parts.append(_table(title, meaning, rows))
     for title in _shared(tree):
         section = tree["$defs"][title]
         rows = [row for inner, value in section["properties"].items() for row in _rows(inner, value, tree)]
@@ -39,8 +42,14 @@ def manual(text: str) -> str:
 
 def _section(entry: Schema, tree: Schema) -> Schema | None:
     """The section that a schema entry, or each value of a mapping, stands for; None for a plain value."""
+    return next(iter(_sections(entry, tree)), None)
+
+
+def _sections(entry: Schema, tree: Schema) -> list[Schema]:
+    """The section that a schema entry, or each value of a mapping, stands for, or one for each of its choices."""
     inner = next(iter(entry.get("patternProperties", {}).values()), entry)
-    return tree["$defs"][inner["$ref"].rpartition("/")[2]] if "$ref" in inner else None
+    choices = [choice["$ref"] for choice in inner.get("oneOf", [inner]) if "$ref" in choice]
+    return [tree["$defs"][choice.rpartition("/")[2]] for choice in choices]
 
 
 def _has_table(entry: Schema, tree: Schema) -> bool:
@@ -70,6 +79,8 @@ def _rows(key: str, entry: Schema, tree: Schema) -> Iterator[tuple[str, str, str
 
 def _allowed(entry: Schema) -> str:
     """Type and range of a value in words."""
+    if "const" in entry:
+        return f"`{entry['const']}`"
     if "enum" in entry:
         return ", ".join(f"`{value}`" for value in entry["enum"])
     if "anyOf" in entry:

@@ -505,8 +505,8 @@ class Protocol(Section):
     model: Literal["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
     """The trained model. `retrieve` (replays the nearest stored step of its best episode) and `random` have no weights."""
     target_return: Literal["fixed", "from_memory", "none"]
-    """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing has been rewarded, then `target_mean`; `none`: not
-    used."""
+    """`fixed`: drawn around `target_mean`; `from_memory`: low while no episode was better than chance, then more;
+    `none`: not used."""
     actions: Literal["greedy", "top_half", "sample"]
     """Best action, sampled among those above the median, or sampled among all."""
     temperature: PositiveFloat = 1.0
@@ -543,12 +543,14 @@ class Evaluate(Section):
     """Episodes of a task, weights frozen."""
     splits: Annotated[list[Literal["held_out", "train", "validation"]], Field(min_length=1)]
     """Splits of tasks to evaluate on; splits without tasks are skipped."""
-    target_mean: PositiveFloat
-    """Mean of the fixed target return."""
+    target_mean: float
+    """Mean of the fixed target return, and the most that `from_memory` asks for."""
     target_std: NonNegativeFloat
     """Its standard deviation."""
-    target_low: tuple[NonNegativeFloat, PositiveFloat]
-    """Range of the target return while nothing has been rewarded."""
+    target_low: tuple[float, float]
+    """Range of the target return while no episode was better than chance, or, where rewards are counts, nothing was rewarded."""
+    target_margin: Annotated[NonNegativeFloat | None, Field(exclude_if=lambda margin: margin is None)] = None
+    """What `from_memory` adds to the best return so far, up to `target_mean`; null: `target_mean` at once."""
     memory: Memory
     """Ranking of the memory."""
     methods: dict[Name, Protocol]

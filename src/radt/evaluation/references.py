@@ -7,6 +7,7 @@ from torch import Tensor
 
 from radt import seeding
 from radt.data.episodes import EpisodeBuffer
+from radt.spaces import Counts
 
 
 class RandomAgent:
@@ -30,14 +31,16 @@ class RetrieveAgent:
     """An `Agent` that repeats the action of the nearest step of the best of its finished episodes, task by task.
 
     The best episode has the highest return, of equal ones it is the latest. As long as none has returned anything, actions are
-    uniformly random, from a generator of the seed and the step. The nearest step has the smallest city-block distance between
-    observations, among the steps after the one repeated last up to the next that was rewarded, or, where no reward is left,
-    among all steps up to the last reward; of equally near ones it is the latest. So an optimal episode is repeated exactly,
-    loops of the others are left out, no reward is jumped over, and what paid is done again while there is time.
+    uniformly random, from a generator of the seed and the step. Where rewards are no counts, every step counts as rewarded. The
+    nearest step has the smallest city-block distance between observations, among the steps after the one repeated last up to the
+    next that was rewarded, or, where no reward is left, among all steps up to the last reward; of equally near ones it is the
+    latest. So an optimal episode is repeated exactly, loops of the others are left out, no reward is jumped over, and what paid
+    is done again while there is time.
     """
 
     def __init__(self, history: EpisodeBuffer, seed: int):
         self.history, self.seed = history, seed
+        self.counts = isinstance(history.spec.rewards, Counts)
         self.place = torch.arange(history.horizon)
         size = (history.tasks, history.horizon)
         self.found = torch.zeros(history.tasks, dtype=torch.bool)
@@ -60,12 +63,12 @@ class RetrieveAgent:
         totals = history.totals[:, : history.episode]
         best = history.episode - 1 - totals.flip(1).argmax(1)
         task = torch.arange(history.tasks)
-        self.found = totals[task, best] > 0
+        self.found = (totals[task, best] > 0) | (not self.counts)
         row = history.first(best)[:, None] + self.place
         seen = columns.observation[row].flatten(2)
         self.observation = seen if seen.is_floating_point() else seen.int()
         self.action = columns.action[row].long()
-        pays = (columns.reward[row] > 0) & (self.place < history.lengths[task, best][:, None])
+        pays = ((columns.reward[row] > 0) | (not self.counts)) & (self.place < history.lengths[task, best][:, None])
         self.rewarded = torch.where(pays, self.place, history.horizon).flip(1).cummin(1).values.flip(1)
 
     def logits(self, time: int) -> Tensor:

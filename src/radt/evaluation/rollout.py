@@ -23,16 +23,22 @@ class Target:
     """Return-to-go [B] that the agent is asked for, by the rule of a protocol.
 
     `fixed`: N(target_mean, target_std), rounded, drawn per episode, less what was received (published). `from_memory` (ours): as
-    long as none of a task's steps was rewarded, uniform in `target_low`, so that the agent does what poor learners do: look
-    elsewhere; from the first reward on, also within the episode, what is left of `target_mean`, and never more than one for each
-    step that is left, as in the histories. `none`: zeros.
+    long as no episode was better than chance, uniform in `target_low`, so that the agent does what poor learners do: look
+    elsewhere; then the best return so far and `target_margin` more, at most `target_mean`, less what was received. `none`: zeros.
+
+    Where rewards are counts, chance gives nothing, and the first reward raises the target within its episode. Where a goal pays
+    in every step that is left, the target is never more than one for each of them, as in the histories.
     """
 
-    def __init__(self, protocol: Protocol, settings: Evaluate, spec: Spec, tasks: int):
+    def __init__(self, protocol: Protocol, settings: Evaluate, spec: Spec, tasks: int, chance: Tensor | None = None):
+        """`chance` [B] is what random actions bring; None: any episode is better."""
         self.rule, self.settings, self.horizon = protocol.target_return, settings, spec.horizon
+        self.counts = isinstance(spec.rewards, Counts)
         self.by_time = isinstance(spec.rewards, Counts) and spec.rewards.by_time
         self.found = torch.zeros(tasks, dtype=torch.bool)
         self.wanted, self.received = torch.zeros(tasks), torch.zeros(tasks)
+        self.best = torch.full((tasks,), -torch.inf)
+        self.chance = self.best if chance is None else chance
 
     def begin(self, random: np.random.Generator) -> None:
         """Draw the target of a new episode."""
@@ -42,7 +48,7 @@ class Target:
             self.wanted = torch.from_numpy(random.normal(settings.target_mean, settings.target_std, count).round()).float()
         elif self.rule == "from_memory":
             low = torch.from_numpy(random.uniform(*settings.target_low, count)).float()
-            self.wanted = torch.where(self.found, settings.target_mean, low)
+            self.wanted = torch.where(self.found, self._raised(self.best), low)
 
     def receive(self, time: int, reward: Tensor) -> None:
         """Take the reward [B] of step `time` off the target."""
@@ -50,13 +56,32 @@ class Target:
             return
         self.wanted = self.wanted - reward
         self.received = self.received + reward
-        if self.rule == "from_memory":
+        if self.rule == "from_memory" and self.counts:
             first = (reward > 0) & ~self.found
             gone = torch.full_like(self.received, time + 1) if self.by_time else self.received
-            self.wanted = torch.where(first, (self.settings.target_mean - gone).clamp_min(0.0), self.wanted)
+            self.wanted = torch.where(first, (self._raised(self.received) - gone).clamp_min(0.0), self.wanted)
             self.found |= first
             if self.by_time:
                 self.wanted = self.wanted.clamp_max(self.horizon - time - 1)
+
+    def finish(self) -> None:
+        """Learn what the episode that ends has brought."""
+        self.best = torch.maximum(self.best, self.received)
+        if not self.counts:
+            self.found |= self.received > self.chance
+
+    def _raised(self, best: Tensor) -> Tensor:
+        """What is wanted of an episode after one that brought `best` [B]."""
+        most, margin = self.settings.target_mean, self.settings.target_margin
+        return torch.full_like(best, most) if margin is None else (best + margin).clamp_max(most)
+
+
+def _chance(protocol: Protocol, suite: Suite, tasks: NDArray[np.int64]) -> Tensor | None:
+    """What random actions bring in `tasks` [B], where that is asked for and known."""
+    if protocol.target_return != "from_memory" or isinstance(suite.spec.rewards, Counts):
+        return None
+    known = suite.tasks()
+    return torch.tensor([known[task].references.get("random", -math.inf) for task in tasks.tolist()])
 
 
 @torch.inference_mode()
@@ -71,7 +96,7 @@ def in_context(
 ) -> NDArray[np.float32]:
     """Returns [B, episodes] of `tasks` [B], played in one batch."""
     spec, env = suite.spec, suite.make(tasks)
-    target = Target(protocol, settings, spec, len(tasks))
+    target = Target(protocol, settings, spec, len(tasks), _chance(protocol, suite, tasks))
     for episode in range(settings.episodes):
         seen, _ = env.reset(seed=int(seeding.generator(seed, "environment", episode).integers(2**31)))
         target.begin(seeding.generator(seed, "target return", episode))
@@ -94,5 +119,6 @@ def in_context(
             if not history.running.any():
                 break
         history.finish()
+        target.finish()
         agent.finish()
     return history.totals.numpy()

@@ -54,8 +54,8 @@ class GymnasiumSuite:
     def histories(self, settings: TrajectorySettings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
         """See `Suite`: nothing here makes them."""
         raise RadtError(
-            f"trajectories.source is {settings.source!r}, which the suite 'gymnasium' does not have: write learning histories with"
-            " radt.data.trajectories.write (docs/formats.md)"
+            f"trajectories.source is {settings.source!r}, which the suite 'gymnasium' does not have: write learning histories"
+            " with radt.data.trajectories.write (docs/formats.md)"
         )
 
     def remark(self, data: Trajectories) -> str | None:
