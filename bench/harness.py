@@ -90,4 +90,6 @@ def defaults() -> Settings:
 
 def darkroom() -> GridExperiment:
     """The room of config/config.yaml."""
-    return defaults().experiments["darkroom"]
+    room = defaults().experiments["darkroom"]
+    assert isinstance(room, GridExperiment)
+    return room

@@ -18,6 +18,7 @@ from radt.models import store
 from radt.retrieval.index import distinct
 from radt.retrieval.search import Search
 from radt.stages.embed import embed_all
+from radt.suites import suite_of
 
 QUERIES, WANTED, WINDOWS = 128, 100, 32  # of a batch of 32 windows with four segments each
 RESULTS = ROOT / "results" / "darkroom"  # the real index, where a run has left it
@@ -36,7 +37,7 @@ def default_index() -> tuple[str, Keys, Ids]:
     seeding.seed_torch(0, "benchmark of retrieval")
     with TemporaryDirectory() as directory:
         episodes = histories(Path(directory), room, settings.trajectories.generate)
-        vectors = embed_all(store.dt(room, settings.pretrain).eval(), episodes, settings.embed, room.horizon)
+        vectors = embed_all(store.dt(suite_of(room).spec, settings.pretrain).eval(), episodes, settings.embed, room.horizon)
         task = episodes.task[vectors["episode"]].long()
     return "a fresh encoder", vectors["keys"].numpy(), task.numpy()
 

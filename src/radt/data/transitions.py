@@ -131,8 +131,8 @@ class StepExperience:
     def _read(self, row: NDArray[np.int64]) -> Steps:
         """Steps [...] in `row` [...]."""
         first = self._start[self._start.searchsorted(row, side="right") - 1]
-        rows = (torch.from_numpy(values) for values in (first, row, row + 1))
-        return self._episodes.columns.windows(*rows, 1).map(lambda column: column.squeeze(row.ndim))
+        begin, start = torch.from_numpy(first), torch.from_numpy(row)
+        return self._episodes.columns.windows(begin, start, start + 1, 1).map(lambda column: column.squeeze(row.ndim))
 
 
 class StepRecollection:

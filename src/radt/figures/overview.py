@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ PANEL_HEIGHT, SHARES_HEIGHT, KEY_HEIGHT = 1.55, 2.2, 0.34  # inches
 LEFT, RIGHT, GAP = 0.065, 0.99, 0.05  # shares of the width between which the panels stand, and between two of them
 
 
-def collect(paths: Iterable[Path], columns: dict[str, str], experiments: dict[str, Experiment]) -> pd.DataFrame:
+def collect(paths: Iterable[Path], columns: dict[str, str], experiments: Mapping[str, Experiment]) -> pd.DataFrame:
     """The rows of unseen tasks of every experiment's file, one experiment after the other: by world, size and name.
 
     Of each experiment one split is kept: held out where there is one (`radt.figures.inputs.tested`). Raises `RadtError` when a
@@ -53,12 +53,14 @@ def collect(paths: Iterable[Path], columns: dict[str, str], experiments: dict[st
     return pd.concat([parts[name] for name in sorted(parts, key=key)], ignore_index=True)
 
 
-def tables(paths: Iterable[Path], experiments: dict[str, Experiment]) -> pd.DataFrame:
+def tables(paths: Iterable[Path], experiments: Mapping[str, Experiment]) -> pd.DataFrame:
     """All rows of unseen tasks of the experiments' tables, columns as in `radt.figures.table`."""
     return collect(paths, COLUMNS, experiments)
 
 
-def draw(curves: pd.DataFrame, rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float) -> tuple[bytes, bytes]:
+def draw(
+    curves: pd.DataFrame, rows: pd.DataFrame, experiments: Mapping[str, Experiment], confidence: float
+) -> tuple[bytes, bytes]:
     """The overview as PDF and as PNG, from curves (as in `radt.figures.curves`) and table rows of unseen tasks.
 
     Above, one panel per experiment: a line per method, the best possible return, and the paper's RA-DT. Below, for every

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -31,7 +32,7 @@ HEAD = (
 )
 
 
-def page(rows: pd.DataFrame, experiments: dict[str, Experiment], confidence: float) -> str:
+def page(rows: pd.DataFrame, experiments: Mapping[str, Experiment], confidence: float) -> str:
     """The table rows of `radt.figures.overview.tables` as an HTML document: UTF-8, without links to anything outside."""
     names, all_known = list(dict.fromkeys(rows["experiment"])), bool(rows["average_ci_low"].notna().all())
     body = "".join(_experiment(name, rows[rows["experiment"] == name], experiments[name]) for name in names)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from radt.settings import AnyExperiment, Model, Optimization, Stages
+from radt.settings import AnyExperiment, GridExperiment, Model, Optimization, Stages
 from radt.suites import suite_of
 
 ATTENTION, OTHER = 14, 5000
@@ -120,7 +120,8 @@ def trained(s: Sections, model: Model, how: Optimization, length: float, reach: 
 def trajectories(s: Sections, _: str) -> Demand:
     """Steps, and with Q-learning sweeps over the cells of the room after each episode."""
     e, g = s.experiment, s.trajectories.generate
-    swept = CELL * g.sweeps * e.width * e.height if s.trajectories.source == "generate" else 0.0
+    cells = e.width * e.height if isinstance(e, GridExperiment) else 0
+    swept = CELL * g.sweeps * cells if s.trajectories.source == "generate" else 0.0
     return Demand(episodes(s) * (e.horizon + swept), data(s), data(s))
 
 

@@ -35,7 +35,7 @@ class Suite(Described, Protocol):
     def remark(self, data: Trajectories) -> str | None:
         """What is to be said of learning histories that were written."""
 
-    def seen(self, env: VectorEnv, observations: NDArray[Any]) -> NDArray[Any]:
+    def seen(self, env: Any, observations: NDArray[Any]) -> NDArray[Any]:
         """What is stored [n, *shape] of the present `observations` [n, ...] of an environment of `make`."""
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:

@@ -37,7 +37,7 @@ class GymnasiumSuite:
         """See `Described`: from the spaces of the environment."""
         env, experiment = self._env(0), self.experiment
         seen, done = env.observation_space, env.action_space
-        env.close()
+        env.close()  # type: ignore[no-untyped-call]
         rewards = Scaled(scale=experiment.reward_scale)
         actions = _actions(done, experiment)
         return Spec(observation=_observation(seen, experiment), rewards=rewards, horizon=experiment.horizon, **actions)
