@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from histories import DOWNLOAD, PPO
+from radt.artifacts import read_tensors, sha256, write_tensors
 from radt.data import trajectories
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
@@ -149,6 +150,44 @@ def test_the_name_of_the_experiment_does_not_matter(written, room):
 def test_other_room(written, room, key, value):
     with pytest.raises(RadtError, match=rf"experiments\.tiny\.{key} {getattr(room, key)}, now it is {value}"):
         trajectories.read(written, room.model_copy(update={key: value}))
+
+
+def without_spec(directory: Path) -> None:
+    """Make a directory one of format 3, whose manifest has no spec."""
+    manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+    manifest = {key: value for key, value in manifest.items() if key != "spec"} | {"version": 3}
+    manifest["checksum"] = trajectories._checksum(manifest)
+    (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def test_format_3_is_read_as_codes(written, room, histories):
+    without_spec(written)
+    read = trajectories.join(trajectories.read(written, suite_of(room)).shards)
+    np.testing.assert_array_equal(read.actions, histories.actions)
+    np.testing.assert_array_equal(read.observations, histories.observations)
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_columns_of_another_type_or_form_are_refused(written, room, version):
+    manifest = json.loads((written / "manifest.json").read_text(encoding="utf-8"))
+    path = written / manifest["shards"][0]["file"]
+    whole = {name: np.array(values) for name, values in read_tensors(path).items()}
+    for change, words in (
+        (
+            {"observations": whole["observations"].astype(np.float32)},
+            "observations of type float32, but the experiment has uint8",
+        ),
+        ({"actions": whole["actions"].astype(np.float32)}, "actions of type float32, but the experiment has uint8"),
+        ({"actions": whole["actions"][:, None]}, "dimensions are not those of its observations and actions"),
+        ({"actions": np.full_like(whole["actions"], 5)}, "has action 5, allowed are 0 to 4"),
+    ):
+        write_tensors(path, {**whole, **change})
+        forge(written, shards=[{**manifest["shards"][0], "sha256": sha256(path)}, manifest["shards"][1]])
+        if version == 3:
+            without_spec(written)
+        with pytest.raises(RadtError, match=f"{path.name} .*{words}: run"):
+            trajectories.read(written, suite_of(room))
+        forge(written, version=4, spec=manifest["spec"])
 
 
 def test_other_formats(written, room):
