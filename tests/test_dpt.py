@@ -139,7 +139,7 @@ def test_contexts_are_what_the_learner_had_seen(world):
             for step in steps:
                 states.add(int(env.state[0]))
                 before = (*env.codes[0].tolist(), int(env.state[0]) // cells(room))
-                action = int(shard.actions[step])
+                action = int(shard.actions[step, 0])
                 _, reward, terminated, _, _ = env.step(np.array([action]))
                 after = None if terminated[0] else tuple(env.codes[0].tolist())
                 if step < steps[-1] or reward[0] > 0:
@@ -182,7 +182,7 @@ def test_labels_lead_the_shortest_way_to_the_next_reward(world):
         known = zip(
             experience.codes[row, visited].tolist(), visited.tolist(), experience.actions[row, visited].tolist(), strict=True
         )
-        drawn = zip(seen[row].tolist(), phases[row].tolist(), asked[row].tolist(), strict=True)
+        drawn = zip(seen[row].tolist(), phases[row].tolist(), asked[row, :, 0].tolist(), strict=True)
         assert {(*place, held, action) for place, held, action in drawn} <= {
             (*place, state // cells(room), action) for place, state, action in known
         }

@@ -149,7 +149,7 @@ def test_the_name_of_the_experiment_does_not_matter(written, room):
 @pytest.mark.parametrize(("key", "value"), [("width", 5), ("horizon", 9), ("held_out", 2), ("validation", 0)])
 def test_other_room(written, room, key, value):
     with pytest.raises(RadtError, match=rf"experiments\.tiny\.{key} {getattr(room, key)}, now it is {value}"):
-        trajectories.read(written, room.model_copy(update={key: value}))
+        trajectories.read(written, suite_of(room.model_copy(update={key: value})))
 
 
 def without_spec(directory: Path) -> None:

@@ -29,7 +29,7 @@ def make(folder, lengths=LENGTHS, numbers=2):
             np.full(len(episodes), number, np.int32),
             np.arange(len(episodes), dtype=np.int32) // 2,
         )
-        write_tensors(folder / f"{number}.safetensors", vars(shard))
+        write_tensors(folder / f"{number}.safetensors", {k: v for k, v in vars(shard).items() if v is not None})
         shards.append(Shard(**read_tensors(folder / f"{number}.safetensors")))
     spec = SPEC.model_copy(update={"observation": Codes(sizes=(9,) * numbers)})
     returns, received = [], []
