@@ -54,6 +54,17 @@ def test_every_method_runs_end_to_end(tmp_path, kind):
         assert again.read_bytes() == (tmp_path / f"{method}.csv").read_bytes()
 
 
+def test_histories_of_a_folder_are_imported_and_other_sources_refused(tmp_path):
+    made, suite, shard = chain(tmp_path / "own")
+    config = {**made.config, "trajectories": {**made.config["trajectories"], "source": "import"}}
+    config["trajectories"]["import_folder"] = str(tmp_path / "own/trajectories")
+    assert Chain(tmp_path, config).trajectories() == 0
+    read = trajectories.read(tmp_path / "trajectories", suite)
+    np.testing.assert_array_equal(read.shards[0].labels, shard.labels)
+    with pytest.raises(RadtError, match=r"trajectories\.source is 'generate', which the suite 'gymnasium' does not have"):
+        made.trajectories()
+
+
 def test_data_come_back_and_have_statistics(tmp_path):
     _, suite, shard = chain(tmp_path)
     data = trajectories.read(tmp_path / "trajectories", suite)

@@ -273,7 +273,7 @@ class Trajectories(Section):
     download: Download
     """Settings of `source: download`."""
     import_folder: Place | None
-    """Folder of `.npz` files for `source: import`."""
+    """Folder for `source: import`: of `.npz` files, or, of the suite `gymnasium`, of learning histories (docs/formats.md)."""
 
     @model_validator(mode="after")
     def _folder(self) -> Self:

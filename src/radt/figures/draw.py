@@ -80,7 +80,7 @@ def gap(curves: pd.DataFrame) -> str:
 
 
 def top(*values: pd.Series) -> float:
-    """Upper end of an axis from 0 on that shows all values that are known; 1 where none is above 0."""
+    """Upper end of an axis that shows all values that are known; 1 where none is above 0."""
     most = pd.concat(values).max()
     return 1.04 * float(most) if most > 0 else 1.0
 
@@ -111,7 +111,8 @@ def panel(axes: Axes, rows: pd.DataFrame, styles: dict[str, Look]) -> list[Label
             drawn.add(model)
             axes.plot(known["episode"], known["paper"], color=style.colour, dashes=style.dashes, linewidth=0.6, zorder=2)
     axes.set_xlim(1 - 0.02 * last, 1.02 * last)
-    axes.set_ylim(0, top(rows["optimum"].iloc[:1], rows["high"], rows["mean"]))
+    least = float(pd.concat([rows["low"], rows["mean"]]).min())
+    axes.set_ylim(1.04 * least if least < 0 else 0, top(rows["optimum"].iloc[:1], rows["high"], rows["mean"]))
     ticks = MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True).tick_values(0, last)
     axes.set_xticks([1, *(tick for tick in ticks if 1 < tick <= last)])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))

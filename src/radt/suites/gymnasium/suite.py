@@ -13,7 +13,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from radt.data.trajectories import Shard, Task, Trajectories
+from radt.data.trajectories import Shard, Task, Trajectories, read
 from radt.errors import RadtError
 from radt.settings import GymnasiumExperiment
 from radt.settings import Trajectories as TrajectorySettings
@@ -52,11 +52,14 @@ class GymnasiumSuite:
         return SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP)
 
     def histories(self, settings: TrajectorySettings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-        """See `Suite`: nothing here makes them."""
-        raise RadtError(
-            f"trajectories.source is {settings.source!r}, which the suite 'gymnasium' does not have: write learning histories"
-            " with radt.data.trajectories.write (docs/formats.md)"
-        )
+        """See `Suite`: those of a folder in the format of `radt.data.trajectories`, which somebody has written."""
+        if settings.source != "import":
+            raise RadtError(
+                f"trajectories.source is {settings.source!r}, which the suite 'gymnasium' does not have: write learning histories"
+                " with radt.data.trajectories.write (docs/formats.md), and set it to import"
+            )
+        data = read(Path(str(settings.import_folder)), self)
+        return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
 
     def remark(self, data: Trajectories) -> str | None:
         """See `Suite`: nothing."""
