@@ -21,6 +21,7 @@ from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.experience import NEVER, REWARDS, TableExperience, cells, draw, kinds, phase
 from radt.suites.grid.qlearning import learn
+from radt.suites.transitions import recollection
 from radt.training import loop
 
 ROOMS = {
@@ -234,7 +235,7 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
     env = worlds.make(room, tasks)
     best = worlds.optimal_actions(env).astype(np.int64)
     history = EpisodeBuffer(room.tasks, episodes + 1, suite_of(room).spec)
-    agent = DptAgent(network(room), 400, suite_of(room).recollection(history), history, 0)
+    agent = DptAgent(network(room), 400, recollection(room, history), history, 0)
     seen = [set() for _ in range(room.tasks)]
     for episode in range(episodes):
         agent.begin()
@@ -270,7 +271,7 @@ def test_kept_memory_gives_the_logits_of_encoding_anew():
     env, random = worlds.make(room, np.arange(room.tasks)), np.random.default_rng(0)
     history = EpisodeBuffer(room.tasks, 3, suite_of(room).spec)
     model = network(room)
-    agent = DptAgent(model, 12, suite_of(room).recollection(history), history, seed=5)
+    agent = DptAgent(model, 12, recollection(room, history), history, seed=5)
     for episode in range(3):
         agent.begin()
         context, number = agent.choose()
@@ -317,7 +318,7 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     )  # fmt: skip
     history = EpisodeBuffer(len(tasks), 12, suite_of(room).spec)
     protocol = Protocol(model="dpt", target_return="none", actions="sample")
-    agent = DptAgent(model, 45, suite_of(room).recollection(history), history, 0)
+    agent = DptAgent(model, 45, recollection(room, history), history, 0)
     returns = in_context(agent, history, suite_of(room), tasks, protocol, evaluate, 0)
     assert returns[:, -3:].mean() > 0.7 * worlds.optimum(room)[tasks].mean()
     assert returns[:, -3:].mean() > returns[:, 0].mean() + 2

@@ -78,7 +78,7 @@ class Task:
 
 
 class Described(Protocol):
-    """What reading and writing must know of a suite (`radt.suites.base.Suite`)."""
+    """What reading must know of an experiment."""
 
     @property
     def experiment(self) -> Experiment:
@@ -88,9 +88,17 @@ class Described(Protocol):
     def spec(self) -> Spec:
         """What is seen, done and paid."""
 
-    @property
-    def splits(self) -> list[str]:
-        """Split of every task."""
+
+@dataclass(frozen=True)
+class Outline:
+    """An experiment and its spec."""
+
+    experiment: Experiment
+    spec: Spec
+
+
+class Listed(Described, Protocol):
+    """What writing must know of an experiment (`radt.suites.base.Suite`)."""
 
     def tasks(self) -> list[Task]:
         """All tasks, in the order of their ids."""
@@ -169,7 +177,7 @@ def join(shards: list[Shard]) -> Shard:
 def write(
     directory: Path,
     name: str,
-    suite: Described,
+    suite: Listed,
     source: dict[str, Any],
     shards: Iterable[Shard],
     shard_steps: int = SHARD_STEPS,
@@ -301,7 +309,7 @@ def _row(task: Task, told: dict[str, Any]) -> dict[str, Any]:
 
 def _manifest(
     name: str,
-    suite: Described,
+    suite: Listed,
     source: dict[str, Any],
     entries: list[dict[str, Any]],
     tasks: dict[int, dict[str, Any]],
@@ -418,7 +426,7 @@ def _check_columns(arrays: dict[str, NDArray[Any]], spec: Spec, path: Path, agai
 def _check(shard: Shard, suite: Described, origin: str, again: str) -> None:
     """Raise `RadtError` unless the shard is consistent, fits the experiment and holds training tasks only."""
     _check_shapes(shard, suite.spec, origin, again)
-    _check_tasks(shard, suite.splits, origin, again)
+    _check_tasks(shard, suite.experiment.splits, origin, again)
     _check_order(shard, origin)
     spec, lengths = suite.spec, np.diff(shard.episode_start)
     if lengths.max() > spec.horizon:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 from radt.settings import AnyExperiment, GridExperiment, Model, Optimization, Stages
-from radt.suites import suite_of
+from radt.suites import outline
 
 ATTENTION, OTHER = 14, 5000
 """Cost per channel of a block, in weight multiplications: of attending to one token, and of norms, copies and the like. Fitted on
@@ -77,7 +77,7 @@ def data(s: Sections) -> float:
 
 def _bytes(s: Sections) -> int:
     """Bytes of what is seen and done in a step."""
-    spec = suite_of(s.experiment).spec
+    spec = outline(s.experiment).spec
     sizes = {"uint8": 1, "float32": FLOAT}
     return prod(spec.observation.shape) * sizes[spec.dtypes["observations"]] + len(spec.actions) * sizes[spec.dtypes["actions"]]
 

@@ -16,7 +16,7 @@ from radt.retrieval import index
 from radt.retrieval.chunks import anchors, episode_vectors, segment_stops
 from radt.settings import AnyExperiment, Embed, Section, parse
 from radt.stages import run
-from radt.suites import suite_of
+from radt.suites import outline
 from radt.training import job, loop
 
 
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     device = loop.prepare(selection.embed.device)
-    suite = suite_of(selection.experiment)
+    suite = outline(selection.experiment)
     data = job.read_data(given.trajectories, suite)
     encoder, _, encoder_hash = store.read_dt(given.encoder, suite, selection.embed.aggregate)
     encoder.to(device)

@@ -10,7 +10,7 @@ from radt.retrieval.language_keys import embed_language
 from radt.settings import AnyExperiment, Embed, Language, Section, parse
 from radt.stages import run
 from radt.stages.embed import write
-from radt.suites import suite_of
+from radt.suites import outline
 from radt.training import job, loop
 
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    suite, embed = suite_of(selection.experiment), selection.embed
+    suite, embed = outline(selection.experiment), selection.embed
     device = loop.prepare(embed.device)
     data = job.read_data(given.trajectories, suite)
     encoder = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk, device)

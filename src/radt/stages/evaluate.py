@@ -25,6 +25,7 @@ from radt.settings import AnyExperiment, Embed, Evaluate, Language, Section, par
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.base import Suite
+from radt.suites.transitions import recollection
 from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
@@ -64,7 +65,7 @@ def make_agent(
         return AdAgent(network.to(device), training_ad.model, history)
     if kind == "dpt":
         pretrained, training_dpt = store.read_dpt(model, suite)
-        return DptAgent(pretrained.to(device), training_dpt.context, suite.recollection(history), history, seed)
+        return DptAgent(pretrained.to(device), training_dpt.context, recollection(suite.experiment, history), history, seed)
     return retrieval_agent(kind, selection, suite, model, encoder, history, device)
 
 
@@ -118,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     history = EpisodeBuffer(len(tasks), settings.episodes, suite.spec)
     agent = make_agent(protocol.model, selection, suite, given.model, given.encoder, history, given.seed, device)
     returns = in_context(agent, history, suite, tasks, protocol, settings, given.seed)
-    splits, best = suite.splits, [task.references.get("optimum", "") for task in known]
+    splits, best = suite.experiment.splits, [task.references.get("optimum", "") for task in known]
     rows = [
         (given.experiment, given.method, given.seed, splits[task], task, episode + 1, f"{value:g}", best[task])
         for task, row in zip(tasks.tolist(), returns, strict=True)

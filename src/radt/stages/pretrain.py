@@ -6,7 +6,7 @@ from radt import seeding
 from radt.models import store
 from radt.settings import AnyExperiment, Section, Training, parse
 from radt.stages import run
-from radt.suites import suite_of
+from radt.suites import outline
 from radt.training import job, loop, ranks
 
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.pretrain
-    suite = suite_of(room)
+    suite = outline(room)
     device = loop.prepare_training(training.optimization)
     data = job.read_data(given.trajectories, suite)
     seeding.seed_torch(given.seed, "dt weights")

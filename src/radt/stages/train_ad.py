@@ -13,7 +13,7 @@ from radt.data.windows import Episodes
 from radt.models import store
 from radt.settings import AnyExperiment, Section, TrainAd, parse
 from radt.stages import run
-from radt.suites import suite_of
+from radt.suites import outline
 from radt.training import job, loop, ranks
 
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_ad
-    suite = suite_of(room)
+    suite = outline(room)
     device = loop.prepare_training(training.optimization)
     data = job.read_data(given.trajectories, suite)
     seeding.seed_torch(given.seed, "ad weights")

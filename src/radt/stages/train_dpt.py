@@ -13,7 +13,8 @@ from radt.models import store
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings import AnyExperiment, Section, TrainDpt, parse
 from radt.stages import run
-from radt.suites import suite_of
+from radt.suites import outline
+from radt.suites.transitions import experience
 from radt.training import job, loop, ranks
 
 
@@ -26,7 +27,7 @@ class Selection(Section):
 
 def loss_of(
     model: DecisionPretrainedTransformer,
-    experience: Experience,
+    source: Experience,
     training: TrainDpt,
     contexts: int,
     random: np.random.Generator,
@@ -36,9 +37,9 @@ def loss_of(
     Each query reads a beginning of its context whose length is uniform, so that an empty context and a growing one are trained.
     """
     device = model.device
-    task = random.integers(0, len(experience.tasks), contexts)
-    context, number = experience.contexts(task, training.context, random)
-    observation, received, action = (moved(part, device) for part in experience.queries(task, training.queries, random))
+    task = random.integers(0, len(source.tasks), contexts)
+    context, number = source.contexts(task, training.context, random)
+    observation, received, action = (moved(part, device) for part in source.queries(task, training.queries, random))
     read = (random.random(action.shape[:2]) * (number.numpy() + 1)[:, None]).astype(np.int64)
     with loop.autocast(training.optimization, model.norm.weight.device.type):
         memory = model.encode(context.to(device), training.queries)
@@ -52,16 +53,16 @@ def main(argv: list[str] | None = None) -> int:
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training = selection.experiment, selection.train_dpt
-    suite = suite_of(room)
+    suite = outline(room)
     device = loop.prepare_training(training.optimization)
     data = trajectories.read(given.trajectories, suite)
-    experience = suite.experience(data)
+    experienced = experience(room, data)
     seeding.seed_torch(given.seed, "dpt weights")
     model = store.dpt(suite.spec, training, data.statistics).to(device)
     share = ranks.share(training.optimization.batch_size)
 
     def batch_loss(update: int) -> loop.Loss:
-        return loss_of(model, experience, training, len(share), share.generator(given.seed, "dpt batches", update))
+        return loss_of(model, experienced, training, len(share), share.generator(given.seed, "dpt batches", update))
 
     job.finish("dpt", given, selection, training, room, model, batch_loss, {"trajectories": job.shards_digest(data)})
     return 0

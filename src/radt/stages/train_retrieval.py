@@ -13,6 +13,7 @@ from torch import Tensor
 
 from radt import artifacts, seeding
 from radt.data.steps import Steps
+from radt.data.trajectories import Outline
 from radt.data.windows import Episodes
 from radt.errors import RadtError
 from radt.models import store
@@ -21,8 +22,7 @@ from radt.retrieval import chunks, index, language_keys
 from radt.retrieval.context import Ask, TrainingContexts
 from radt.settings import AnyExperiment, Embed, Language, Section, TrainRetrieval, parse
 from radt.stages import run
-from radt.suites import suite_of
-from radt.suites.base import Suite
+from radt.suites import outline
 from radt.training import job, loop, ranks
 
 
@@ -52,7 +52,7 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
     return index.read_embeddings(directory)[0].get("queries")
 
 
-def asker(selection: Selection, suite: Suite, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:
+def asker(selection: Selection, suite: Outline, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:
     """What makes the queries of scope `window`, and the identity of the encoder: the DT in a directory, or a language model."""
     chunk = selection.embed.chunk
     if encoder is not None:
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     room, training, kind = selection.experiment, selection.train_retrieval, str(given.model)
-    suite = suite_of(room)
+    suite = outline(room)
     optimization, window, stride = training.optimization, training.model.span(room), training.model.stride(room)
     device = loop.prepare_training(optimization)
     data = job.read_data(given.trajectories, suite)

@@ -11,6 +11,7 @@ from radt.data.curve import learning_curve
 from radt.settings import AnyExperiment, Section, Trajectories, parse
 from radt.stages import run
 from radt.suites import suite_of
+from radt.suites.sources import histories, remark
 
 
 class Selection(Section):
@@ -30,13 +31,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     selection = parse(Selection, arguments.settings)
     suite = suite_of(selection.experiment)
-    source, shards = suite.histories(selection.trajectories, arguments.histories)
+    source, shards = histories(selection.experiment, selection.trajectories, arguments.histories)
     trajectories.write(arguments.output, arguments.experiment, suite, source, shards)
     data = trajectories.read(arguments.output, suite)
     write_text(arguments.output / "learning.csv", learning_curve(data.shards))
     print(f"{data.manifest['episodes']} episodes, {data.manifest['steps']} steps in {arguments.output}")
-    if remark := suite.remark(data):
-        print(remark)
+    if said := remark(selection.experiment, data):
+        print(said)
     return 0
 
 

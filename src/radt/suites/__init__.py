@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radt.data.trajectories import Outline
 from radt.errors import RadtError
 from radt.settings import Experiment, GridExperiment, GymnasiumExperiment
 
@@ -11,8 +12,17 @@ if TYPE_CHECKING:
     from radt.suites.base import Suite
 
 
+def outline(experiment: Experiment) -> Outline:
+    """An experiment and its spec: all that stages need that play nothing."""
+    if isinstance(experiment, GridExperiment):
+        from radt.suites.grid.spec import spec_of
+
+        return Outline(experiment, spec_of(experiment))
+    return Outline(experiment, suite_of(experiment).spec)
+
+
 def suite_of(experiment: Experiment) -> Suite:
-    """The suite of an experiment; raises `RadtError` when what it needs is not installed."""
+    """The suite of an experiment."""
     if isinstance(experiment, GridExperiment):
         from radt.suites.grid.suite import GridSuite
 

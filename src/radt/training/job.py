@@ -11,13 +11,12 @@ from pathlib import Path
 import torch
 
 from radt.data import trajectories
-from radt.data.trajectories import Statistics
+from radt.data.trajectories import Described, Statistics
 from radt.data.windows import Episodes
 from radt.machine import rank
 from radt.models import store
 from radt.pipeline.fingerprint import fingerprint
 from radt.settings import Experiment, Section, TrainDpt, Training
-from radt.suites.base import Suite
 from radt.training import checkpoints, loop
 
 STAGES = {"dt": "pretrain", "ad": "train_ad", "dpt": "train_dpt", "radt": "train_retrieval", "radt_lm": "train_retrieval"}
@@ -46,7 +45,7 @@ class Data:
     sha256: str
 
 
-def read_data(directory: Path, suite: Suite) -> Data:
+def read_data(directory: Path, suite: Described) -> Data:
     """Read, verify and index the learning histories."""
     data = trajectories.read(directory, suite)
     return Data(Episodes(data), data.statistics, shards_digest(data))

@@ -16,7 +16,7 @@ from radt.data.trajectories import Shard, Trajectories
 from radt.data.transitions import Transitions, told
 from radt.settings import GridExperiment
 from radt.suites.grid.engine import ACTIONS
-from radt.suites.grid.suite import PHASES
+from radt.suites.grid.spec import PHASES
 from radt.suites.grid.worlds import make, optimal_actions
 
 REWARDS = 3

@@ -17,14 +17,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
-from radt.data.trajectories import Shard, read_shard, tensors
+from radt.data.trajectories import Outline, Shard, read_shard, tensors
 from radt.errors import RadtError
 from radt.seeding import generator
 from radt.settings import GridExperiment, Ppo
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
+from radt.suites.grid.spec import spec_of
 from radt.suites.grid.splits import tasks_of
-from radt.suites.grid.suite import GridSuite, spec_of
 
 AGAIN = "delete it and run the ppo stage again"
 
@@ -164,7 +164,7 @@ def read(folder: Path, experiment: GridExperiment, settings: Ppo) -> Iterator[Sh
         manifest = read_json(path.with_suffix(".json"))
         if not isinstance(manifest, dict) or {key: manifest.get(key) for key in origin} != origin:
             raise RadtError(f"{path} was made with other settings of the experiment or of trajectories.ppo: {AGAIN}")
-        shard = read_shard(path, str(manifest.get("sha256")), GridSuite(experiment), AGAIN)
+        shard = read_shard(path, str(manifest.get("sha256")), Outline(experiment, spec_of(experiment)), AGAIN)
         if (shard.episode_task != task).any():
             raise RadtError(f"{path} holds another task: {AGAIN}")
         yield shard

@@ -25,8 +25,8 @@ from radt.settings import GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
 from radt.suites.grid.mazerunner import SIZE
+from radt.suites.grid.spec import sizes_of
 from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
-from radt.suites.grid.suite import sizes_of
 
 Array = NDArray[Any]
 COLUMNS = ("actions", "dones", "next_observations", "observations", "rewards")

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radt.data.trajectories import Shard
+from radt.data.trajectories import Shard, Trajectories
 from radt.errors import RadtError
-from radt.settings import GridExperiment, Trajectories
+from radt.settings import GridExperiment
+from radt.settings import Trajectories as Settings
 from radt.suites.grid import ppo, published
 from radt.suites.grid.qlearning import learn
 
 
-def collect(experiment: GridExperiment, settings: Trajectories, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
+def collect(experiment: GridExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
     """Where the histories come from, for the manifest, and the histories themselves, a task or more at a time.
 
     `histories` is the folder of what PPO learned, for `source: ppo`; raises `RadtError` when that is not given.
@@ -37,3 +38,10 @@ def collect(experiment: GridExperiment, settings: Trajectories, histories: Path 
         folder = Path(str(settings.import_folder))
         source = {"name": "import"}
     return {**source, "files": published.checksums(folder, experiment)}, published.convert(folder, experiment)
+
+
+def stays(experiment: GridExperiment, data: Trajectories) -> str | None:
+    """In how many published histories of Key-Door the key stays taken, in words."""
+    stay = published.key_stays(data.shards, experiment) if data.manifest["source"].get("name") in ("download", "import") else []
+    words = f"the key stays taken in {len(stay)} of the histories, as in the published engine (docs/differences.md)"
+    return words if stay else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,15 +11,10 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from radt.data.trajectories import Shard, Task, Trajectories, read
+from radt.data.trajectories import Task
 from radt.errors import RadtError
 from radt.settings import GymnasiumExperiment
-from radt.settings import Trajectories as TrajectorySettings
 from radt.spaces import CODES, Codes, Image, Numbers, Scaled, Spec
-
-if TYPE_CHECKING:  # what makes histories needs no torch, which takes seconds to import
-    from radt.data.episodes import EpisodeBuffer
-    from radt.data.transitions import StepExperience, StepRecollection
 
 Env = gymnasium.Env[Any, Any]
 
@@ -30,7 +23,7 @@ class GymnasiumSuite:
     """Tasks of one environment, whose number is an argument of it."""
 
     def __init__(self, experiment: GymnasiumExperiment):
-        self.experiment, self.splits = experiment, experiment.splits
+        self.experiment = experiment
 
     @cached_property
     def spec(self) -> Spec:
@@ -44,26 +37,14 @@ class GymnasiumSuite:
 
     def tasks(self) -> list[Task]:
         """See `Described`; no returns are known."""
-        return [Task(number, split, {self.experiment.argument: number}, {}) for number, split in enumerate(self.splits)]
+        return [
+            Task(number, split, {self.experiment.argument: number}, {}) for number, split in enumerate(self.experiment.splits)
+        ]
 
     def make(self, tasks: NDArray[np.int64]) -> SyncVectorEnv:
         """See `Suite`."""
         made = [partial(self._env, task) for task in tasks.tolist()]
         return SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP)
-
-    def histories(self, settings: TrajectorySettings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-        """See `Suite`: those of a folder in the format of `radt.data.trajectories`, which somebody has written."""
-        if settings.source != "import":
-            raise RadtError(
-                f"trajectories.source is {settings.source!r}, which the suite 'gymnasium' does not have: write learning histories"
-                " with radt.data.trajectories.write (docs/formats.md), and set it to import"
-            )
-        data = read(Path(str(settings.import_folder)), self)
-        return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
-
-    def remark(self, data: Trajectories) -> str | None:
-        """See `Suite`: nothing."""
-        return None
 
     def seen(self, env: SyncVectorEnv, observations: NDArray[Any]) -> NDArray[Any]:
         """See `Suite`."""
@@ -74,18 +55,6 @@ class GymnasiumSuite:
         """See `Suite`."""
         values = self.spec.values(codes)
         return values if self.spec.continuous or len(self.spec.actions) > 1 else values[:, 0]
-
-    def experience(self, data: Trajectories) -> StepExperience:
-        """See `Suite`: of the labels in the data."""
-        from radt.data.transitions import StepExperience
-
-        return StepExperience(data)
-
-    def recollection(self, buffer: EpisodeBuffer) -> StepRecollection:
-        """See `Suite`: random steps."""
-        from radt.data.transitions import StepRecollection
-
-        return StepRecollection(buffer)
 
     def _env(self, task: int) -> Env:
         """The environment of a task; raises `RadtError` when Gymnasium cannot make it."""

@@ -1,0 +1,40 @@
+"""Where the learning histories of each suite come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from radt.data.trajectories import Shard, Trajectories, read
+from radt.errors import RadtError
+from radt.settings import Experiment, GridExperiment
+from radt.settings import Trajectories as Settings
+from radt.suites import outline
+
+
+def histories(experiment: Experiment, settings: Settings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
+    """Where the learning histories come from, for the manifest, and the histories themselves, a task or more at a time.
+
+    `folder` is that of the `ppo` stage, for `source: ppo`. Raises `RadtError` for a source that the suite does not have.
+    """
+    if isinstance(experiment, GridExperiment):
+        from radt.suites.grid.sources import collect
+
+        return collect(experiment, settings, folder)
+    if settings.source != "import":
+        raise RadtError(
+            f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: write learning"
+            " histories with radt.data.trajectories.write (docs/formats.md), and set it to import"
+        )
+    data = read(Path(str(settings.import_folder)), outline(experiment))
+    return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
+
+
+def remark(experiment: Experiment, data: Trajectories) -> str | None:
+    """What is to be said of learning histories that were written."""
+    if not isinstance(experiment, GridExperiment):
+        return None
+    from radt.suites.grid.sources import stays
+
+    return stays(experiment, data)
