@@ -13,7 +13,9 @@ from radt.data import trajectories
 from radt.data.transitions import StepExperience
 from radt.data.windows import Episodes
 from radt.errors import RadtError
-from radt.settings import GymnasiumExperiment
+from radt.evaluation.rollout import Target
+from radt.models.actions import choose
+from radt.settings import Evaluate, GymnasiumExperiment, Protocol, parse
 from radt.spaces import Codes, Image, Numbers, Spec
 from radt.suites import suite_of
 from stages import Chain, configuration
@@ -84,6 +86,38 @@ def test_windows_hold_the_nearest_codes_and_numbers_as_they_are(tmp_path):
     distance = np.abs(shard.actions[:4, :, None] - np.linspace(-1, 1, 5))
     np.testing.assert_array_equal(steps.action[0], distance.argmin(-1))
     assert steps.previous_action[0, 0].tolist() == [5, 5] and steps.action.dtype == torch.int64
+
+
+def test_codes_are_chosen_for_each_dimension_by_itself():
+    logits = torch.tensor([[0.0, 2.0, 1.0, 3.0, 0.0, 1.0, 0.0, 2.0]]).expand(4000, -1)
+    random = np.random.default_rng(0)
+    assert (choose(logits, (3, 5), "greedy", 1.0, random) == torch.tensor([1, 0])).all()
+    sampled = choose(logits, (3, 5), "sample", 1.0, random)
+    for number, part in enumerate(logits[0].split((3, 5))):
+        share = sampled[:, number].bincount(minlength=len(part)) / 4000
+        torch.testing.assert_close(share, part.softmax(0), atol=0.03, rtol=0)
+    half = choose(logits, (3, 5), "top_half", 1.0, random)
+    assert set(half[:, 0].tolist()) == {1} and set(half[:, 1].tolist()) == {0, 4}
+
+
+def test_targets_follow_the_best_episode_once_it_beats_chance():
+    protocol = Protocol(model="radt", target_return="from_memory", actions="greedy")
+    settings = parse(
+        Evaluate, configuration()["evaluate"] | {"target_mean": 0.5, "target_low": [-9.0, -8.0], "target_margin": 2.0}
+    )
+    target, random = (
+        Target(protocol, settings, suite_of(experiment()).spec, 3, torch.tensor([-4.0, -4.0, -1.0])),
+        np.random.default_rng(0),
+    )
+    for rewards, expected in (([-3.0, -5.0, -1.5], [-1.0, None, None]), ([-5.0, -3.5, -0.5], [-1.0, -1.5, 0.5])):
+        target.begin(random)
+        before = target.wanted.clone()
+        target.receive(0, torch.tensor(rewards))
+        torch.testing.assert_close(target.wanted, before - torch.tensor(rewards))
+        target.finish()
+        target.begin(random)
+        for wanted, value in zip(target.wanted.tolist(), expected, strict=True):
+            assert wanted == value if value is not None else -9.0 <= wanted <= -8.0
 
 
 def test_values_of_codes_are_those_that_have_them():
