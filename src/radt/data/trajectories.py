@@ -144,8 +144,10 @@ class Trajectories:
     @property
     def statistics(self) -> Statistics | None:
         """Mean and deviation of observations that are numbers; None for others."""
-        values = self.manifest.get("statistics")
-        return Statistics(*(tuple(values[name]) for name in ("mean", "deviation"))) if values else None
+        if not isinstance(self.spec.observation, Numbers):
+            return None
+        values = self.manifest["statistics"]
+        return Statistics(tuple(values["mean"]), tuple(values["deviation"]))
 
 
 @dataclass(frozen=True)
@@ -381,7 +383,7 @@ def _check_statistics(values: Any, path: Path, size: int) -> None:
     """Raise `RadtError` unless a manifest holds finite means and deviations above 0 of so many numbers."""
     try:
         mean, deviation = (np.array(values[name], np.float64) for name in ("mean", "deviation"))
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         mean = deviation = np.zeros(0)
     whole = mean.shape == deviation.shape == (size,)
     if not whole or not np.isfinite([mean, deviation]).all() or deviation.min() <= 0.0:
