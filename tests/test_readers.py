@@ -125,7 +125,7 @@ def test_published_files(published_folder, room):
         else:
             np.savez(path, **altered(arrays, random))
         shards, words = tried(lambda: list(published.convert(published_folder, one)))
-        assert words or not trajectories._check(shards[0], one, "the file")
+        assert words or not trajectories._check(shards[0], suite_of(one), "the file", "")
         assert path.name in words or not words
         taken += not words
     assert taken < 60 * TIMES  # as where a step of an unfinished episode, or a byte that says nothing, is another
@@ -173,7 +173,7 @@ def replaced(manifest: dict[str, object], random: np.random.Generator) -> dict[s
     ("column", "change", "words"),
     [
         ("actions", lambda a: a + 5, "has action 9, allowed are 0 to 4"),
-        ("actions", lambda a: a[:, None], r"dimensions are not \[N, D\] for observations and \[N\]"),
+        ("actions", lambda a: a[:, None], "dimensions are not those of its observations and actions"),
         ("rewards", lambda a: a * np.nan, r"holds numbers that are not finite \(rewards\)"),
         ("rewards", lambda a: a + np.float32(1e30), "has rewards that are not whole numbers from 0 to 1"),
         ("rewards", lambda a: a - 1, "has rewards that are not whole numbers from 0 to 1"),
@@ -181,7 +181,7 @@ def replaced(manifest: dict[str, object], random: np.random.Generator) -> dict[s
         ("rewards", lambda a: a[0, ...], "dimensions are not"),
         ("episode_start", lambda a: a[0, ...], "dimensions are not"),
         ("observations", lambda a: a[:, 0], "dimensions are not"),
-        ("observations", lambda a: a.astype(np.int8), "does not hold the columns"),
+        ("observations", lambda a: a.astype(np.int8), "observations of type int8, but the experiment has uint8"),
         ("episode_history", lambda a: a[:-1], "lengths do not agree"),
     ],
 )
