@@ -37,7 +37,7 @@ def world():
     rows = TASKS * EACH * HORIZON
     data = trajectories(
         np.stack([random.integers(0, n, rows) for n in (ROOM.height, ROOM.width)], 1),
-        random.integers(0, 5, rows).astype(np.uint8),
+        random.integers(0, 5, (rows, 1)).astype(np.uint8),
         random.integers(0, 2, rows).astype(np.float32),
     )
     torch.manual_seed(0)

@@ -74,7 +74,7 @@ def expected_vector(bert, encoder, steps):
 def windows(count, seed=1):
     """Windows of which some are alike, some padded, one without steps, and one of a step that is not finished."""
     steps = random_steps(count, CHUNK, seed)
-    steps = concatenate([steps, steps[1:3], unfinished(steps[:1])], 0)
+    steps = concatenate([steps, steps[1:3], unfinished(steps[:1], SPEC)], 0)
     length = torch.cat([torch.arange(count) % (CHUNK + 1), torch.tensor([1, 2, 1])])
     return replace(steps, mask=torch.arange(CHUNK) < length[:, None])
 
@@ -200,6 +200,8 @@ def test_nothing_of_the_current_step_leaks(bert, episodes, form):
 
     class Changed:
         """Other actions and rewards at all steps from `end` on, with the same returns-to-go."""
+
+        spec = SPEC
 
         def __init__(self, end):
             self.end = end

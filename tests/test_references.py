@@ -98,7 +98,7 @@ def test_retrieve_is_random_before_the_first_reward_and_never_worse_after_it():
 
     def played(seed):
         history = EpisodeBuffer(room.tasks, 30, suite_of(room).spec)
-        return history, in_context(RetrieveAgent(history, seed), history, room, tasks, protocol, settings, seed)
+        return history, in_context(RetrieveAgent(history, seed), history, suite_of(room), tasks, protocol, settings, seed)
 
     history, returns = played(0)
     best = np.maximum.accumulate(returns, axis=1)
@@ -117,6 +117,6 @@ def test_random_agent_chooses_all_actions_alike():
         ROOM.model_copy(update={"width": 20, "height": 20, "tasks": 210}),
         SETTINGS.model_copy(update={"episodes": 1}),
     )
-    in_context(RandomAgent(history), history, room, np.arange(200), protocol, settings, 0)
+    in_context(RandomAgent(history), history, suite_of(room), np.arange(200), protocol, settings, 0)
     share = torch.bincount(history.columns.action[:, 0].long(), minlength=5) / len(history.columns.action)
     torch.testing.assert_close(share, torch.full((5,), 0.2), atol=0.04, rtol=0.0)

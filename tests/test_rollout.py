@@ -99,7 +99,7 @@ def test_an_agent_with_a_memory_reaches_the_optimum():
     room = GridExperiment(world="darkroom", width=4, height=3, horizon=16, tasks=12, held_out=2, validation=0)
     tasks = np.array([t for t in range(12) if tuple(goals(room)[t]) != (0, 0)])
     history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
-    returns = in_context(Explorer(history, room), history, room, tasks, protocol(), evaluate(), seed=0)
+    returns = in_context(Explorer(history, room), history, suite_of(room), tasks, protocol(), evaluate(), seed=0)
     np.testing.assert_array_equal(returns[:, 1], optimum(room)[tasks])
     np.testing.assert_array_equal(returns[:, 2], optimum(room)[tasks])
     assert (returns[:, 0] < returns[:, 1]).any()

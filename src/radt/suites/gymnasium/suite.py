@@ -62,7 +62,7 @@ class GymnasiumSuite:
         try:
             return gymnasium.make(name, max_episode_steps=horizon, disable_env_checker=True, **{self.experiment.argument: task})
         except ModuleNotFoundError as error:
-            module = (error.name or name).partition(".")[0]
+            module = (error.name or name).partition(":")[0].partition(".")[0]
             raise RadtError(f"the environment {name!r} needs {module}, which is not installed: pip install {module}") from None
         except Exception as error:
             reason = next(iter(str(error).strip().splitlines()), "")[:200] or type(error).__name__
