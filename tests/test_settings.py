@@ -225,7 +225,7 @@ def test_every_ablation_has_a_comment():
         ("train_ad.model.window", 1, ["train_ad.model.window is 1", "even"]),
         ("train_retrieval.cross_attention", [0, 2], ["cross_attention is [0, 2]", "blocks 0 to 1"]),
         ("train_retrieval.cross_attention", [], ["cross_attention"]),
-        ("overrides", {"keydoor": {}}, ["'overrides' is gone", "write what overrides.NAME has into experiments.NAME"]),
+        ("overrides", {"keydoor": {}}, ["'overrides' is gone", "write what overrides.keydoor has into experiments.keydoor"]),
         ("experiments.keydoor.like", "nowhere", ["keydoor.like is 'nowhere'", "'darkroom'"]),
         ("experiments.keydoor.like", ["darkroom"], ["keydoor.like is ['darkroom']"]),
         ("experiments.keydoor.like", "keydoor", ["keydoor.like is 'keydoor'", "'darkroom'"]),

@@ -60,6 +60,9 @@ def command(job):
     return words[stage], atomic_stage.parse(words[stage + 1 :])[2]
 
 
+code_of = functools.cache(fingerprint)  # once for all jobs of a stage
+
+
 @functools.lru_cache(maxsize=1)  # Snakemake asks four times in a row about each job
 def stale(job):
     """Why the artifact of a job would be made again; None where there is none yet, or where it is as it should be."""
@@ -68,7 +71,7 @@ def stale(job):
         return None
     try:
         stage, arguments = command(job)
-        found = provenance.stale(record, fingerprint(stage), job.input, arguments)
+        found = provenance.stale(record, code_of(stage), job.input, arguments)
         damaged = provenance.problems(record) if found is None and asked_for(job) else []
     except RadtError as error:
         stop(error)

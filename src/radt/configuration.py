@@ -211,7 +211,8 @@ def _argument(text: str) -> dict[str, Any]:
 def load(values: dict[str, Any]) -> Settings:
     """The settings of a merged configuration; raises `RadtError` for what is not allowed."""
     if "overrides" in values:
-        raise RadtError("configuration key 'overrides' is gone: write what overrides.NAME has into experiments.NAME")
+        name = next(iter(values["overrides"]), "NAME") if isinstance(values["overrides"], dict) else "NAME"
+        raise RadtError(f"configuration key 'overrides' is gone: write what overrides.{name} has into experiments.{name}")
     values = layers.alike(layers.written_out(values))
     settings = parse(Settings, layers.at(values, ("experiments", "*"), lambda entry: _only(entry, of_stages=False)))
     for name in settings.experiments:
