@@ -17,8 +17,9 @@ from radt.evaluation.rollout import Target
 from radt.models.actions import choose
 from radt.settings import Evaluate, GymnasiumExperiment, Protocol, parse
 from radt.spaces import Codes, Image, Numbers, Spec
+from radt.stages import figure
 from radt.suites import suite_of
-from stages import Chain, configuration
+from stages import ROOT, Chain, configuration
 
 
 def experiment(**changes):
@@ -54,6 +55,13 @@ def test_every_method_runs_end_to_end(tmp_path, kind):
         again = tmp_path / f"{method}_again.csv"
         made.evaluate(method, None if method in ("retrieve", "random") else method, again.name)
         assert again.read_bytes() == (tmp_path / f"{method}.csv").read_bytes()
+        again.unlink()
+    given = ["--experiment", "tiny", *made.common("evaluate", "figure"), "--paper", str(ROOT / "config/paper_curves.csv")]
+    files = [str(path) for path in sorted(tmp_path.glob("*.csv"))]
+    trained = [str(tmp_path / name / "metrics.csv") for name in ("radt", "ad", "dpt", "dt")]
+    assert figure.main([*given, "--evaluations", *files, "--metrics", *trained, "--output", str(tmp_path / "out")]) == 0
+    rows = pd.read_csv(tmp_path / "out/table.csv")
+    assert (rows["average"] < 0).all() and rows[["optimum", "average_ratio"]].isna().all(axis=None)
 
 
 def test_histories_of_a_folder_are_imported_and_other_sources_refused(tmp_path):
