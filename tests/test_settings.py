@@ -487,7 +487,7 @@ def test_a_removed_experiment_takes_what_it_overrides_along(tmp_path):
         targets.check(loaded, ["results/ablations/chunks.pdf"])
     with pytest.raises(RadtError, match="unknown experiment 'darkroom'"):
         targets.check(loaded, ["results/darkroom/figure.pdf"])
-    with pytest.raises(RadtError, match=r"'experiments\.keydor\.world' is missing"):
+    with pytest.raises(RadtError, match=r"'experiments\.keydor\.suite' is missing"):
         written(tmp_path, "experiments: {keydor: {embed: {chunk: 5}}}")
 
 
