@@ -1,6 +1,7 @@
-"""How far a run is: logs of the real training loop and of stages that really failed, counts against Snakemake's own plan."""
+"""How far a run is: the real training loop, stages that really failed, counts against Snakemake's own plan."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from project import ROOT, run
-from radt.pipeline import config, status
+from radt.pipeline import config, progress, status
+from radt.pipeline.jobs import name_of
 from radt.pipeline.runs import Runs
 from radt.settings import Optimization
 from radt.training import loop
@@ -44,6 +47,16 @@ def log_of(folder, name, age=1.0, text=None):
     return path
 
 
+def said(folder, name, age=1.0, **changed):
+    """What a training has written about its progress some seconds ago, with other values."""
+    path = folder / "state/darkroom" / name / "progress.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {"first": 0, "update": 4, "updates": 10, "every": 2, "seconds": 2.0, "loss": 1.0, **changed}
+    path.write_text(json.dumps(values), encoding="utf-8")
+    os.utime(path, (NOW - age, NOW - age))
+    return path
+
+
 def train(path, state, stop):
     """A training of a tiny network that prints into a log and is cut off in update `stop`; the losses of its updates."""
     model, losses = torch.nn.Linear(3, 1), []
@@ -67,8 +80,11 @@ def lines(text):
     return {cells[0]: cells[1:] for line in text.splitlines() if (cells := re.split(r"  +", line.strip()))}
 
 
-def test_a_training_shows_what_its_loop_printed_last(folder):
-    losses = train(folder / "logs/darkroom/train_ad/seed42.log", folder / "state", stop=10)
+def test_a_training_shows_what_its_loop_said_last(folder):
+    state = folder / "state/darkroom/ad/seed42"
+    losses = train(folder / "logs/darkroom/train_ad/seed42.log", state, stop=10)
+    assert [path.name for path in state.iterdir()] == ["progress.json"]
+    os.utime(state / "progress.json", (NOW - 3, NOW - 3))
     log_of(folder, "train_ad/seed42", age=3)
     update, share, loss, speed, left, heard = lines(status.status([], NOW))["darkroom/train_ad/seed42"]
     assert (update, share, heard) == ("8/12", "66%", "3 s ago")
@@ -76,27 +92,45 @@ def test_a_training_shows_what_its_loop_printed_last(folder):
     assert 10 < float(speed) < 100 and left == "0 s"
 
 
-def test_a_line_that_is_half_written_leaves_the_one_before(folder):
-    path = folder / "logs/darkroom/train_ad/seed42.log"
-    train(path, folder / "state", stop=9)
-    whole = path.read_text(encoding="utf-8")
-    assert whole.endswith("left\n") and whole.count("\n") == 2
-    for cut in range(len(whole.splitlines()[0]) + 2, len(whole) - len(" left\n")):
-        log_of(folder, "train_ad/seed42", text=whole[:cut])
-        (job,) = status.unfinished(NOW)
-        assert job.progress[-1][1] == "4" and job.state == "running", whole[:cut]
+def test_a_training_that_went_on_from_a_checkpoint_tells_the_speed_of_what_it_did_itself(folder):
+    log_of(folder, "train_ad/seed42", text="going on from update 100 of a checkpoint\n")
+    said(folder, "ad/seed42", first=100, update=120, updates=200, seconds=10.0, loss=0.25)
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["120/200", "60%", "0.2500", "2.0", "40 s", "1 s ago"]
+    said(folder, "ad/seed42", first=100, update=100, updates=200, seconds=0.0, loss=None)
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["100/200", "50%", "1 s ago"]
+
+
+def test_a_progress_of_the_job_before_is_not_shown(folder):
+    log_of(folder, "train_ad/seed42", text="")
+    said(folder, "ad/seed42", age=500)
+    assert "4/10" not in status.status([], NOW)
+
+
+def test_progress_is_found_where_the_workflow_has_the_checkpoints(everything):
+    found = set()
+    for block in re.split(r"^(?:local)?rule ", everything, flags=re.MULTILINE):
+        if state := re.search(r" --state (\S+) ", block):
+            name = name_of(Path(re.search(r"^    log: logs/(\S+)$", block, re.MULTILINE)[1]))
+            assert name.state == Path(state[1])
+            found.add(name.folder)
+    assert found == {"pretrain", "train_ad", "train_dpt", "train_retrieval"}
+
+
+def test_a_disk_without_room_for_the_progress_stops_no_training(folder):
+    (folder / "state").write_text("a file where the folder would be", encoding="utf-8")
+    assert len(train(folder / "logs/darkroom/train_ad/seed42.log", folder / "state/ad", stop=5)) == 5
+    assert progress.read(folder / "state/ad") is None
 
 
 def test_a_training_without_a_sign_of_life_is_silent(folder):
-    text = "update 20/100 loss 1.0 0.5/s 160 s left\nupdate 40/100 loss 1.0 0.5/s 120 s left\n"  # a line every 40 s
+    text = "update 20/100 loss 1.0 0.5/s 160 s left\n"
     for age, heard in ((59, "59 s ago"), (190, "3 min ago"), (210, "silent for 4 min: killed?")):
-        log_of(folder, "train_ad/seed42", age, text)
+        log_of(folder, "train_ad/seed42", age + 1, text)
+        said(folder, "ad/seed42", age, update=40, updates=100, every=20, seconds=80.0)  # a report every 40 s
         assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
-    for age, heard in (
-        (59, "59 s ago"),
-        (61, "silent for 61 s: killed?"),
-    ):  # a line every second: a minute is allowed all the same
-        log_of(folder, "train_ad/seed42", age, text.replace("0.5/s", "20.0/s"))
+    for age, heard in ((59, "59 s ago"), (61, "silent for 61 s: killed?")):  # every second: a minute is allowed all the same
+        log_of(folder, "train_ad/seed42", age, text)
+        said(folder, "ad/seed42", age, update=40, updates=100, every=20, seconds=2.0)
         assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
     assert "silent for 61 s: darkroom/train_ad/seed42\n    update 20/100" in status.status([], NOW)
 
@@ -138,6 +172,7 @@ def test_a_job_is_done_when_its_record_is_newer_than_its_log(folder):
     record.parent.mkdir(parents=True)
     record.write_text("{}", encoding="utf-8")
     log_of(folder, "train_ad/seed42", age=100, text="update 12/12 loss 1.0 9.0/s 0 s left\n")
+    said(folder, "ad/seed42", age=100, update=12, updates=12)
     os.utime(record, (NOW - 99, NOW - 99))
     assert "no job writes a log, and none has failed" in status.status([], NOW)
     os.utime(record, (NOW - 500, NOW - 500))  # of an earlier run
@@ -159,40 +194,49 @@ def test_files_that_are_no_logs_of_jobs_are_passed_over(folder):
     assert "darkroom/train_ad/seed42" in text and "somebody" not in text
 
 
-LINES = ["update 5/0 loss 1.0 2.0/s 1 s left", "update 5/10 loss nan 0.0/s 1 s left", "update 5/10 loss 1.0 1.2.3/s 1 s left"]
-LINES += [
-    f"update {'9' * 5000}/{'9' * 5000} loss 1.0 2.0/s 1 s left",
-    f"update 5/10 loss 1 2.0/s {'9' * 400} s left",
-    "update 5/10",
-]
-LINES += [
-    "error: \x1b[31mred\x1b[0m and \x9b2J",
-    "Traceback (most recent call last):",
-    "update \u0665/\u0661\u0660 loss 1 2/s 1 s left",
-]
+LINES = ["update 5/10", "error: \x1b[31mred\x1b[0m and \x9b2J", "Traceback (most recent call last):"]
+LINES += ["update \u0665/\u0661\u0660 loss 1 2/s 1 s left"]
 
 
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
 def test_any_line_of_a_log_is_shown_as_one_line_of_text(folder, line):
     log_of(folder, "train_ad/seed42", text=f"update 4/10 loss 1.0 2.0/s 3 s left\n{line}\n")
+    said(folder, "ad/seed42")
     text = status.status([], NOW)
     assert "darkroom/train_ad/seed42" in text and all(letter.isprintable() for letter in text.replace("\n", ""))
 
 
-def test_mutated_logs_never_stop_the_status(folder):
-    chance, path = random.Random(0), log_of(folder, "train_ad/seed42", text="")
-    whole = "".join(f"update {n}/50 loss 1.0 2.0/s {50 - n} s left\n" for n in range(0, 50, 10)) + "error: no\n"
+WRONG = ["", "{}", "[]", "3", "\xff", "[" * 5000, "x" * 10**6, '{"update": 4}', None]
+CHANGED = [{"update": -1}, {"updates": 0}, {"update": 10**30}, {"loss": "1"}, {"seconds": 1e300}, {"more": 1}, {"first": True}]
+
+
+@pytest.mark.parametrize("content", [*WRONG, *CHANGED], ids=range(len(WRONG) + len(CHANGED)))
+def test_what_is_no_progress_is_passed_over(folder, content):
+    """None: a pipe that nobody writes to."""
+    log_of(folder, "train_ad/seed42", text="something\n")
+    path = said(folder, "ad/seed42", **(content if isinstance(content, dict) else {}))
+    if not isinstance(content, dict):
+        path.unlink()
+        os.mkfifo(path) if content is None else path.write_text(content, encoding="latin-1")
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["1 s ago"]
+
+
+def test_mutated_files_never_stop_the_status(folder):
+    chance, path, log = random.Random(0), said(folder, "ad/seed42"), log_of(folder, "train_ad/seed42", text="")
+    told, printed = path.read_bytes(), b"update 10/50 loss 1.0 2.0/s 20 s left\nerror: no\n"
     for number in range(100_000 if os.environ.get("RADT_TORTURE") == "1" else 1000):
-        content = bytearray(whole[: chance.randrange(1, len(whole))], "utf-8")
-        for _ in range(chance.randrange(1, 9)):
-            content[chance.randrange(len(content))] = chance.choice(b"0123456789-./e\n\r\x00\xff\x1b updatelossleft")
-        path.write_bytes(content)
+        for place, whole in ((path, told), (log, printed)):
+            content = bytearray(whole[: chance.randrange(1, len(whole) + 1)])
+            for _ in range(chance.randrange(4)):
+                content[chance.randrange(len(content))] = chance.choice(b"0123456789-./e\n\r\x00\xff\x1b update{}:,")
+            place.write_bytes(content)
         for job in status.unfinished(NOW):
             assert len(status.row(job)) == 7 and job.silent in (True, False), number
 
 
 def test_pipes_sockets_folders_and_endless_files_are_passed_over(folder):
     log_of(folder, "train_ad/seed42", text="update 4/10 loss 1.0 2.0/s 3 s left\n")
+    said(folder, "ad/seed42")
     logs = folder / "logs/darkroom/train_ad"
     os.mkfifo(logs / "seed43.log")
     (logs / "seed44.log").mkdir()

@@ -40,10 +40,10 @@ class MissingError(RadtError):
     """A file that is not there."""
 
 
-def write_bytes(path: Path, *content: bytes | memoryview) -> None:
+def write_bytes(path: Path, *content: bytes | memoryview, durable: bool = True) -> None:
     """Put `content` at `path` at once: after a crash or a full disk the old file is there, unchanged, and no other.
 
-    An `OSError` names `path`. A link in its place is replaced, not followed.
+    An `OSError` names `path`. A link in its place is replaced, not followed. Not `durable`: a power cut may lose the file.
     """
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,14 +54,16 @@ def write_bytes(path: Path, *content: bytes | memoryview) -> None:
             for part in content:
                 file.write(part)
             file.flush()
-            _flush(file.fileno(), UNSUPPORTED)
+            if durable:
+                _flush(file.fileno(), UNSUPPORTED)
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
             error.filename, error.filename2 = str(path), None
         raise
-    flush_directory(path.parent)
+    if durable:
+        flush_directory(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

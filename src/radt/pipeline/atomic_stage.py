@@ -21,7 +21,7 @@ from platform import python_version
 from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import commit, machine, version
-from radt.pipeline import provenance
+from radt.pipeline import progress, provenance
 from radt.pipeline.fingerprint import fingerprint
 from radt.pipeline.provenance import FILE, FORMAT, NewerError, Record
 
@@ -116,11 +116,12 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
 
 
 def drop_checkpoint(state: Path) -> None:
-    """Remove the checkpoint of a training that is done, and its folder if nothing else is there; nothing behind a link."""
+    """Remove checkpoint and progress of a training that is done, and their folder if it is empty then; nothing behind a link."""
     if not state.is_symlink():
         with suppress(OSError):
-            for name in (CHECKPOINT, f".{CHECKPOINT}.partial"):
+            for name in (CHECKPOINT, progress.FILE):
                 (state / name).unlink(missing_ok=True)
+                (state / f".{name}.partial").unlink(missing_ok=True)
             state.rmdir()
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LOGS, BENCHMARKS = Path("logs"), Path("benchmarks")
+LOGS, BENCHMARKS, STATE = Path("logs"), Path("benchmarks"), Path("state")
 
 RECORDS = {
     "trajectories": "{run}/trajectories/{file}",
@@ -51,6 +51,11 @@ class Name:
         seed = self.name[len(self.what) :].lstrip("_")
         parts = {"run": self.run, "name": self.name, "what": self.what, "seed": seed, "file": "provenance.json"}
         return Path("results") / RECORDS[self.folder].format(**parts)
+
+    @property
+    def state(self) -> Path | None:
+        """Where the checkpoint of a training is, relative to the project; None for a folder of no rule."""
+        return None if self.record is None else Path(STATE, self.run, *self.record.parent.parts[-2:])
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.run, self.folder, self.name)))

@@ -1,4 +1,7 @@
-"""How far a run is, from logs and records alone, so from any shell and for jobs on any machine: `python -m radt status`."""
+"""How far a run is, from files alone, so from any shell and for jobs on any machine: `python -m radt status`.
+
+Logs and records tell which jobs run or failed, `progress.json` of a training how far it is.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,15 @@ from pathlib import Path
 from typing import Literal
 
 from radt.errors import RadtError, printable
+from radt.pipeline import progress
 from radt.pipeline.config import settings
 from radt.pipeline.jobs import LOGS, Name, name_of
+from radt.pipeline.progress import Progress
 from radt.pipeline.provenance import FILE
 from radt.pipeline.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
 
 TAIL = 65536
 """Bytes that are read of a log, from its end."""
-LINE = re.compile(
-    r"^update ([0-9]{1,15})/([1-9][0-9]{0,14}) loss (\S{1,40}) ([0-9]{1,15}(?:\.[0-9]{0,15})?)/s ([0-9]{1,15}) s left$"
-)
-"""What `radt.training.loop` prints."""
 FAILED = re.compile(r"^(error: |usage: )|: error: ")
 INTERRUPTED = re.compile(r"^(interrupted|waits for Slurm)")
 TRACEBACK = "Traceback (most recent call last):"
@@ -39,28 +40,23 @@ CLEAR = "\x1b[2J\x1b[H"
 
 @dataclass(frozen=True)
 class Job:
-    """A job that is not done: what its log says, and when it last said something."""
+    """A job that is not done: what its log says, how far it is, and when it last said something."""
 
     name: Name
     state: Literal["running", "interrupted", "failed"]
     age: float
-    """Seconds since the log was written to."""
+    """Seconds since it wrote to its log, or said how far it is."""
     lines: list[str]
     """Whole lines of the end of the log."""
-
-    @property
-    def progress(self) -> list[re.Match[str]]:
-        """Its lines of progress."""
-        return [match for line in self.lines if (match := LINE.match(line))]
+    progress: Progress | None
+    """Of a training."""
 
     @property
     def silent(self) -> bool:
-        """Whether it has been quiet for much longer than between its lines."""
-        said = self.progress
-        if not said:
+        """Whether it has been quiet for much longer than between its reports."""
+        if self.progress is None:
             return self.age > QUIET
-        before = int(said[-2][1]) if len(said) > 1 else 0
-        interval = (int(said[-1][1]) - before) / max(float(said[-1][4]), 1e-6)
+        interval = self.progress.every / (self.progress.speed or 1.0)
         return self.age > max(INTERVALS * interval, PATIENCE)
 
 
@@ -79,21 +75,23 @@ def read(path: Path) -> tuple[float, list[str]]:
 
 
 def state(lines: list[str]) -> Literal["running", "interrupted", "failed"]:
-    """What the end of a log says: the reason of a failure, a sentence or a traceback behind the last line of progress; or that it
-    was interrupted; or neither, also of a job that was killed."""
+    """What the end of a log says: a sentence of a failure or a traceback; or that it was interrupted; or neither, also of a job
+    that was killed."""
     if not lines:
         return "running"
     if INTERRUPTED.search(lines[-1]):
         return "interrupted"
-    tail = lines[max((number for number, line in enumerate(lines) if LINE.match(line)), default=-1) + 1 :]
-    return "failed" if FAILED.search(lines[-1]) or TRACEBACK in tail else "running"
+    return "failed" if FAILED.search(lines[-1]) or TRACEBACK in lines else "running"
 
 
 def unfinished(now: float) -> Iterator[Job]:
-    """Jobs that are running or have failed: those whose log is newer than their record."""
+    """Jobs that are running or have failed: those whose log is newer than their record.
+
+    An empty log is of a job that has just started, so what is said of its progress is of the job before.
+    """
     for path in sorted(LOGS.rglob("*.log")):
         name = name_of(path.relative_to(LOGS))
-        if name.record is None:
+        if name.record is None or name.state is None:
             continue
         try:
             written, lines = read(path)
@@ -103,7 +101,9 @@ def unfinished(now: float) -> Iterator[Job]:
         what = state(lines)
         if made >= written or (what == "running" and made >= written - EXIT):
             continue
-        yield Job(name, what, max(now - written, 0.0), lines)
+        said = progress.read(name.state) if lines else None
+        age = now - max(written, said[1] if said else 0.0)
+        yield Job(name, what, max(age, 0.0), lines, said[0] if said else None)
 
 
 def wanted(runs: Runs, run: str) -> list[Path]:
@@ -135,10 +135,12 @@ def row(job: Job) -> tuple[str, ...]:
     """A line of the table of running jobs."""
     heard = f"silent for {ago(job.age)}: killed?" if job.silent else f"{ago(job.age)} ago"
     heard += "" if job.lines else ", said nothing: just started, or never submitted"
-    if not job.progress:
+    if job.progress is None:
         return str(job.name), "", "", "", "", "", heard
-    done, total, loss, speed, left = job.progress[-1].groups()
-    return str(job.name), f"{done}/{total}", f"{100 * int(done) // int(total)}%", loss, speed, ago(float(left)), heard
+    now = job.progress
+    loss = "" if now.loss is None else f"{now.loss:.4f}"
+    speed, left = (f"{now.speed:.1f}", ago(now.left)) if now.speed and now.left is not None else ("", "")
+    return str(job.name), f"{now.update}/{now.updates}", f"{100 * now.update // now.updates}%", loss, speed, left, heard
 
 
 def count(runs: Runs, run: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from radt.interruption import STATUS, interruption
 from radt.machine import rank, threads, world_size
 from radt.models.actions import Head
 from radt.models.blocks import Block
+from radt.pipeline.progress import Reporter
 from radt.settings import Optimization
 from radt.training import checkpoints, ranks
 
@@ -134,9 +135,10 @@ def train(
     rows, begin, spent = restored.rows, restored.update, restored.cpu_seconds
     parameters = sum(parameter.numel() for parameter in model.parameters())
     dropout = f"{name} dropout" + (f" {rank()}" if rank() else "")
-    started, clock = time.process_time(), time.monotonic()
+    started = time.process_time()
     hidden = True if rank() else None  # None: where there is no terminal
     bar = tqdm(desc=f"{name} seed {seed}", total=settings.updates, initial=begin, unit="update", mininterval=1, disable=hidden)
+    report = Reporter(state, begin, settings.updates, settings.log_every, lines=bool(bar.disable))
     model.train()
     watch = Watch(model, optimizer, settings)
     for update in range(begin, settings.updates):
@@ -161,10 +163,7 @@ def train(
             cpu = spent + ranks.total(time.process_time() - started)
             values = (name, seed, done, f"{loss.item():.5f}", f"{accuracy.item():.5f}", f"{rate:.3e}", f"{float(norm):.4f}")
             rows.append([str(value) for value in (*values, parameters, f"{cpu:.1f}")])
-            if bar.disable:  # not a terminal: a log gets lines instead
-                speed = (done - begin) / (time.monotonic() - clock)
-                left = (settings.updates - done) / speed
-                print(f"update {done}/{settings.updates} loss {loss.item():.4f} {speed:.1f}/s {left:.0f} s left", flush=True)
+            report(done, loss.item())
         if kept and done < settings.updates:
             cpu = spent + ranks.total(time.process_time() - started)
             if not rank():
