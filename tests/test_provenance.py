@@ -18,7 +18,7 @@ from radt.commands.accept import accept
 from radt.commands.explain import explain
 from radt.commands.verify import verify
 from radt.errors import RadtError
-from radt.pipeline import atomic_stage, provenance
+from radt.pipeline import atomic_stage, progress, provenance
 
 STAGE = "radt.stages.trajectories"
 RECORD = Path("results/x/provenance.json")
@@ -189,11 +189,11 @@ def test_what_waits_elsewhere_is_not_fetched_through_a_link(folder, tmp_path):
 @pytest.mark.parametrize(
     "state", ["folder of others", "link", "file", "missing", "results"], ids=lambda state: state.replace(" ", "_")
 )
-def test_only_the_checkpoint_goes_when_a_training_is_done(folder, tmp_path, state):
+def test_only_checkpoint_and_progress_go_when_a_training_is_done(folder, tmp_path, state):
     make("old")
     mine = tmp_path / "mine"
     mine.mkdir()
-    for name in ("notes.txt", atomic_stage.CHECKPOINT):
+    for name in ("notes.txt", atomic_stage.CHECKPOINT, progress.FILE):
         (mine / name).write_text("mine", encoding="utf-8")
     place = {"results": Path("results"), "folder of others": mine}.get(state, tmp_path / "state")
     if state == "link":
@@ -201,14 +201,14 @@ def test_only_the_checkpoint_goes_when_a_training_is_done(folder, tmp_path, stat
     if state == "file":
         place.write_text("mine", encoding="utf-8")
     atomic_stage.drop_checkpoint(place)
-    there = {"notes.txt"} if state == "folder of others" else {"notes.txt", atomic_stage.CHECKPOINT}
+    there = {"notes.txt"} if state == "folder of others" else {"notes.txt", atomic_stage.CHECKPOINT, progress.FILE}
     assert {path.name for path in mine.iterdir()} == there
     assert provenance.problems(RECORD) == [] and (state != "file" or place.exists())
 
 
 def test_an_empty_folder_of_a_checkpoint_goes_with_it(tmp_path):
     (tmp_path / "state").mkdir()
-    for name in (atomic_stage.CHECKPOINT, f".{atomic_stage.CHECKPOINT}.partial"):
+    for name in (atomic_stage.CHECKPOINT, f".{atomic_stage.CHECKPOINT}.partial", progress.FILE, f".{progress.FILE}.partial"):
         (tmp_path / "state" / name).write_text("x", encoding="utf-8")
     atomic_stage.drop_checkpoint(tmp_path / "state")
     assert not (tmp_path / "state").exists()

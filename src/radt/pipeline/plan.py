@@ -1,17 +1,20 @@
 """What a target will cost, before it is made: `python -m radt plan results/darkroom/figure.pdf`.
 
-Snakemake says which jobs it would run (`--dry-run`), `radt.pipeline.measured` what each of them takes.
+Snakemake says which jobs it would run (`snakemake_logger_plugin_radt`), `radt.pipeline.measured` what each of them takes.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import radt
 from radt.errors import RadtError, printable
 from radt.pipeline.config import settings
 from radt.pipeline.costs import Sections
@@ -40,43 +43,42 @@ class Job:
     """Cores that it takes."""
 
 
-def jobs(text: str) -> list[Job]:
-    """The jobs of the output of a dry run, in its order; a rule that only collects files is none."""
-    parts = re.split(r"^(?:local)?rule (\w+):$", text, flags=re.MULTILINE)
-    found: list[tuple[str, list[str], dict[str, str]]] = []
-    made: dict[str, int] = {}
-    for rule, block in zip(parts[1::2], parts[2::2], strict=True):
-        fields = dict(re.findall(r"^    (\w+): (.*)$", block, flags=re.MULTILINE))
-        outputs, inputs = ([item.partition(" (")[0] for item in fields.get(key, "").split(", ")] for key in ("output", "input"))
-        if fields.get("benchmark", "").startswith(f"{BENCHMARKS}/"):
-            found.append((rule, inputs, fields))
-            made |= dict.fromkeys(outputs, int(fields["jobid"]))
+def jobs(planned: list[dict[str, Any]]) -> list[Job]:
+    """The jobs among those that Snakemake plans, in its order; a rule that only collects files is none."""
+    found = [one for one in planned if (one["benchmark"] or "").startswith(f"{BENCHMARKS}/")]
+    made = {path: one["jobid"] for one in found for path in one["output"]}
     return [
         Job(
-            int(fields["jobid"]),
-            rule,
-            name_of(Path(fields["benchmark"]).relative_to(BENCHMARKS)),
-            frozenset(made[path] for path in inputs if path in made),
-            int(fields.get("priority", 0)),
-            int(next(iter(re.findall(r"\bgpu=(\d+)", fields.get("resources", ""))), 0)),
-            int(fields.get("threads", 1)),
+            one["jobid"],
+            one["rule_name"],
+            name_of(Path(one["benchmark"]).relative_to(BENCHMARKS)),
+            frozenset(made[path] for path in one["input"] if path in made),
+            one["priority"],
+            one["resources"].get("gpu", 0),
+            one["threads"],
         )
-        for rule, inputs, fields in found
+        for one in found
     ]
 
 
-def dry_run(targets: list[str], configfiles: list[Path], cores: int, gpus: int) -> str:
-    """What `snakemake --dry-run` prints; raises `RadtError` with its reason when it fails. No job has more than all of them."""
+def dry_run(targets: list[str], configfiles: list[Path], cores: int, gpus: int) -> list[dict[str, Any]]:
+    """The jobs that `snakemake --dry-run` tells the plugin `snakemake_logger_plugin_radt`; none has more than all cores and GPUs.
+
+    Raises `RadtError` with Snakemake's reason when it fails.
+    """
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", "--cores", str(cores), "--resources", f"gpu={gpus}"]
     command += ["--configfile", *map(str, configfiles)] if configfiles else []
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    command += ["--", *targets]
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith("Using ")]
-        reasons = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-1:]
-        raise RadtError(f"Snakemake cannot plan this: {printable(reasons[0]) if reasons else 'it says nothing'}")
-    return done.stdout
+    places = [str(Path(radt.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": os.pathsep.join(places)}
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "jobs.jsonl")
+        command += ["--logger", "radt", "--logger-radt-file", str(file), "--", *targets]
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False)
+        if not done.returncode:
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith("Using ")]
+    reasons = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-1:]
+    raise RadtError(f"Snakemake cannot plan this: {printable(reasons[0]) if reasons else 'it says nothing'}")
 
 
 def schedule(todo: list[Job], seconds: dict[int, float], cores: int, gpus: int) -> dict[int, tuple[float, float]]:
