@@ -1,5 +1,6 @@
 """A tiny room for the tests of data, its learning histories in the published form, and a pipeline on one."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -125,10 +126,17 @@ def everything(common):
     path = common / "everything.txt"
     with FileLock(common / "everything.lock"):
         if not path.exists():
-            status, text = project.snakemake("--dry-run", "--forceall", "--printshellcmds", "--", "all", "ablations")
+            told = ("--printshellcmds", "--logger", "radt", "--logger-radt-file", str(path.with_suffix(".jsonl")))
+            status, text = project.snakemake("--dry-run", "--forceall", *told, "--", "all", "ablations")
             assert status == 0, text
             path.write_text(text, encoding="utf-8")
     return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def planned_jobs(everything, common):
+    """The same jobs, as `snakemake_logger_plugin_radt` writes them."""
+    return [json.loads(line) for line in (common / "everything.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="session")

@@ -106,14 +106,11 @@ def test_a_progress_of_the_job_before_is_not_shown(folder):
     assert "4/10" not in status.status([], NOW)
 
 
-def test_progress_is_found_where_the_workflow_has_the_checkpoints(everything):
-    found = set()
-    for block in re.split(r"^(?:local)?rule ", everything, flags=re.MULTILINE):
-        if state := re.search(r" --state (\S+) ", block):
-            name = name_of(Path(re.search(r"^    log: logs/(\S+)$", block, re.MULTILINE)[1]))
-            assert name.state == Path(state[1])
-            found.add(name.folder)
-    assert found == {"pretrain", "train_ad", "train_dpt", "train_retrieval"}
+def test_progress_is_found_where_the_workflow_has_the_checkpoints(planned_jobs):
+    states = {log: re.search(r" --state (\S+)", job["shellcmd"]) for job in planned_jobs for log in job["log"]}
+    trainings = {name_of(Path(log).relative_to("logs")): Path(state[1]) for log, state in states.items() if state}
+    assert {name: name.state for name in trainings} == trainings
+    assert {name.folder for name in trainings} == {"pretrain", "train_ad", "train_dpt", "train_retrieval"}
 
 
 def test_a_disk_without_room_for_the_progress_stops_no_training(folder):
