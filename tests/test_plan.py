@@ -19,6 +19,7 @@ from radt.pipeline.jobs import Name, name_of
 from radt.pipeline.measured import Estimate, alone, estimate, here, key_of, known, recorded
 from radt.pipeline.resources import Needs
 from radt.pipeline.runs import Runs
+from radt.pipeline.text import duration
 from radt.settings import parse
 
 
@@ -57,7 +58,7 @@ def test_a_job_of_several_ranks_waits_for_as_many_cores():
     with pytest.raises(RadtError, match="no job can start on 2 cores"):
         plan.schedule(todo[:1], seconds, 2, 0)
     text = plan.report([todo[0]], {1: Estimate(3600.0, 1e9, 0.0, "recorded")}, 4, 0)
-    assert re.search(r"^all +1 +3\.000 ", text, flags=re.MULTILINE) and "critical path: 60 min" in text
+    assert re.search(r"^all +1 +3\.000 ", text, flags=re.MULTILINE) and "critical path: 1 hour," in text
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(8, 3), (2, 2)])
@@ -170,7 +171,7 @@ def test_only_what_is_out_of_date_is_planned_and_its_time_grows_with_the_setting
     assert todo == {"train_ad": 2, "evaluate_plain": 2, "figure": 1}
     assert {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)  ", text, flags=re.MULTILINE) if rule != "all"} == todo
     start = costs.STAGES["train_ad"].start
-    assert re.search(rf"{start + 10 * (13.5 - start):.0f} s  darkroom/train_ad/seed4[23]$", text, flags=re.MULTILINE)
+    assert re.search(rf"{duration(start + 10 * (13.5 - start))}  darkroom/train_ad/seed4[23]$", text, flags=re.MULTILINE)
     assert "critical path" in text and re.search(r"^train_ad .*measured here$", text, flags=re.MULTILINE)
 
 
@@ -301,4 +302,4 @@ def test_hours_memory_and_disk_are_summed():
     text = plan.report(todo, found, 4, 1)
     assert re.search(r"^all +2 +1\.500 +0\.500 +2\.0$", text, flags=re.MULTILINE)
     assert "largest job: 2.0 GB, run/train_ad/seed2" in text and "disk for the results: 1.00 GB" in text
-    assert "critical path: 90 min" in text and "expected time: 90 min on 4 cores" in text
+    assert "critical path: 1 hour and 30 minutes," in text and "expected time: 1 hour and 30 minutes on 4 cores" in text

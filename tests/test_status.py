@@ -87,17 +87,24 @@ def test_a_training_shows_what_its_loop_said_last(folder):
     os.utime(state / "progress.json", (NOW - 3, NOW - 3))
     log_of(folder, "train_ad/seed42", age=3)
     update, share, loss, speed, left, heard = lines(status.status([], NOW))["darkroom/train_ad/seed42"]
-    assert (update, share, heard) == ("8/12", "66%", "3 s ago")
+    assert (update, share, heard) == ("8/12", "66%", "3 seconds ago")
     assert float(loss) == pytest.approx(losses[7], abs=1e-4)
-    assert 10 < float(speed) < 100 and left == "0 s"
+    assert 10 < float(speed) < 100 and left == "0 seconds"
 
 
 def test_a_training_that_went_on_from_a_checkpoint_tells_the_speed_of_what_it_did_itself(folder):
     log_of(folder, "train_ad/seed42", text="going on from update 100 of a checkpoint\n")
     said(folder, "ad/seed42", first=100, update=120, updates=200, seconds=10.0, loss=0.25)
-    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["120/200", "60%", "0.2500", "2.0", "40 s", "1 s ago"]
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == [
+        "120/200",
+        "60%",
+        "0.2500",
+        "2.0",
+        "40 seconds",
+        "1 second ago",
+    ]
     said(folder, "ad/seed42", first=100, update=100, updates=200, seconds=0.0, loss=None)
-    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["100/200", "50%", "1 s ago"]
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["100/200", "50%", "1 second ago"]
 
 
 def test_a_progress_of_the_job_before_is_not_shown(folder):
@@ -121,20 +128,27 @@ def test_a_disk_without_room_for_the_progress_stops_no_training(folder):
 
 def test_a_training_without_a_sign_of_life_is_silent(folder):
     text = "update 20/100 loss 1.0 0.5/s 160 s left\n"
-    for age, heard in ((59, "59 s ago"), (190, "3 min ago"), (210, "silent for 4 min: killed?")):
+    for age, heard in (
+        (59, "59 seconds ago"),
+        (190, "3 minutes and 10 seconds ago"),
+        (210, "silent for 3 minutes and 30 seconds: killed?"),
+    ):
         log_of(folder, "train_ad/seed42", age + 1, text)
         said(folder, "ad/seed42", age, update=40, updates=100, every=20, seconds=80.0)  # a report every 40 s
         assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
-    for age, heard in ((59, "59 s ago"), (61, "silent for 61 s: killed?")):  # every second: a minute is allowed all the same
+    for age, heard in (
+        (59, "59 seconds ago"),
+        (61, "silent for 1 minute and 1 second: killed?"),
+    ):  # every second: a minute is allowed all the same
         log_of(folder, "train_ad/seed42", age, text)
         said(folder, "ad/seed42", age, update=40, updates=100, every=20, seconds=2.0)
         assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == heard
-    assert "silent for 61 s: darkroom/train_ad/seed42\n    update 20/100" in status.status([], NOW)
+    assert "silent for 1 minute and 1 second: darkroom/train_ad/seed42\n    update 20/100" in status.status([], NOW)
 
 
 def test_an_empty_log_is_of_a_job_that_just_started_or_was_never_submitted(folder):
     log_of(folder, "train_ad/seed42", age=30, text="")
-    told = "30 s ago, said nothing: just started, or never submitted"
+    told = "30 seconds ago, said nothing: just started, or never submitted"
     assert lines(status.status([], NOW))["darkroom/train_ad/seed42"][-1] == told
 
 
@@ -156,12 +170,12 @@ def test_stages_that_failed_show_the_end_of_their_logs(folder):
     interrupted = "import os, signal; from radt.stages import run; run(lambda arguments: os.kill(os.getpid(), signal.SIGTERM))"
     fails("train_dpt/seed43", code=interrupted)
     text = status.status([], NOW)
-    found = dict(re.findall(r"^(?:failed|interrupted) 1 s ago: darkroom/(\S+)\n((?:    .*\n?)+)", text, flags=re.MULTILINE))
+    found = dict(re.findall(r"^(?:failed|interrupted) 1 second ago: darkroom/(\S+)\n((?:    .*\n?)+)", text, flags=re.MULTILINE))
     assert re.match(r"    error: configuration key '\w+' is missing", found["train_ad/seed42"])
     assert "error: the following arguments are required: --settings" in found["train_ad/seed43"]
     assert found["train_dpt/seed42"].endswith("    ZeroDivisionError: division by zero\n")
     assert found["train_dpt/seed43"].startswith("    interrupted; run again")
-    assert "interrupted 1 s ago: darkroom/train_dpt/seed43" in text and "running" not in text
+    assert "interrupted 1 second ago: darkroom/train_dpt/seed43" in text and "running" not in text
 
 
 def test_a_job_is_done_when_its_record_is_newer_than_its_log(folder):
@@ -215,7 +229,7 @@ def test_what_is_no_progress_is_passed_over(folder, content):
     if not isinstance(content, dict):
         path.unlink()
         os.mkfifo(path) if content is None else path.write_text(content, encoding="latin-1")
-    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["1 s ago"]
+    assert lines(status.status([], NOW))["darkroom/train_ad/seed42"] == ["1 second ago"]
 
 
 def test_mutated_files_never_stop_the_status(folder):

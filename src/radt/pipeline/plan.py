@@ -21,6 +21,7 @@ from radt.pipeline.costs import Sections
 from radt.pipeline.jobs import BENCHMARKS, Name, name_of
 from radt.pipeline.measured import Estimate, estimate, known
 from radt.pipeline.runs import Runs
+from radt.pipeline.text import duration, table
 from radt.settings import parse
 
 SNAKEMAKE = 4.0
@@ -127,13 +128,12 @@ def critical_path(todo: list[Job], seconds: dict[int, float]) -> list[Job]:
 def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -> str:
     """The plan as text."""
     seconds = {number: one.seconds for number, one in found.items()}
-    rows = [("rule", "jobs", "CPU h", "GPU h", "most GB", "estimated from")]
+    head, rows = ("rule", "jobs", "CPU h", "GPU h", "most GB", "estimated from"), []
     for rule in sorted({job.rule for job in todo}, key=[job.rule for job in todo].index):
         own = [job for job in todo if job.rule == rule]
         rows.append((rule, *_sums(own, found), ", ".join(dict.fromkeys(found[job.id].origin for job in own))))
     rows.append(("all", *_sums(todo, found), ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:5], widths[1:5]), row[5]]).rstrip() for row in rows]
+    lines = table(head, rows, numbers=range(1, 5))
     chain, times = critical_path(todo, seconds), schedule(todo, seconds, cores, gpus)
     most = max(todo, key=lambda job: found[job.id].memory)
     lines += [
@@ -141,7 +141,7 @@ def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -
         f"largest job: {found[most.id].memory / 1e9:.1f} GB, {most.name}",
         f"disk for the results: {sum(one.disk for one in found.values()) / 1e9:.2f} GB at most",
         f"critical path: {duration(sum(seconds[job.id] for job in chain))}, whatever the number of cores",
-        *(f"    {duration(seconds[job.id]):>8}  {job.name}" for job in chain),
+        *(f"    {duration(seconds[job.id]):>24}  {job.name}" for job in chain),
         f"expected time: {duration(max(stop for _, stop in times.values()) + SNAKEMAKE)} on {cores} cores"
         + (f", with {gpus} jobs on a GPU at a time" if any(job.gpus for job in todo) else ""),
     ]
@@ -155,13 +155,6 @@ def _sums(own: list[Job], found: dict[int, Estimate]) -> tuple[str, str, str, st
     cpu = sum(found[job.id].seconds * job.threads for job in own) / 3600
     gpu = sum(found[job.id].seconds * job.gpus for job in own) / 3600
     return str(len(own)), f"{cpu:.3f}", f"{gpu:.3f}", f"{max(found[job.id].memory for job in own) / 1e9:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: int) -> str:

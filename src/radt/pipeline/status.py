@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from radt.pipeline.jobs import LOGS, Name, name_of
 from radt.pipeline.progress import Progress
 from radt.pipeline.provenance import FILE
 from radt.pipeline.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
+from radt.pipeline.text import duration, table
 
 TAIL = 65536
 """Bytes that are read of a log, from its end."""
@@ -123,23 +124,15 @@ def wanted(runs: Runs, run: str) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def ago(seconds: float) -> str:
-    """Seconds as people say them."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def row(job: Job) -> tuple[str, ...]:
     """A line of the table of running jobs."""
-    heard = f"silent for {ago(job.age)}: killed?" if job.silent else f"{ago(job.age)} ago"
+    heard = f"silent for {duration(job.age)}: killed?" if job.silent else f"{duration(job.age)} ago"
     heard += "" if job.lines else ", said nothing: just started, or never submitted"
     if job.progress is None:
         return str(job.name), "", "", "", "", "", heard
     now = job.progress
     loss = "" if now.loss is None else f"{now.loss:.4f}"
-    speed, left = (f"{now.speed:.1f}", ago(now.left)) if now.speed and now.left is not None else ("", "")
+    speed, left = (f"{now.speed:.1f}", duration(now.left)) if now.speed and now.left is not None else ("", "")
     return str(job.name), f"{now.update}/{now.updates}", f"{100 * now.update // now.updates}%", loss, speed, left, heard
 
 
@@ -152,12 +145,6 @@ def count(runs: Runs, run: str) -> tuple[str, str]:
     return run, f"{sum(path.is_file() for path in paths)} of {len(paths)}"
 
 
-def aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines of a table with columns of equal width."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(map(str.ljust, cells, widths)).rstrip() for cells in table]
-
-
 def status(configfiles: list[Path], now: float) -> str:
     """The state of all results and jobs, as text; raises `RadtError` when the configuration is wrong.
 
@@ -166,17 +153,17 @@ def status(configfiles: list[Path], now: float) -> str:
         now: seconds since the epoch.
     """
     runs = Runs(settings(*configfiles))
-    lines = aligned([("experiment", "results that are there"), *(count(runs, run) for run in runs.settings.experiments)])
+    lines = table(("experiment", "results that are there"), (count(runs, run) for run in runs.settings.experiments))
     if not any(LOGS.rglob("*.log")):
         return "\n".join([*lines, "", f"nothing has run here: {LOGS}/ holds no log of a job"])
     found = list(unfinished(now))
     if running := [job for job in found if job.state == "running"]:
         head = ("running", "update", "share", "loss", "updates/s", "left", "last heard of")
-        lines += ["", *aligned([head, *map(row, running)])]
+        lines += ["", *table(head, map(row, running))]
     for job in found:
         if job.state != "running" or (job.silent and job.lines):
             what = "silent for" if job.state == "running" else job.state
-            since = ago(job.age) + (" ago" if job.state != "running" else "")
+            since = duration(job.age) + (" ago" if job.state != "running" else "")
             lines += ["", f"{what} {since}: {job.name}", *(f"    {line[:WIDTH]}" for line in job.lines[-SHOWN:])]
     if not found:
         lines += ["", "no job writes a log, and none has failed"]
