@@ -164,7 +164,7 @@ def test_page_needs_nothing_from_outside(folder: Path):
 
 
 def test_names_are_no_markup(folder: Path):
-    rooms = {"<i>": Experiment.model_validate_json(json.dumps(ROOM))}
+    rooms = {"<i>": GridExperiment.model_validate_json(json.dumps(ROOM))}
     rows = rows_of(folder).query("experiment == 'small'").assign(experiment="<i>", method="<b>&")
     text = page.page(rows, rooms, 0.95)
     assert "(&lt;i&gt;)" in text and "&lt;b&gt;&amp;" in text and "<i>" not in text and "<b>&" not in text
