@@ -113,13 +113,11 @@ def test_vectors_are_those_of_one_window_at_a_time(bert, form):
 def test_padding_and_what_it_holds_change_nothing(bert, form):
     encoder, steps = LanguageEncoder(settings(bert[1], form), SPEC, CHUNK), windows(6)
     other = random_steps(9, CHUNK, 5)
-    other = replace(
-        other, **{name: torch.where(steps.mask, getattr(steps, name), getattr(other, name)) for name in ("action", "time")}
-    )
-    for name in ("returns", "previous_action", "previous_reward", "reward"):
-        other = replace(other, **{name: torch.where(steps.mask, getattr(steps, name), getattr(other, name))})
-    observation = torch.where(steps.mask[..., None], steps.observation, other.observation)
-    other = replace(other, observation=observation, mask=steps.mask)
+    for name in ("action", "time", "returns", "previous_action", "previous_reward", "reward", "observation"):
+        real, padding = getattr(steps, name), getattr(other, name)
+        mask = steps.mask[..., None] if real.dim() == 3 else steps.mask
+        other = replace(other, **{name: torch.where(mask, real, padding)})
+    other = replace(other, mask=steps.mask)
     torch.testing.assert_close(encoder.vectors(other), encoder.vectors(steps), rtol=0, atol=0)
 
 
