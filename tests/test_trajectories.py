@@ -18,6 +18,7 @@ from radt.artifacts import read_tensors, sha256, write_tensors
 from radt.data import trajectories
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
+from radt.interruption import interruption
 from radt.settings import Experiment, Generate
 from radt.stages import run
 from radt.stages import trajectories as stages
@@ -327,7 +328,9 @@ def test_run_keeps_status_and_other_tracebacks():
         run(lambda arguments: 1 // 0)
 
 
-def test_sigterm_is_an_interrupt(capsys):
+def test_sigterm_is_an_interrupt(monkeypatch):
+    for name in ("_asked", "_warned", "listening"):  # trainings of other tests run in this process
+        monkeypatch.setattr(interruption, name, False)
     with pytest.raises(SystemExit) as caught:
         run(lambda arguments: signal.raise_signal(signal.SIGTERM) or time.sleep(60) or 0)
     assert caught.value.code == 130

@@ -150,6 +150,7 @@ def guard(connection, folder):
 def become(arguments, environment, place, files, folder):
     """Make this process what `python ARGUMENTS` is in a folder; the module that it is to run."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background may ignore Ctrl-C
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)

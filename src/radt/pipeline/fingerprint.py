@@ -34,6 +34,8 @@ FIELDS: dict[Any, tuple[tuple[str, str], ...]] = {
 """The other fields by kind of node, each with the text that stands before its value."""
 Symbol = tuple[str, str]
 """A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
+WITHOUT_EFFECT: tuple[Symbol, ...] = (("radt.pipeline.provenance", "WRITES"),)
+"""Tables with an entry for each stage that change nothing in what a stage writes: a new stage must not rerun the others."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def fingerprint(module: str, source: Path = SOURCE) -> str:
     waiting: list[Symbol] = [(module, EVERYTHING), *(need for statement in main for need in _needs_of(statement, module, source))]
     while waiting:
         symbol = waiting.pop()
-        if symbol not in reached:
+        if symbol not in reached and symbol not in WITHOUT_EFFECT:
             reached.add(symbol)
             waiting += _needs(*symbol, source)
     texts = {f"{name}:{statement.text}" for name, item in reached for statement in _read(name, source).chosen(item)}
