@@ -89,8 +89,8 @@ type: $(VENV)/.dev
 	$(IN_VENV) mypy
 
 format: $(VENV)/.dev
-	$(IN_VENV) python -m radt.configuration
-	$(IN_VENV) python -m radt.manual
+	$(IN_VENV) python -m radt.settings.configuration
+	$(IN_VENV) python -m radt.settings.manual
 	{ sed '/- pip:$$/q' envs/radt.yaml; sed -n 's/^[^#].*/      - &/p' envs/requirements.txt; } > envs/radt.new && mv envs/radt.new envs/radt.yaml
 	$(IN_VENV) ruff check --fix .
 	$(IN_VENV) ruff format .

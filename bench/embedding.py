@@ -15,7 +15,7 @@ from radt.data.windows import Episodes
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import state_outputs, window_means
-from radt.settings import Embed
+from radt.settings.retrieval import Embed
 from radt.stages.embed import embed_all
 from radt.suites import suite_of
 

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from bench.harness import Measurement, alternate, darkroom, defaults
 from radt import seeding
-from radt.configuration import Settings
 from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps, concatenate
 from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent
@@ -28,7 +27,8 @@ from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import embed_episodes, window_means
-from radt.settings import GridExperiment
+from radt.settings.configuration import Settings
+from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid.splits import tasks_of
 

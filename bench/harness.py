@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from radt.configuration import Settings, read
 from radt.errors import RadtError
 from radt.machine import commit, machine
-from radt.settings import GridExperiment
+from radt.settings.configuration import Settings, read
+from radt.settings.experiments import GridExperiment
 
 ROOT = Path(__file__).parents[1]
 

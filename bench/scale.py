@@ -32,7 +32,7 @@ from radt.models import store
 from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.engines import Inverted
 from radt.retrieval.search import Search
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bench.harness import Measurement, compare, darkroom, defaults, peer_package, rotate, timed
 from radt.data.steps import Steps
 from radt.models import store
-from radt.settings import Model, Optimization, Training
+from radt.settings.models import Model, Optimization, Training
 from radt.suites import suite_of
 from radt.suites.grid.engine import ACTIONS
 from radt.training import loop

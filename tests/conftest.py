@@ -12,7 +12,8 @@ import pytest
 from filelock import FileLock
 
 import project
-from radt.settings import Experiment, Generate, GridExperiment
+from radt.settings.experiments import Experiment, GridExperiment
+from radt.settings.sources import Generate
 
 FIRST = ("test_slurm", "test_ranks", "test_interruption", "test_dvc", "test_cluster_generic", "test_guarantees", "test_stages")
 """Files that take long; what is begun last must be short. While the first makes `made`, the next two need nothing of it."""

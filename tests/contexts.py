@@ -3,7 +3,7 @@
 import numpy as np
 
 from radt.retrieval.chunks import state_outputs, window_means
-from radt.settings import Embed, Retrieval
+from radt.settings.retrieval import Embed, Retrieval
 
 CHUNK, HORIZON, TASKS, EACH = 2, 8, 3, 6
 EMBED = Embed(chunk=CHUNK, every=4, batch_size=5, aggregate="states", device="cpu")

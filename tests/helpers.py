@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from radt.data.steps import Steps
-from radt.settings import Generate, GridExperiment, Model
+from radt.settings.experiments import GridExperiment
+from radt.settings.models import Model
+from radt.settings.sources import Generate
 from radt.suites import suite_of
 from radt.suites.grid.engine import ACTIONS
 

@@ -15,7 +15,7 @@ import yaml
 
 import warm
 from radt import artifacts
-from radt.layers import merge, written_out
+from radt.settings.layers import merge, written_out
 
 ROOT = Path(__file__).parents[1]
 FIGURE = "results/darkroom/figure.pdf"

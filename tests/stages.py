@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from radt import artifacts
-from radt.configuration import load
-from radt.layers import written_out
+from radt.settings.configuration import load
+from radt.settings.layers import written_out
 from radt.stages import embed, embed_language, evaluate, index, pretrain, train_ad, train_dpt, train_retrieval, trajectories
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,8 @@ from radt.models.blocks import attend
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import anchors, embed_episodes, window_means, window_start
-from radt.settings import Evaluate, GridExperiment, Memory, Protocol
+from radt.settings.evaluation import Evaluate, Memory, Protocol
+from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 
 TASKS, EPISODES, CHUNK, EVERY = GROUP + 2, 4, 2, 4

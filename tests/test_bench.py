@@ -19,7 +19,7 @@ from radt import machine
 from radt.errors import RadtError
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.search import Search
-from radt.settings import Embed
+from radt.settings.retrieval import Embed
 from radt.stages.embed import embed_all
 from radt.suites import suite_of
 

@@ -18,7 +18,7 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import embed_episodes, state_outputs, window_means
 from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
-from radt.settings import Memory
+from radt.settings.evaluation import Memory
 from radt.stages.embed import embed_all
 from radt.suites import suite_of
 

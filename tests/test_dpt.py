@@ -14,7 +14,9 @@ from radt.data.transitions import Transitions
 from radt.evaluation.dpt_agent import DptAgent
 from radt.evaluation.rollout import in_context
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
-from radt.settings import Evaluate, GridExperiment, Memory, Optimization, Protocol, TrainDpt
+from radt.settings.evaluation import Evaluate, Memory, Protocol
+from radt.settings.experiments import GridExperiment
+from radt.settings.models import Optimization, TrainDpt
 from radt.stages.train_dpt import loss_of
 from radt.suites import suite_of
 from radt.suites.grid import worlds

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from project import ROOT, snakemake
-from radt.layers import SHARING
+from radt.settings.layers import SHARING
 
 EXPERIMENTS = ("darkroom", "keydoor_20x20")
 """Those whose stages are derived from the Snakefile; all have the same, written once in dvc.yaml."""

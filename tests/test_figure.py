@@ -16,7 +16,8 @@ from matplotlib.text import Text
 
 from radt.errors import RadtError
 from radt.figures import draw, inputs, style, table
-from radt.settings import Evaluate, GridExperiment
+from radt.settings.evaluation import Evaluate
+from radt.settings.experiments import GridExperiment
 from radt.stages import figure
 
 REPOSITORY = Path(__file__).parent.parent

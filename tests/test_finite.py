@@ -13,7 +13,9 @@ from radt import artifacts
 from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
 from radt.evaluation.memory import OnlineMemory
-from radt.settings import Memory, Optimization, parse
+from radt.settings.evaluation import Memory
+from radt.settings.models import Optimization
+from radt.settings.parsing import parse
 from radt.stages import embed, evaluate
 from radt.training import checkpoints, loop
 from stages import Chain, change, configuration

@@ -16,7 +16,8 @@ from radt.errors import RadtError
 from radt.interruption import Interruption
 from radt.models.blocks import Block
 from radt.retrieval.context import TrainingContexts
-from radt.settings import Optimization, parse
+from radt.settings.models import Optimization
+from radt.settings.parsing import parse
 from radt.stages import embed, embed_language, evaluate, pretrain, train_ad, train_dpt, train_retrieval
 from radt.training import loop, ranks
 from stages import Chain, configuration, select

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.suites.grid.engine import best_returns
 from radt.suites.grid.keydoor import KeyDoorEnv, KeyDoorVectorEnv, vector_env
 from radt.suites.grid.splits import goals, keys

@@ -17,7 +17,7 @@ from radt.errors import RadtError
 from radt.models import language
 from radt.models.language import FrozenHopfield, LanguageEncoder, unfinished
 from radt.retrieval.language_keys import embed_episodes, embed_language, windows_before
-from radt.settings import Embed, Language
+from radt.settings.retrieval import Embed, Language
 from radt.suites import suite_of
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.qlearning import learn

@@ -17,17 +17,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "radt"
 RANK = {
     "": 0,
-    "data": 1,
-    "suites": 2,
-    "pipeline": 3,
-    "models": 4,
-    "retrieval": 5,
-    "training": 6,
-    "evaluation": 6,
-    "figures": 7,
-    "stages": 8,
-    "commands": 9,
-    "__main__": 10,
+    "settings": 1,
+    "data": 2,
+    "suites": 3,
+    "pipeline": 4,
+    "models": 5,
+    "retrieval": 6,
+    "training": 7,
+    "evaluation": 7,
+    "figures": 8,
+    "stages": 9,
+    "commands": 10,
+    "__main__": 11,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BENCH = sorted((ROOT / "bench").glob("*.py"))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from radt.errors import RadtError
 from radt.figures import curves, overview, page
 from radt.figures.table import COLUMNS
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.stages.overview import main
 
 ROOM = {"world": "darkroom", "width": 10, "height": 10, "horizon": 100, "tasks": 100, "held_out": 20, "validation": 0}

@@ -20,7 +20,7 @@ from radt.pipeline.measured import Estimate, alone, estimate, here, key_of, know
 from radt.pipeline.resources import Needs
 from radt.pipeline.runs import Runs
 from radt.pipeline.text import duration
-from radt.settings import parse
+from radt.settings.parsing import parse
 
 
 def job(number, needs=(), priority=0, gpus=0, threads=1):

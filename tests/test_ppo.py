@@ -15,7 +15,8 @@ from radt.data import trajectories
 from radt.data.curve import HEADER, learning_curve
 from radt.data.trajectories import Shard, join
 from radt.errors import RadtError
-from radt.settings import GridExperiment, Ppo
+from radt.settings.experiments import GridExperiment
+from radt.settings.sources import Ppo
 from radt.suites import suite_of
 from radt.suites.grid import ppo, worlds
 

@@ -9,7 +9,7 @@ from histories import save_published, trajectories_stage
 from radt.data import trajectories
 from radt.data.trajectories import join
 from radt.errors import RadtError
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid import published
 from radt.suites.grid.darkroom import DarkRoomVectorEnv

@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from radt.settings import Generate, GridExperiment
+from radt.settings.experiments import GridExperiment
+from radt.settings.sources import Generate
 from radt.suites.grid import worlds
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.qlearning import QLearner, afterstates, epsilon, learn

@@ -22,7 +22,8 @@ from radt.errors import RadtError
 from radt.figures import inputs, overview, table
 from radt.figures.curves import COLUMNS as CURVES
 from radt.retrieval import index
-from radt.settings import Download, Ppo, parse
+from radt.settings.parsing import parse
+from radt.settings.sources import Download, Ppo
 from radt.stages.figure import FigureSettings
 from radt.suites import suite_of
 from radt.suites.grid import ppo, published

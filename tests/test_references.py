@@ -8,7 +8,8 @@ from helpers import ROOM, SPEC
 from radt.data.episodes import EpisodeBuffer
 from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
-from radt.settings import Evaluate, GridExperiment, Memory, Protocol
+from radt.settings.evaluation import Evaluate, Memory, Protocol
+from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid import worlds
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radt.configuration import load, read
 from radt.pipeline.runs import ENCODERS, MADE_FROM, PLAIN, REFERENCES, WEIGHTS, Runs
-from radt.settings import Stages
+from radt.settings.configuration import load, read
+from radt.settings.stages import Stages
 
 ROOT = Path(__file__).parents[1]
 VARIANTS = {

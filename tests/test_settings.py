@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from radt import configuration, layers
 from radt.__main__ import main
 from radt.errors import RadtError
-from radt.manual import MANUAL, manual
 from radt.pipeline import targets
 from radt.pipeline.runs import Runs
-from radt.settings import GridExperiment, Stages
+from radt.settings import configuration, layers
+from radt.settings.experiments import GridExperiment
+from radt.settings.manual import MANUAL, manual
+from radt.settings.stages import Stages
 from radt.suites.grid.worlds import optimum
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -145,12 +146,12 @@ def test_downloads_are_of_the_world_and_the_size_of_their_experiment():
 
 
 def test_schema_file_is_in_step():
-    assert (CONFIG / "schema.json").read_text(encoding="utf-8") == configuration.schema(), "run: python -m radt.configuration"
+    assert (CONFIG / "schema.json").read_text(encoding="utf-8") == configuration.schema(), "run: make format"
 
 
 def test_manual_is_in_step():
     text = (CONFIG.parent / MANUAL).read_text(encoding="utf-8")
-    assert text == manual(text), "run: python -m radt.manual"
+    assert text == manual(text), "run: make format"
 
 
 def test_every_number_of_the_defaults_has_a_comment():

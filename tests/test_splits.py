@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from radt.settings import Experiment, GridExperiment
+from radt.settings.experiments import Experiment, GridExperiment
 from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
 from radt.suites.grid.worlds import optimum
 

@@ -43,7 +43,7 @@ def reasons(text):
 @pytest.mark.guarantee
 def test_g10_a_comment_and_the_clock_rerun_nothing(copy):
     edit(copy / "src/radt/training/loop.py", '"""', '"""Changed. ')
-    with (copy / "src/radt/settings.py").open("a", encoding="utf-8") as file:
+    with (copy / "src/radt/settings/base.py").open("a", encoding="utf-8") as file:
         file.write("# a comment\n")
     later = 2_000_000_000
     for number, path in enumerate(sorted((copy / "results").rglob("*"))):

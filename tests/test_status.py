@@ -19,7 +19,7 @@ from project import ROOT, run
 from radt.pipeline import config, progress, status
 from radt.pipeline.jobs import name_of
 from radt.pipeline.runs import Runs
-from radt.settings import Optimization
+from radt.settings.models import Optimization
 from radt.training import loop
 
 HOW = Optimization(

@@ -15,7 +15,9 @@ from radt.data.windows import Episodes
 from radt.errors import RadtError
 from radt.evaluation.rollout import Target
 from radt.models.actions import choose
-from radt.settings import Evaluate, GymnasiumExperiment, Protocol, parse
+from radt.settings.evaluation import Evaluate, Protocol
+from radt.settings.experiments import GymnasiumExperiment
+from radt.settings.parsing import parse
 from radt.spaces import Codes, Image, Numbers, Spec
 from radt.stages import figure
 from radt.suites import suite_of

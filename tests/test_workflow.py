@@ -19,10 +19,10 @@ from snakemake.persistence import PersistenceBase
 from snakemake.utils import format as fill
 
 from project import FIGURE, ROOT, counted, planned, snakemake, words
-from radt.configuration import read
 from radt.errors import RadtError
 from radt.pipeline import atomic_stage
 from radt.pipeline.runs import Runs
+from radt.settings.configuration import read
 
 SMOKE = ["--configfile", "config/smoke.yaml", "--", "results/smoke/figure.pdf"]
 SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 30, "tasks": 25, "held_out": 5, "validation": 0}

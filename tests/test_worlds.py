@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import radt.suites.grid
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid.darkroom import DarkRoomEnv, DarkRoomVectorEnv
 from radt.suites.grid.engine import ACTIONS, best_actions, best_returns

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radt import yaml_reader
 from radt.errors import RadtError
+from radt.settings import yaml_reader
 
 CONFIG = Path(__file__).parents[1] / "config"
 TRIES = 100_000 if os.environ.get("RADT_TORTURE") == "1" else 1000

@@ -6,7 +6,7 @@ from radt.pipeline import slurm
 from radt.pipeline.resources import Needs
 from radt.devices import SLOTS
 from radt.interruption import STAYS
-from radt.settings import Stages
+from radt.settings.stages import Stages
 
 NEEDS = Needs(RUNS)
 DEVICES = {"embed_language": "embed", "evaluate_plain": "evaluate", "evaluate_retrieval": "evaluate"}

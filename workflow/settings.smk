@@ -1,8 +1,8 @@
-"""The checked settings. Read before Snakemake reads the same files, since its reader of YAML loses information (`radt.yaml_reader`)."""
+"""The checked settings. Read before Snakemake reads the same files, since its reader of YAML loses information (`radt.settings.yaml_reader`)."""
 
 from pathlib import Path
 
-from radt import configuration
+from radt.settings import configuration
 from radt.pipeline import targets
 from radt.errors import RadtError
 

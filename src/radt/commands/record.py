@@ -14,7 +14,7 @@ from radt.errors import RadtError
 from radt.pipeline import timeline
 from radt.pipeline.config import settings
 from radt.pipeline.provenance import RECORDED, chain, files, is_record, place, problems, read, records
-from radt.settings import Stages
+from radt.settings.stages import Stages
 
 KEPT = (".csv", ".pdf", ".png")
 """Of everything that a figure was made from, Git keeps the records and, of the rest, tables and pictures."""

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from radt import artifacts
-from radt.configuration import Settings
 from radt.errors import RadtError
 from radt.figures import ablation, inputs, overview
 from radt.figures.curves import COLUMNS
@@ -14,6 +13,7 @@ from radt.figures.draw import draw
 from radt.figures.table import csv
 from radt.pipeline import provenance
 from radt.pipeline.config import settings
+from radt.settings.configuration import Settings
 
 TABLES = {
     "curves.csv": ablation.CURVES,

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from radt import artifacts
 from radt.data import hub
 from radt.errors import RadtError
-from radt.settings import Download
+from radt.settings.sources import Download
 
 UNSET = "0" * 40  # the revision in config/config.yaml, to be replaced by a commit of the data set
 INSTEAD = "or set trajectories.source to generate, which needs no network (source: generate)"

@@ -21,7 +21,7 @@ from radt.models.language import LanguageEncoder
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import window_means, window_start
 from radt.retrieval.language_keys import windows_before
-from radt.settings import Model
+from radt.settings.models import Model
 
 
 class Agent(Protocol):

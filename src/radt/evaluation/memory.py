@@ -15,7 +15,7 @@ from radt.data.windows import Source
 from radt.errors import RadtError
 from radt.retrieval.chunks import contexts
 from radt.retrieval.ranking import best, keep_nearest, utility
-from radt.settings import Memory
+from radt.settings.evaluation import Memory
 
 GROUP = 10
 """Tasks whose steps are read at once, where many steps are: what lies between two layers then stays in the cache of a core (an

@@ -14,7 +14,7 @@ from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
 from radt.evaluation.agents import Agent
 from radt.models.actions import choose
-from radt.settings import Evaluate, Protocol
+from radt.settings.evaluation import Evaluate, Protocol
 from radt.spaces import Counts, Spec
 from radt.suites.base import Suite
 

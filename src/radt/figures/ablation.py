@@ -18,8 +18,8 @@ from radt.figures.curves import curves
 from radt.figures.inputs import SPLITS, method_order, scores, tested
 from radt.figures.style import GREY, PANELS, STYLE, Look, name_of, render
 from radt.figures.table import Row, estimates, verdict
-from radt.settings import Evaluate
-from radt.settings import Figure as Interval
+from radt.settings.evaluation import Evaluate
+from radt.settings.figures import Figure as Interval
 
 COLUMNS = {
     "ablation": "str",

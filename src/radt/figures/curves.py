@@ -7,7 +7,8 @@ import pandas as pd
 from radt.evaluation import statistics
 from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
 from radt.seeding import generator
-from radt.settings import Evaluate, Figure
+from radt.settings.evaluation import Evaluate
+from radt.settings.figures import Figure
 
 COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "experiment": "str",

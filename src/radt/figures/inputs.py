@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from radt import artifacts
 from radt.errors import RadtError
 from radt.figures.style import MODEL_NAMES
-from radt.settings import Evaluate, Experiment
+from radt.settings.evaluation import Evaluate
+from radt.settings.experiments import Experiment
 
 EVALUATION = {
     "experiment": "str",

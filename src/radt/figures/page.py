@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from radt.figures.style import name_of
-from radt.settings import Experiment
+from radt.settings.experiments import Experiment
 
 NOTES = {"radt_lm": ", domain-agnostic", "retrieve": ", no network", "random": ", no network"}
 COLOURS = {"better": "#cfe3f7", "within": "#ececec", "worse": "#fbdcb8"}  # blue, grey, orange: apart for colour-blind readers

@@ -12,7 +12,8 @@ from radt.evaluation import statistics
 from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
 from radt.figures.style import REFERENCES
 from radt.seeding import generator
-from radt.settings import Evaluate, Figure
+from radt.settings.evaluation import Evaluate
+from radt.settings.figures import Figure
 
 COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "experiment": "str",

@@ -13,7 +13,7 @@ from radt.models.actions import ActionEmbedding, action_head
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import Part, ScaledNumber, embedded
 from radt.models.observations import observation_embedding
-from radt.settings import Model
+from radt.settings.models import Model
 from radt.spaces import Counts, Spec
 
 

@@ -13,7 +13,8 @@ from radt.data.trajectories import Statistics
 from radt.models.actions import action_head
 from radt.models.blocks import Block, KeyValues, initialize
 from radt.models.embedding import Embedding
-from radt.settings import Aggregate, Model
+from radt.settings.models import Model
+from radt.settings.retrieval import Aggregate
 from radt.spaces import Spec
 
 

@@ -12,7 +12,7 @@ from radt.data.steps import Steps
 from radt.data.trajectories import Statistics
 from radt.models.actions import ActionEmbedding
 from radt.models.observations import observation_embedding
-from radt.settings import Model
+from radt.settings.models import Model
 from radt.spaces import Counts, Spec
 
 

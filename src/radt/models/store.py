@@ -14,7 +14,9 @@ from radt.errors import RadtError
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.settings import Aggregate, Embed, TrainAd, TrainDpt, Training, TrainRetrieval, parse
+from radt.settings.models import TrainAd, TrainDpt, Training, TrainRetrieval
+from radt.settings.parsing import parse
+from radt.settings.retrieval import Aggregate, Embed
 from radt.spaces import Spec
 
 WEIGHTS = "model.safetensors"

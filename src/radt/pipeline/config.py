@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from radt.configuration import DEFAULTS, Settings, defaults, read
 from radt.errors import RadtError
 from radt.pipeline.runs import Runs
+from radt.settings.configuration import DEFAULTS, Settings, defaults, read
 
 
 def settings(*changes: Path) -> Settings:

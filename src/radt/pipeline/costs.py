@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from radt.settings import AnyExperiment, GridExperiment, Model, Optimization, Stages
+from radt.settings.experiments import AnyExperiment, GridExperiment
+from radt.settings.models import Model, Optimization
+from radt.settings.stages import Stages
 from radt.suites import outline
 
 ATTENTION, OTHER = 14, 5000

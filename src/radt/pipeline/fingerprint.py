@@ -3,10 +3,11 @@
 A rule names a stage module; `fingerprint` hashes the syntax trees of that module and of everything of this package that it uses,
 transitively. Comments, layout and docstrings are not in a syntax tree or are dropped from it, so editing them changes nothing.
 
-Imports are followed by name: of `from radt.settings import Embed`, and of `store.load` after `from radt.models import store`,
-only that class or function counts, and what it uses itself; a new key of one section does not rerun the stages of the others. A
-module that is used in any other way counts whole, and what a module runs when it is imported counts always. Code that registers
-itself from a decorator would be missed; the package has none. Nothing is imported here; other packages are not looked at.
+Imports are followed by name. Of `from radt.settings.retrieval import Embed`, and of `store.load` after `from radt.models import
+store`, only that class or function counts, and what it uses itself: a new key of one section does not rerun the stages of the
+others. A module that is used in any other way counts whole, and what a module runs when it is imported counts always. Code that
+registers itself from a decorator would be missed; the package has none. Nothing is imported here, and other packages are not
+looked at.
 """
 
 from __future__ import annotations

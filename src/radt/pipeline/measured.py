@@ -14,12 +14,12 @@ from typing import Any
 
 from radt import artifacts
 from radt.errors import RadtError, printable
-from radt.layers import merge
 from radt.pipeline import provenance, timeline
 from radt.pipeline.costs import STAGES, Sections
 from radt.pipeline.jobs import BENCHMARKS, LOGS, Name, name_of
 from radt.pipeline.runs import Runs
-from radt.settings import parse
+from radt.settings.layers import merge
+from radt.settings.parsing import parse
 
 SAMPLED, EVERY = 15, 30
 """Snakemake looks at a job twice a second for 15 s, then every 30 s; it writes down the CPU seconds of the last look."""

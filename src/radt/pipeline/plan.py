@@ -22,7 +22,7 @@ from radt.pipeline.jobs import BENCHMARKS, Name, name_of
 from radt.pipeline.measured import Estimate, estimate, known
 from radt.pipeline.runs import Runs
 from radt.pipeline.text import duration, table
-from radt.settings import parse
+from radt.settings.parsing import parse
 
 SNAKEMAKE = 4.0
 """Seconds until Snakemake starts the first job, and ends after the last."""

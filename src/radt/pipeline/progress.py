@@ -12,7 +12,8 @@ from pydantic import Field
 from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import rank
-from radt.settings import NonNegativeFloat, Section, parse
+from radt.settings.base import NonNegativeFloat, Section
+from radt.settings.parsing import parse
 
 FILE = "progress.json"
 LARGEST = 4096

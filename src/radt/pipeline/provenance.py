@@ -27,7 +27,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import version
-from radt.settings import NonNegativeFloat, PositiveInt, Section
+from radt.settings.base import NonNegativeFloat, PositiveInt, Section
 
 FORMAT = 2
 WITHOUT_CHECKSUM = 1

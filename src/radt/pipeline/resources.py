@@ -10,7 +10,7 @@ from radt.pipeline.costs import Sections
 from radt.pipeline.jobs import Name, name_of
 from radt.pipeline.measured import Estimate, Measured, estimate, known
 from radt.pipeline.runs import Runs
-from radt.settings import parse
+from radt.settings.parsing import parse
 
 MEMORY, WITHIN = 1.5, 500e6
 """Safety factor of memory, and bytes for the Snakemake inside a cluster job (measured: twice 150 MB)."""

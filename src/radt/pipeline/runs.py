@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, get_args
 
-from radt.configuration import Settings
 from radt.devices import present
 from radt.errors import RadtError
-from radt.settings import Protocol, Stages
+from radt.settings.configuration import Settings
+from radt.settings.evaluation import Protocol
+from radt.settings.stages import Stages
 
 EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
 """The sections that embed, by encoder: the pre-trained DT or the language model."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from radt.configuration import Settings
 from radt.errors import RadtError
-from radt.settings import GridExperiment
+from radt.settings.configuration import Settings
+from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 
 

@@ -17,7 +17,7 @@ from radt.retrieval.chunks import contexts, segment_stops
 from radt.retrieval.engines import in_float32
 from radt.retrieval.index import ChunkIndex
 from radt.retrieval.ranking import best, keep_nearest, utility
-from radt.settings import Embed, Retrieval
+from radt.settings.retrieval import Embed, Retrieval
 
 Ask = Callable[[Steps, Tensor, Tensor], Tensor]
 

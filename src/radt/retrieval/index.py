@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from radt import artifacts
 from radt.errors import RadtError
 from radt.retrieval import DECIMALS
-from radt.settings import Retrieval
+from radt.settings.retrieval import Retrieval
 
 if TYPE_CHECKING:  # the stage that writes an index needs neither torch nor FAISS, which take seconds to import
     from torch import Tensor

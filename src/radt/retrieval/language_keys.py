@@ -17,7 +17,7 @@ from radt.data.steps import Steps
 from radt.data.windows import Episodes, Source
 from radt.models.language import PADDING, LanguageEncoder, Text, distinct, unfinished
 from radt.retrieval.chunks import anchors
-from radt.settings import Embed
+from radt.settings.retrieval import Embed
 
 
 def bounds(end: Tensor, length: Tensor, chunk: int) -> tuple[Tensor, Tensor]:

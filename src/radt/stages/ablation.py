@@ -13,7 +13,11 @@ from radt import artifacts
 from radt.errors import RadtError
 from radt.figures import ablation, inputs
 from radt.figures.table import csv, rounded
-from radt.settings import AnyExperiment, Evaluate, Figure, Name, Section, parse
+from radt.settings.base import Name, Section
+from radt.settings.evaluation import Evaluate
+from radt.settings.experiments import AnyExperiment
+from radt.settings.figures import Figure
+from radt.settings.parsing import parse
 from radt.stages import run
 
 

@@ -14,7 +14,10 @@ from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index
 from radt.retrieval.chunks import anchors, episode_vectors, segment_stops
-from radt.settings import AnyExperiment, Embed, Section, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.parsing import parse
+from radt.settings.retrieval import Embed
 from radt.stages import run
 from radt.suites import outline
 from radt.training import job, loop

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from radt.models.language import LanguageEncoder
 from radt.retrieval.language_keys import embed_language
-from radt.settings import AnyExperiment, Embed, Language, Section, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.parsing import parse
+from radt.settings.retrieval import Embed, Language
 from radt.stages import run
 from radt.stages.embed import write
 from radt.suites import outline

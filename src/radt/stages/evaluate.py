@@ -21,7 +21,11 @@ from radt.evaluation.rollout import in_context
 from radt.models import store
 from radt.models.language import LanguageEncoder
 from radt.retrieval import chunks, language_keys
-from radt.settings import AnyExperiment, Embed, Evaluate, Language, Section, parse
+from radt.settings.base import Section
+from radt.settings.evaluation import Evaluate
+from radt.settings.experiments import AnyExperiment
+from radt.settings.parsing import parse
+from radt.settings.retrieval import Embed, Language
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.base import Suite

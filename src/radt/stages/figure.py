@@ -13,7 +13,11 @@ from radt.figures import inputs
 from radt.figures.curves import curves
 from radt.figures.draw import draw
 from radt.figures.table import by_seed, csv, rounded, table
-from radt.settings import AnyExperiment, Evaluate, Figure, Section, parse
+from radt.settings.base import Section
+from radt.settings.evaluation import Evaluate
+from radt.settings.experiments import AnyExperiment
+from radt.settings.figures import Figure
+from radt.settings.parsing import parse
 from radt.stages import run
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from radt.retrieval import index
-from radt.settings import AnyExperiment, Index, Section, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.parsing import parse
+from radt.settings.retrieval import Index
 from radt.stages import run
 
 

@@ -13,7 +13,10 @@ from radt.figures import overview
 from radt.figures.curves import COLUMNS
 from radt.figures.page import page
 from radt.figures.table import csv
-from radt.settings import AnyExperiment, Figure, Name, Section, parse
+from radt.settings.base import Name, Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.figures import Figure
+from radt.settings.parsing import parse
 from radt.stages import run
 
 

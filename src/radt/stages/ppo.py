@@ -6,7 +6,10 @@ import argparse
 import time
 from pathlib import Path
 
-from radt.settings import GridExperiment, Ppo, Section, parse
+from radt.settings.base import Section
+from radt.settings.experiments import GridExperiment
+from radt.settings.parsing import parse
+from radt.settings.sources import Ppo
 from radt.stages import run
 from radt.suites.grid import ppo
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from radt import seeding
 from radt.models import store
-from radt.settings import AnyExperiment, Section, Training, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.models import Training
+from radt.settings.parsing import parse
 from radt.stages import run
 from radt.suites import outline
 from radt.training import job, loop, ranks

@@ -11,7 +11,10 @@ from radt import seeding
 from radt.data.steps import Steps, concatenate
 from radt.data.windows import Episodes
 from radt.models import store
-from radt.settings import AnyExperiment, Section, TrainAd, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.models import TrainAd
+from radt.settings.parsing import parse
 from radt.stages import run
 from radt.suites import outline
 from radt.training import job, loop, ranks

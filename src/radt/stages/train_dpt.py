@@ -11,7 +11,10 @@ from radt.data.steps import moved
 from radt.data.transitions import Experience
 from radt.models import store
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
-from radt.settings import AnyExperiment, Section, TrainDpt, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.models import TrainDpt
+from radt.settings.parsing import parse
 from radt.stages import run
 from radt.suites import outline
 from radt.suites.transitions import experience

@@ -20,7 +20,11 @@ from radt.models import store
 from radt.models.language import LanguageEncoder
 from radt.retrieval import chunks, index, language_keys
 from radt.retrieval.context import Ask, TrainingContexts
-from radt.settings import AnyExperiment, Embed, Language, Section, TrainRetrieval, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.models import TrainRetrieval
+from radt.settings.parsing import parse
+from radt.settings.retrieval import Embed, Language
 from radt.stages import run
 from radt.suites import outline
 from radt.training import job, loop, ranks

@@ -8,7 +8,10 @@ from pathlib import Path
 from radt.artifacts import write_text
 from radt.data import trajectories
 from radt.data.curve import learning_curve
-from radt.settings import AnyExperiment, Section, Trajectories, parse
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
+from radt.settings.parsing import parse
+from radt.settings.sources import Trajectories
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.sources import histories, remark

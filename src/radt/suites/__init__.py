@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from radt.data.trajectories import Outline
 from radt.errors import RadtError
-from radt.settings import Experiment, GridExperiment, GymnasiumExperiment
+from radt.settings.experiments import Experiment, GridExperiment, GymnasiumExperiment
 
 if TYPE_CHECKING:
     from radt.suites.base import Suite

@@ -8,8 +8,8 @@ from typing import Any
 
 from radt.data.trajectories import Shard, Trajectories, read
 from radt.errors import RadtError
-from radt.settings import Experiment, GridExperiment
-from radt.settings import Trajectories as Settings
+from radt.settings.experiments import Experiment, GridExperiment
+from radt.settings.sources import Trajectories as Settings
 from radt.suites import outline
 
 

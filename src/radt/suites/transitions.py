@@ -5,7 +5,7 @@ from __future__ import annotations
 from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Trajectories
 from radt.data.transitions import Experience, Recollection, StepExperience, StepRecollection
-from radt.settings import Experiment, GridExperiment
+from radt.settings.experiments import Experiment, GridExperiment
 
 
 def experience(experiment: Experiment, data: Trajectories) -> Experience:

@@ -14,7 +14,7 @@ from torch import nn
 
 from radt import artifacts
 from radt.pipeline.atomic_stage import CHECKPOINT
-from radt.settings import NonNegativeFloat, NonNegativeInt, Section
+from radt.settings.base import NonNegativeFloat, NonNegativeInt, Section
 
 
 @dataclass

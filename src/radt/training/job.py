@@ -16,7 +16,9 @@ from radt.data.windows import Episodes
 from radt.machine import rank
 from radt.models import store
 from radt.pipeline.fingerprint import fingerprint
-from radt.settings import Experiment, Section, TrainDpt, Training
+from radt.settings.base import Section
+from radt.settings.experiments import Experiment
+from radt.settings.models import TrainDpt, Training
 from radt.training import checkpoints, loop
 
 STAGES = {"dt": "pretrain", "ad": "train_ad", "dpt": "train_dpt", "radt": "train_retrieval", "radt_lm": "train_retrieval"}

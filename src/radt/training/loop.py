@@ -24,7 +24,7 @@ from radt.machine import rank, threads, world_size
 from radt.models.actions import Head
 from radt.models.blocks import Block
 from radt.pipeline.progress import Reporter
-from radt.settings import Optimization
+from radt.settings.models import Optimization
 from radt.training import checkpoints, ranks
 
 COLUMNS = ("model", "seed", "update", "loss", "accuracy", "learning_rate", "gradient_norm", "parameters", "cpu_seconds")

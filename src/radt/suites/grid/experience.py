@@ -14,7 +14,7 @@ from torch import Tensor
 from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.transitions import Transitions, told
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.spec import PHASES
 from radt.suites.grid.worlds import make, optimal_actions

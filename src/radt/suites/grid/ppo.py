@@ -20,7 +20,8 @@ from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
 from radt.data.trajectories import Outline, Shard, read_shard, tensors
 from radt.errors import RadtError
 from radt.seeding import generator
-from radt.settings import GridExperiment, Ppo
+from radt.settings.experiments import GridExperiment
+from radt.settings.sources import Ppo
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
 from radt.suites.grid.spec import spec_of

@@ -21,7 +21,7 @@ from radt import artifacts
 from radt.artifacts import sha256
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
 from radt.suites.grid.mazerunner import SIZE

@@ -8,8 +8,8 @@ from typing import Any
 
 from radt.data.trajectories import Shard, Trajectories
 from radt.errors import RadtError
-from radt.settings import GridExperiment
-from radt.settings import Trajectories as Settings
+from radt.settings.experiments import GridExperiment
+from radt.settings.sources import Trajectories as Settings
 from radt.suites.grid import ppo, published
 from radt.suites.grid.qlearning import learn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.spaces import Codes, Counts, Spec
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.mazerunner import MOST_GOALS

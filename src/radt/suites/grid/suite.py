@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
 from radt.suites.grid.spec import spec_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from radt.settings import GridExperiment
+from radt.settings.experiments import GridExperiment
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.engine import GridVectorEnv, best_actions
 from radt.suites.grid.keydoor import KeyDoorVectorEnv

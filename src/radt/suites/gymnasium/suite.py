@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
 from radt.errors import RadtError
-from radt.settings import GymnasiumExperiment
+from radt.settings.experiments import GymnasiumExperiment
 from radt.spaces import CODES, Codes, Image, Numbers, Scaled, Spec
 
 Env = gymnasium.Env[Any, Any]

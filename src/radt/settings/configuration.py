@@ -1,7 +1,7 @@
 """The whole configuration: experiments, what differs in each of them, ablations, and whether all of it fits together.
 
-`read` merges files (`radt.layers`), and `load` checks what comes out before Snakemake builds its graph. `python -m
-radt.configuration` writes `config/schema.json`.
+`read` merges files (`layers`), and `load` checks what comes out before Snakemake builds its graph.
+`python -m radt.settings.configuration` writes `config/schema.json`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from radt import layers, yaml_reader
 from radt.errors import RadtError
-from radt.layers import Shared
-from radt.settings import AnyExperiment, Experiment, Name, NonNegativeInt, Section, Stages, explain, parse
+from radt.settings import layers, yaml_reader
+from radt.settings.base import Name, NonNegativeInt, Section
+from radt.settings.experiments import AnyExperiment, Experiment
+from radt.settings.layers import Shared
+from radt.settings.parsing import explain, parse
+from radt.settings.stages import Stages
 
 
 class Ablation(Section):

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from radt.errors import RadtError
-from radt.settings import Model, Optimization, Section, Stages
+from radt.settings.base import Section
+from radt.settings.models import Model, Optimization
+from radt.settings.stages import Stages
 
 Values = dict[str, Any]
 Place = tuple[str, ...]

@@ -1,7 +1,6 @@
-"""The manual of the configuration: `python -m radt.manual` writes the tables of `config/README.md`.
+"""The manual of the configuration: `python -m radt.settings.manual` writes the tables of `config/README.md`.
 
-The text above the first table is written by hand and kept. What a key means is its docstring in `radt.settings`
-or `radt.configuration`.
+The text above the first table is written by hand and kept. What a key means is its docstring in a module of `radt.settings`.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from radt import artifacts
-from radt.configuration import Settings
+from radt.settings.configuration import Settings
 
 MANUAL = Path("config/README.md")
-MARK = "<!-- Below: written by `python -m radt.manual`, from the docstrings in src/radt/settings.py and configuration.py. -->"
+MARK = "<!-- Below: written by `python -m radt.settings.manual`, from the docstrings in src/radt/settings/. -->"
 Schema = dict[str, Any]
 
 

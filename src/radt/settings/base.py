@@ -1,0 +1,47 @@
+"""What every section of the configuration is built from: types of values, and the base class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0)]
+NAME = r"[a-z][a-z0-9_]{0,63}"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+
+
+def _expanded(text: str) -> str:
+    """A path with `~` and `$NAME` replaced; others stay as they are written."""
+    text = os.path.expandvars(text)
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise ValueError(f"{text!r} begins with a home that is not known, write the whole path") from None
+
+
+Place = Annotated[str, Field(min_length=1), AfterValidator(_expanded)]
+"""A path; `~` and `$NAME` stand for the home and for what an environment variable holds."""
+Device = Literal["cpu", "cuda", "auto"]
+LARGEST = 3e38
+"""What numbers may be at most: float32 holds it."""
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys and loose types are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _within_float32(self) -> Self:
+        for name, value in self:
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(number, float) and abs(number) > LARGEST for number in numbers):
+                raise ValueError(f"{name} is {value}, allowed are numbers up to {LARGEST:g}")
+        return self

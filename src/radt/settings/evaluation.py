@@ -1,0 +1,75 @@
+"""In-context evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from radt.settings.base import Device, Name, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+
+
+class Protocol(Section):
+    """How one method acts in context."""
+
+    model: Literal["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
+    """The trained model. `retrieve` (replays the nearest stored step of its best episode) and `random` have no weights."""
+    target_return: Literal["fixed", "from_memory", "none"]
+    """`fixed`: drawn around `target_mean`; `from_memory`: low while no episode was better than chance, then more;
+    `none`: not used."""
+    actions: Literal["greedy", "top_half", "sample"]
+    """Best action, sampled among those above the median, or sampled among all."""
+    temperature: PositiveFloat = 1.0
+    """Softmax temperature of sampled actions: logits are divided by it."""
+
+    @model_validator(mode="after")
+    def _target_is_read(self) -> Self:
+        conditioned = {"radt": ("fixed", "from_memory"), "radt_lm": ("fixed", "from_memory"), "dt": ("fixed",)}
+        allowed = conditioned.get(self.model, ("none",))
+        if self.target_return not in allowed:
+            raise ValueError(f"target_return is {self.target_return!r}, allowed for {self.model!r} is {' or '.join(allowed)}")
+        return self
+
+
+class Memory(Section):
+    """Ranking of the agent's own chunks in evaluation."""
+
+    keep: PositiveInt
+    """Nearest keys that are re-ranked."""
+    weight_similarity: NonNegativeFloat
+    """Weight of the min-max normalised similarity."""
+    weight_return: NonNegativeFloat
+    """Weight of the min-max normalised return of the chunk's episode."""
+    weight_reward: NonNegativeFloat
+    """Weight of the min-max normalised reward inside the chunk."""
+    every: PositiveInt
+    """Steps between two queries in evaluation; may differ from `embed.every`, which training uses."""
+
+
+class Evaluate(Section):
+    """In-context evaluation (paper, Section 4)."""
+
+    episodes: PositiveInt
+    """Episodes of a task, weights frozen."""
+    splits: Annotated[list[Literal["held_out", "train", "validation"]], Field(min_length=1)]
+    """Splits of tasks to evaluate on; splits without tasks are skipped."""
+    target_mean: float
+    """Mean of the fixed target return, and the most that `from_memory` asks for."""
+    target_std: NonNegativeFloat
+    """Its standard deviation."""
+    target_low: tuple[float, float]
+    """Range of the target return while no episode was better than chance, or, where rewards are counts, nothing was rewarded."""
+    target_margin: Annotated[NonNegativeFloat | None, Field(exclude_if=lambda margin: margin is None)] = None
+    """What `from_memory` adds to the best return so far, up to `target_mean`; null: `target_mean` at once."""
+    memory: Memory
+    """Ranking of the memory."""
+    methods: dict[Name, Protocol]
+    """What is evaluated, by name; the top-level `methods` choose among them."""
+    device: Device
+    """Where to evaluate: `cpu`, `cuda` or `auto`, as in [Optimization](#optimization)."""
+
+    @model_validator(mode="after")
+    def _low_to_high(self) -> Self:
+        if self.target_low[0] > self.target_low[1]:
+            raise ValueError(f"target_low is {list(self.target_low)}, allowed is [low, high] with low <= high")
+        return self

@@ -1,0 +1,51 @@
+"""From values to a section, or to one sentence that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from radt.errors import RadtError
+from radt.settings.base import Section
+from radt.settings.experiments import SUITES
+
+SHOWN = 200
+"""Most characters of a wrong value that a sentence repeats."""
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence for the first problem of a validation: key, value, what is allowed."""
+    problem = min(error.errors(), key=lambda problem: problem["type"] == "value_error")
+    key = ".".join(_without_suite(problem["loc"])) or "configuration"
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        given = f"has the value {problem['ctx']['tag']!r}" if "ctx" in problem and "tag" in problem["ctx"] else "is missing"
+        return f"configuration key {f'{key}.suite'.removeprefix('configuration.')!r} {given}: allowed are {', '.join(SUITES)}"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown configuration key {key!r}: remove it or correct its spelling (config/README.md lists all keys)"
+    if problem["type"] == "missing":
+        return f"configuration key {key!r} is missing: config/config.yaml shows its place"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"configuration key {key!r}: {message}" if problem["loc"] else f"configuration: {message}"
+    value = repr(problem["input"])
+    shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
+    return f"configuration key {key!r} has the value {shown}: {message[0].lower()}{message[1:]}"
+
+
+def _without_suite(place: tuple[str | int, ...]) -> list[str]:
+    """The keys that lead to a problem, without the name of a suite that stands behind an experiment."""
+    parts = [str(part) for part in place]
+    behind = {"experiments": 2, "experiment": 1}.get(parts[0] if parts else "", len(parts))
+    return parts[:behind] + parts[behind + 1 :] if parts[behind : behind + 1] and parts[behind] in SUITES else parts
+
+
+def parse(kind: type[SectionT], values: dict[str, Any] | str) -> SectionT:
+    """Validate `values` (a mapping, or JSON text) as `kind`; raises `RadtError` with one sentence."""
+    try:
+        text = values if isinstance(values, str) else json.dumps(values, default=str)
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise RadtError(explain(error)) from None
