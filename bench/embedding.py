@@ -19,7 +19,7 @@ from radt.settings.retrieval import Embed
 from radt.stages.embed import embed_all
 from radt.suites import suite_of
 
-ROOM = darkroom().model_copy(update={"tasks": darkroom().held_out + 4})  # four of the training tasks
+ROOM = darkroom().model_copy(update={"num_tasks": darkroom().num_held_out + 4})  # four of the training tasks
 PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared", 3.0, 1024, 128))  # name, target, windows, batch
 
 

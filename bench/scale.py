@@ -74,7 +74,7 @@ def tasks() -> Iterator[Row]:
     for count in TASKS:
         side = math.ceil(count**0.5) + 1
         room = GridExperiment(
-            world="darkroom", width=side, height=side, horizon=HORIZON, tasks=count + 1, held_out=1, validation=0
+            world="darkroom", width=side, height=side, horizon=HORIZON, num_tasks=count + 1, num_held_out=1, num_validation=0
         )
         settings = defaults().trajectories.generate.model_copy(update={"episodes": 10, "epsilon_episodes": 6})
         before, begin = resident("RssAnon"), time.perf_counter()
@@ -99,7 +99,7 @@ def synthetic(steps: int) -> Iterator[Shard]:
 def wide_room(steps: int) -> GridExperiment:
     """A room for the tasks of `synthetic`."""
     return GridExperiment(
-        world="darkroom", width=256, height=256, horizon=HORIZON, tasks=steps // EACH + 1, held_out=1, validation=0
+        world="darkroom", width=256, height=256, horizon=HORIZON, num_tasks=steps // EACH + 1, num_held_out=1, num_validation=0
     )
 
 
@@ -192,14 +192,14 @@ def evaluation() -> Iterator[Row]:
     encoder = store.dt(suite_of(room).spec, settings.pretrain).eval().requires_grad_(False)
     chunk, chunks = settings.embed.chunk, settings.train_retrieval.retrieval.chunks
     for count in EPISODES:
-        history = EpisodeBuffer(room.held_out, count, suite_of(room).spec)
+        history = EpisodeBuffer(room.num_held_out, count, suite_of(room).spec)
         memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, settings.evaluate.memory, chunk, chunks)
         begin = time.perf_counter()
         for episode in range(count):
             history.finish()
             memory.add(episode)
         yield "evaluation episodes", count, "adding an episode", (time.perf_counter() - begin) / count * 1e6, "us"
-        queries = torch.nn.functional.normalize(torch.randn(room.held_out, settings.pretrain.model.width), dim=-1)
+        queries = torch.nn.functional.normalize(torch.randn(room.num_held_out, settings.pretrain.model.width), dim=-1)
         rate = timed(lambda: memory.context(queries), 1.0, 1.0)  # noqa: B023
         yield "evaluation episodes", count, "query", 1e6 / rate, "us"
 

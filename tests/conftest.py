@@ -47,7 +47,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture
 def room() -> Experiment:
-    return GridExperiment(world="darkroom", width=4, height=3, horizon=8, tasks=12, held_out=3, validation=1)
+    return GridExperiment(world="darkroom", width=4, height=3, horizon=8, num_tasks=12, num_held_out=3, num_validation=1)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from radt.suites.grid.engine import ACTIONS
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ["cpu", pytest.param("cuda", marks=GPU)]
-ROOM = GridExperiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
+ROOM = GridExperiment(world="darkroom", width=4, height=3, horizon=8, num_tasks=10, num_held_out=2, num_validation=0)
 GENERATE = Generate(
     seed=7, histories=1, episodes=5, learning_rate=0.5, discount=0.9, epsilon_first=1.0, epsilon_last=0.0, epsilon_episodes=4,
     initial_value=0.0, sweeps=0,

@@ -18,7 +18,7 @@ TINY = {"updates": 12, "batch_size": 4, "warmup": 2, "checkpoint_every": 5, "log
 
 def configuration(experiment=None):
     config = written_out(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
-    room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "tasks": 10, "held_out": 2, "validation": 1}
+    room = {"world": "darkroom", "width": 4, "height": 3, "horizon": 12, "num_tasks": 10, "num_held_out": 2, "num_validation": 1}
     config |= {"experiments": {"tiny": {**room, **(experiment or {})}}}
     config["trajectories"]["generate"] |= {"histories": 8, "episodes": 30, "epsilon_episodes": 20}
     for name in ("pretrain", "train_retrieval", "train_ad", "train_dpt"):

@@ -31,7 +31,15 @@ EVALUATE = {
     "device": "cpu",
 }
 SETTINGS = {
-    "experiment": {"world": "darkroom", "width": 3, "height": 3, "horizon": 9, "tasks": 9, "held_out": 3, "validation": 2},
+    "experiment": {
+        "world": "darkroom",
+        "width": 3,
+        "height": 3,
+        "horizon": 9,
+        "num_tasks": 9,
+        "num_held_out": 3,
+        "num_validation": 2,
+    },
     "variants": dict.fromkeys(VARIANTS, EVALUATE),
     "order": VARIANTS,
     "figure": {"bootstrap_samples": 100, "bootstrap_seed": 0, "confidence": 0.9},

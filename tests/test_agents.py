@@ -175,7 +175,7 @@ def test_one_query_reads_as_the_fused_kernel_does(masked):
     torch.testing.assert_close(attend(query, apart[:, :, :7], value, mask, 0.0, False), expected)
 
 
-MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=14, tasks=10, held_out=2, validation=0)
+MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=14, num_tasks=10, num_held_out=2, num_validation=0)
 LENGTHS = torch.from_numpy(np.random.default_rng(5).integers(1, MAZE.horizon + 1, (TASKS, EPISODES)))
 LENGTHS[0], LENGTHS[1] = MAZE.horizon, 1
 

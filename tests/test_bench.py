@@ -347,7 +347,7 @@ def test_the_rate_of_an_evaluation_counts_the_steps_of_all_its_tasks(method, mon
     monkeypatch.setattr(evaluation, "EPISODES", 2)
     monkeypatch.setattr(evaluation, "darkroom", lambda: ROOM.model_copy(update={"horizon": 50}))
     monkeypatch.setattr(evaluation, "clock", SimpleNamespace(perf_counter=iter([0.0, 2.0] * 2).__next__))
-    assert evaluation.rate(method, False) == ROOM.held_out * 2 * 50 / 2
+    assert evaluation.rate(method, False) == ROOM.num_held_out * 2 * 50 / 2
     assert evaluation.rate(method, True) == 2 * 50 / 2
 
 

@@ -27,9 +27,11 @@ from radt.suites.transitions import recollection
 from radt.training import loop
 
 ROOMS = {
-    "darkroom": GridExperiment(world="darkroom", width=4, height=3, horizon=12, tasks=10, held_out=2, validation=0),
-    "keydoor": GridExperiment(world="keydoor", width=4, height=3, horizon=16, tasks=8, held_out=2, validation=0),
-    "mazerunner": GridExperiment(world="mazerunner", width=15, height=15, horizon=80, tasks=6, held_out=2, validation=0),
+    "darkroom": GridExperiment(world="darkroom", width=4, height=3, horizon=12, num_tasks=10, num_held_out=2, num_validation=0),
+    "keydoor": GridExperiment(world="keydoor", width=4, height=3, horizon=16, num_tasks=8, num_held_out=2, num_validation=0),
+    "mazerunner": GridExperiment(
+        world="mazerunner", width=15, height=15, horizon=80, num_tasks=6, num_held_out=2, num_validation=0
+    ),
 }
 HISTORY = GENERATE.model_copy(update={"seed": 0, "episodes": 40, "epsilon_episodes": 30})
 CONTEXT, QUERIES, BATCH = 9, 6, 3
@@ -233,20 +235,20 @@ def test_draw_keeps_rewarded_transitions_and_fills_up_uniformly():
 @pytest.mark.parametrize("world", ROOMS)
 def test_agent_reads_what_its_finished_episodes_brought(world):
     room, random, episodes = ROOMS[world], np.random.default_rng(0), 2
-    tasks = np.arange(room.tasks)
+    tasks = np.arange(room.num_tasks)
     env = worlds.make(room, tasks)
     best = worlds.optimal_actions(env).astype(np.int64)
-    history = EpisodeBuffer(room.tasks, episodes + 1, suite_of(room).spec)
+    history = EpisodeBuffer(room.num_tasks, episodes + 1, suite_of(room).spec)
     agent = DptAgent(network(room), 400, recollection(room, history), history, 0)
-    seen = [set() for _ in range(room.tasks)]
+    seen = [set() for _ in range(room.num_tasks)]
     for episode in range(episodes):
         agent.begin()
         env.reset()
         for time in range(room.horizon):
             running, before, phases = history.running.clone(), env.codes, env.state // cells(room)
-            history.observe(time, torch.from_numpy(before), torch.zeros(room.tasks))
+            history.observe(time, torch.from_numpy(before), torch.zeros(room.num_tasks))
             state = env.state
-            action = best[tasks, state] if episode else random.integers(0, ACTIONS, room.tasks)
+            action = best[tasks, state] if episode else random.integers(0, ACTIONS, room.num_tasks)
             _, reward, terminated, truncated, _ = env.step(action)
             after = env.tables.codes[env.rows, env.tables.following[env.rows, state, action]]
             history.act(
@@ -260,7 +262,7 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
         history.finish()
         agent.finish()
     context, number = agent.choose()
-    for task in range(room.tasks):
+    for task in range(room.num_tasks):
         found = as_tuples(context, int(number[task]), task)
         assert len(found) == len(set(found))
         # a goal that ends the episode in its last step may be known either way
@@ -270,8 +272,8 @@ def test_agent_reads_what_its_finished_episodes_brought(world):
 
 def test_kept_memory_gives_the_logits_of_encoding_anew():
     room = ROOMS["keydoor"]
-    env, random = worlds.make(room, np.arange(room.tasks)), np.random.default_rng(0)
-    history = EpisodeBuffer(room.tasks, 3, suite_of(room).spec)
+    env, random = worlds.make(room, np.arange(room.num_tasks)), np.random.default_rng(0)
+    history = EpisodeBuffer(room.num_tasks, 3, suite_of(room).spec)
     model = network(room)
     agent = DptAgent(model, 12, recollection(room, history), history, seed=5)
     for episode in range(3):
@@ -281,11 +283,13 @@ def test_kept_memory_gives_the_logits_of_encoding_anew():
         memories = [model.encode(context[[task], : max(1, n)], 1) for task, n in enumerate(number.tolist())]
         env.reset()
         for time in range(room.horizon):
-            history.observe(time, torch.from_numpy(env.codes), torch.zeros(room.tasks))
+            history.observe(time, torch.from_numpy(env.codes), torch.zeros(room.num_tasks))
             asked = [torch.from_numpy(part)[:, None] for part in (env.codes.astype(np.int64), env.state // cells(room))]
-            anew = [model(*(part[[task]] for part in asked), memories[task], number[[task], None]) for task in range(room.tasks)]
+            anew = [
+                model(*(part[[task]] for part in asked), memories[task], number[[task], None]) for task in range(room.num_tasks)
+            ]
             torch.testing.assert_close(agent.logits(time), torch.cat(anew)[:, 0], rtol=1e-4, atol=1e-4)
-            action = random.integers(0, ACTIONS, room.tasks)
+            action = random.integers(0, ACTIONS, room.num_tasks)
             _, reward, terminated, truncated, _ = env.step(action)
             history.act(
                 time, torch.from_numpy(action)[:, None], torch.from_numpy(reward), torch.from_numpy(terminated | truncated)
@@ -295,7 +299,7 @@ def test_kept_memory_gives_the_logits_of_encoding_anew():
 
 
 def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
-    room = GridExperiment(world="darkroom", width=3, height=3, horizon=16, tasks=9, held_out=2, validation=0)
+    room = GridExperiment(world="darkroom", width=3, height=3, horizon=16, num_tasks=9, num_held_out=2, num_validation=0)
     optimization = Optimization(
         updates=500, batch_size=16, learning_rate=3e-3, learning_rate_last=1e-5, warmup=10, weight_decay=0.01, gradient_clip=1.0,
         precision="float32", checkpoint_every=1000, log_every=20, device="cpu",
@@ -339,13 +343,13 @@ def test_kinds_tell_transitions_apart(world):
 @pytest.mark.parametrize("world", ROOMS)
 def test_phases_are_the_states_of_a_cell_and_what_was_received(world):
     room = ROOMS[world]
-    env = worlds.make(room, np.arange(room.tasks))
+    env = worlds.make(room, np.arange(room.num_tasks))
     assert env.states == suite_of(room).spec.rewards.phases * cells(room)
-    random, received = np.random.default_rng(0), np.zeros(room.tasks, np.float32)
+    random, received = np.random.default_rng(0), np.zeros(room.num_tasks, np.float32)
     env.reset()
     for _ in range(room.horizon - 1):
         assert (phase(room, received) == env.state // cells(room)).all()
-        _, reward, terminated, _, _ = env.step(random.integers(0, ACTIONS, room.tasks))
+        _, reward, terminated, _, _ = env.step(random.integers(0, ACTIONS, room.num_tasks))
         received = np.where(terminated, 0, received + reward)
 
 

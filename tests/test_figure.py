@@ -22,7 +22,7 @@ from radt.stages import figure
 
 REPOSITORY = Path(__file__).parent.parent
 EPISODES = 12
-EXPERIMENT = {"world": "darkroom", "width": 3, "height": 3, "horizon": 9, "tasks": 9, "held_out": 3, "validation": 0}
+EXPERIMENT = {"world": "darkroom", "width": 3, "height": 3, "horizon": 9, "num_tasks": 9, "num_held_out": 3, "num_validation": 0}
 METHODS = {
     "dt": {"model": "dt", "target_return": "fixed", "actions": "greedy"},
     "radt": {"model": "radt", "target_return": "from_memory", "actions": "sample"},
@@ -282,7 +282,7 @@ def test_repository_holds_the_papers_curves():
 
 def test_split_sizes_leave_validation_out_of_training():
     sizes = inputs.split_sizes(
-        GridExperiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=16)
+        GridExperiment(world="darkroom", width=10, height=10, horizon=100, num_tasks=100, num_held_out=20, num_validation=16)
     )
     assert sizes == {"held_out": 20, "train": 64, "validation": 16}
 
@@ -356,7 +356,11 @@ def test_readings_below_the_axis_count_as_zero(tmp_path: Path):
 def test_without_a_second_seed_or_task_there_is_no_interval_and_no_verdict(folder: Path, seeds: int, tasks: int):
     """Empty in the tables, and said in the figure: a width of 0 would read as certainty."""
     held_out = 3 if tasks == 9 else 1
-    settings = {"experiment": {**EXPERIMENT, "tasks": tasks, "held_out": held_out}, "evaluate": EVALUATE, "figure": FIGURE}
+    settings = {
+        "experiment": {**EXPERIMENT, "num_tasks": tasks, "num_held_out": held_out},
+        "evaluate": EVALUATE,
+        "figure": FIGURE,
+    }
     for path in folder.glob("*_4[23].csv"):
         if "43" in path.name and seeds == 1:
             path.unlink()

@@ -112,9 +112,15 @@ def test_state_tells_the_key_and_the_observation_does_not():
     assert env.step([WEST])[0].tolist() == observation.tolist() and env.state.tolist() == [6]
 
 
-def experiment(width, height, horizon, tasks=100, held_out=20):
+def experiment(width, height, horizon, num_tasks=100, num_held_out=20):
     return GridExperiment(
-        world="keydoor", width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=0
+        world="keydoor",
+        width=width,
+        height=height,
+        horizon=horizon,
+        num_tasks=num_tasks,
+        num_held_out=num_held_out,
+        num_validation=0,
     )
 
 
@@ -129,7 +135,7 @@ def test_published_mean_optimum(width, height, horizon, train, held_out):
 
 @pytest.mark.parametrize(("width", "height", "horizon"), [(4, 3, 9), (2, 1, 3), (3, 2, 2), (5, 1, 1), (4, 4, 5)])
 def test_optimum_is_what_backward_induction_gets(width, height, horizon):
-    room = experiment(width, height, horizon, tasks=width * height, held_out=1)
+    room = experiment(width, height, horizon, num_tasks=width * height, num_held_out=1)
     cells = np.array([(x, y) for x in range(width) for y in range(height)])
     pairs = np.array(list(itertools.product(cells, cells)))
     env = KeyDoorVectorEnv(width, height, horizon, pairs[:, 0], pairs[:, 1])

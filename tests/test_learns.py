@@ -28,7 +28,7 @@ OPTIMIZATION = Optimization(
 
 
 def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path):
-    room = GridExperiment(world="darkroom", width=3, height=3, horizon=12, tasks=2, held_out=1, validation=0)
+    room = GridExperiment(world="darkroom", width=3, height=3, horizon=12, num_tasks=2, num_held_out=1, num_validation=0)
     generate = GENERATE.model_copy(update={"seed": 0, "episodes": 200, "epsilon_episodes": 100})
     episodes = Episodes(Trajectories([learn(room, generate)], {}, suite_of(room).spec))
     torch.manual_seed(0)

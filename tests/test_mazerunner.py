@@ -13,7 +13,9 @@ from radt.suites.grid.mazerunner import MazeRunnerEnv, MazeRunnerVectorEnv, maze
 from radt.suites.grid.splits import maze_seeds
 from radt.suites.grid.worlds import optimum
 
-EXPERIMENT = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, tasks=119, held_out=20, validation=0)
+EXPERIMENT = GridExperiment(
+    world="mazerunner", width=15, height=15, horizon=400, num_tasks=119, num_held_out=20, num_validation=0
+)
 TRAINING, HELD_OUT = maze_seeds(EXPERIMENT)[:99].tolist(), list(range(300, 320))
 SHORTEST = [33, 29, 23, 14, 41, 32, 12, 19, 51, 14, 21, 15, 9, 17, 24, 26, 24, 29, 26, 15]  # of the held-out mazes
 STEPS = {0: (0, -1), 1: (-1, 0), 2: (0, 1), 3: (1, 0), 4: (0, 0)}

@@ -17,7 +17,7 @@ from radt.figures.table import COLUMNS
 from radt.settings.experiments import GridExperiment
 from radt.stages.overview import main
 
-ROOM = {"world": "darkroom", "width": 10, "height": 10, "horizon": 100, "tasks": 100, "held_out": 20, "validation": 0}
+ROOM = {"world": "darkroom", "width": 10, "height": 10, "horizon": 100, "num_tasks": 100, "num_held_out": 20, "num_validation": 0}
 EXPERIMENTS = {
     "a_maze": ROOM | {"world": "mazerunner", "width": 15, "height": 15, "horizon": 400},
     "big": ROOM | {"width": 40, "height": 20},

@@ -21,9 +21,9 @@ from radt.suites import suite_of
 from radt.suites.grid import ppo, worlds
 
 SMALL = Ppo(**PPO)
-ROOM = GridExperiment(world="darkroom", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
-KEYDOOR = GridExperiment(world="keydoor", width=4, height=3, horizon=8, tasks=10, held_out=2, validation=0)
-MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=50, tasks=4, held_out=1, validation=0)
+ROOM = GridExperiment(world="darkroom", width=4, height=3, horizon=8, num_tasks=10, num_held_out=2, num_validation=0)
+KEYDOOR = GridExperiment(world="keydoor", width=4, height=3, horizon=8, num_tasks=10, num_held_out=2, num_validation=0)
+MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=50, num_tasks=4, num_held_out=1, num_validation=0)
 library = pytest.mark.skipif(find_spec("stable_baselines3") is None, reason="the extra ppo is not installed")
 
 
@@ -228,7 +228,7 @@ def test_library_gives_the_same_bytes_in_fresh_processes(tmp_path):
 @library
 def test_library_learns_a_small_room():
     """A goal three steps away in a 3x3 room: from chance to nearly the best possible return."""
-    room = GridExperiment(world="darkroom", width=3, height=3, horizon=20, tasks=9, held_out=1, validation=0)
+    room = GridExperiment(world="darkroom", width=3, height=3, horizon=20, num_tasks=9, num_held_out=1, num_validation=0)
     task = next(task for task, row in enumerate(worlds.descriptions(room)) if sum(row["goal"]) == 3)
     settings = Ppo(**{**PPO, "steps": 6000, "rollout": 256, "epochs": 10, "learning_rate": 2.0e-3})
     returns = ppo.learn_task(room, settings, task).returns()

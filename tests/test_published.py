@@ -17,8 +17,8 @@ from radt.suites.grid.keydoor import KeyDoorVectorEnv
 from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
 from radt.suites.grid.splits import goals, keys, maze_seeds, permuted_cells
 
-KEYDOOR = GridExperiment(world="keydoor", width=4, height=3, horizon=20, tasks=8, held_out=2, validation=1)
-MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=2, validation=0)
+KEYDOOR = GridExperiment(world="keydoor", width=4, height=3, horizon=20, num_tasks=8, num_held_out=2, num_validation=1)
+MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, num_tasks=5, num_held_out=2, num_validation=0)
 EPISODES = 12
 
 
@@ -70,7 +70,7 @@ def change(path, name, **arrays):
 def test_no_two_published_tasks_share_a_name():
     for width, height, tasks in ((10, 10, 100), (20, 20, 100), (40, 20, 100)):
         experiment = GridExperiment(
-            world="keydoor", width=width, height=height, horizon=9, tasks=tasks, held_out=20, validation=0
+            world="keydoor", width=width, height=height, horizon=9, num_tasks=tasks, num_held_out=20, num_validation=0
         )
         names = [name for options in published.file_names(experiment).values() for name in options]
         assert len(set(names)) == len(names)
@@ -125,7 +125,7 @@ def test_goal_on_the_start_cell_begins_anywhere(tmp_path):
     """There NetHack starts the agent at a random cell; nowhere else may an episode begin elsewhere."""
     cells = permuted_cells(4, 3).tolist()
     task = cells.index([0, 0])
-    room = GridExperiment(world="darkroom", width=4, height=3, horizon=6, tasks=12, held_out=11 - task, validation=0)
+    room = GridExperiment(world="darkroom", width=4, height=3, horizon=6, num_tasks=12, num_held_out=11 - task, num_validation=0)
     names = [name for (name,) in published.file_names(room).values()]
     for number, name in enumerate(names):
         save_published(tmp_path / name, *play(DarkRoomVectorEnv(4, 3, 6, [cells[number]]), number))

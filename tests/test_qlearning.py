@@ -71,7 +71,7 @@ def test_epsilon(generate):
 
 @pytest.fixture(scope="module")
 def learned():
-    room = GridExperiment(world="darkroom", width=6, height=6, horizon=40, tasks=36, held_out=6, validation=2)
+    room = GridExperiment(world="darkroom", width=6, height=6, horizon=40, num_tasks=36, num_held_out=6, num_validation=2)
     return room, learn(room, settings())
 
 
@@ -170,9 +170,11 @@ def test_optimistic_values_try_every_action_before_any_a_second_time():
 
 
 ROOMS = {
-    "darkroom": GridExperiment(world="darkroom", width=4, height=4, horizon=20, tasks=14, held_out=2, validation=0),
-    "keydoor": GridExperiment(world="keydoor", width=4, height=4, horizon=30, tasks=14, held_out=2, validation=0),
-    "mazerunner": GridExperiment(world="mazerunner", width=15, height=15, horizon=400, tasks=5, held_out=1, validation=0),
+    "darkroom": GridExperiment(world="darkroom", width=4, height=4, horizon=20, num_tasks=14, num_held_out=2, num_validation=0),
+    "keydoor": GridExperiment(world="keydoor", width=4, height=4, horizon=30, num_tasks=14, num_held_out=2, num_validation=0),
+    "mazerunner": GridExperiment(
+        world="mazerunner", width=15, height=15, horizon=400, num_tasks=5, num_held_out=1, num_validation=0
+    ),
 }
 
 

@@ -114,7 +114,7 @@ def same(shard: Shard, expected: Shard) -> bool:
 @pytest.mark.filterwarnings("ignore")
 def test_published_files(published_folder, room):
     """What is taken is a history that the world can bring forth."""
-    one = room.model_copy(update={"tasks": 2, "held_out": 1, "validation": 0})
+    one = room.model_copy(update={"num_tasks": 2, "num_held_out": 1, "num_validation": 0})
     (path,) = [published_folder / name for (name,) in published.file_names(one).values()]
     content = path.read_bytes()
     with np.load(path) as file:
@@ -210,7 +210,7 @@ def test_shards_with_right_hashes_and_wrong_content(tmp_path, room, histories, c
 
 def test_returns_that_no_episode_has(tmp_path, room):
     """Every step of a maze may pay, but not more than there are goals."""
-    maze = room.model_copy(update={"world": "mazerunner", "width": 15, "height": 15, "horizon": 40, "tasks": 5})
+    maze = room.model_copy(update={"world": "mazerunner", "width": 15, "height": 15, "horizon": 40, "num_tasks": 5})
     steps = np.zeros((8, 6), np.uint8), np.zeros((8, 1), np.uint8), np.ones(8, np.float32)
     shard = Shard(*steps, np.array([0, 3, 8]), np.zeros(2, np.int32), np.zeros(2, np.int32))
     with pytest.raises(RadtError, match="has a return of 5, but no episode exceeds 3"):

@@ -18,9 +18,11 @@ SETTINGS = Evaluate(
     episodes=4, splits=["train"], target_mean=1.0, target_std=0.0, target_low=(1.0, 2.0), memory=MEMORY, methods={}, device="cpu"
 )
 ROOMS = {
-    "darkroom": GridExperiment(world="darkroom", width=4, height=5, horizon=14, tasks=10, held_out=2, validation=0),
-    "keydoor": GridExperiment(world="keydoor", width=4, height=3, horizon=20, tasks=8, held_out=2, validation=0),
-    "mazerunner": GridExperiment(world="mazerunner", width=15, height=15, horizon=120, tasks=6, held_out=2, validation=0),
+    "darkroom": GridExperiment(world="darkroom", width=4, height=5, horizon=14, num_tasks=10, num_held_out=2, num_validation=0),
+    "keydoor": GridExperiment(world="keydoor", width=4, height=3, horizon=20, num_tasks=8, num_held_out=2, num_validation=0),
+    "mazerunner": GridExperiment(
+        world="mazerunner", width=15, height=15, horizon=120, num_tasks=6, num_held_out=2, num_validation=0
+    ),
 }
 
 
@@ -43,17 +45,17 @@ def play(env, history, choose):
 @pytest.mark.parametrize("world", ROOMS)
 def test_retrieve_repeats_an_optimal_episode_exactly(world):
     room = ROOMS[world]
-    tasks = np.arange(room.tasks)
+    tasks = np.arange(room.num_tasks)
     env = worlds.make(room, tasks)
     best, random = worlds.optimal_actions(env), np.random.default_rng(0)
-    history = EpisodeBuffer(room.tasks, 3, suite_of(room).spec)
+    history = EpisodeBuffer(room.num_tasks, 3, suite_of(room).spec)
     agent = RetrieveAgent(history, 0)
 
     def replay(time):
         return agent.logits(time).argmax(-1).numpy()
 
     agent.begin()
-    play(env, history, lambda time: random.integers(0, 5, room.tasks))
+    play(env, history, lambda time: random.integers(0, 5, room.num_tasks))
     agent.finish()
     agent.begin()
     optimal = play(env, history, lambda time: best[tasks, env.state])
@@ -66,7 +68,7 @@ def test_retrieve_repeats_an_optimal_episode_exactly(world):
     np.testing.assert_array_equal(returns[:, 2], returns[:, 1])
     solved = returns[:, 1] > returns[:, 0]  # where the random episode is as good, nothing says which of the two is repeated
     assert solved.any()
-    rewards = history.columns.reward.view(room.tasks, 3, -1)[:, 1].numpy()
+    rewards = history.columns.reward.view(room.num_tasks, 3, -1)[:, 1].numpy()
     for task in np.flatnonzero(solved):  # what comes after the last reward is not repeated
         length = 1 + np.flatnonzero(rewards[task])[-1]
         np.testing.assert_array_equal(repeated[:length, task], optimal[:length, task])
@@ -95,17 +97,17 @@ def test_retrieve_leaves_loops_out_and_jumps_over_no_reward():
 def test_retrieve_is_random_before_the_first_reward_and_never_worse_after_it():
     room = ROOMS["darkroom"]
     protocol = Protocol(model="retrieve", target_return="none", actions="greedy")
-    tasks, settings = np.arange(room.tasks), SETTINGS.model_copy(update={"episodes": 30})
+    tasks, settings = np.arange(room.num_tasks), SETTINGS.model_copy(update={"episodes": 30})
 
     def played(seed):
-        history = EpisodeBuffer(room.tasks, 30, suite_of(room).spec)
+        history = EpisodeBuffer(room.num_tasks, 30, suite_of(room).spec)
         return history, in_context(RetrieveAgent(history, seed), history, suite_of(room), tasks, protocol, settings, seed)
 
     history, returns = played(0)
     best = np.maximum.accumulate(returns, axis=1)
     np.testing.assert_array_equal(returns[:, 1:][best[:, :-1] > 0] >= best[:, :-1][best[:, :-1] > 0], True)
     assert (returns[:, -1] > 0).mean() > 0.5
-    first = history.columns.action.view(room.tasks, 30, -1)[:, 0]
+    first = history.columns.action.view(room.num_tasks, 30, -1)[:, 0]
     assert len(first.unique()) == 5
     np.testing.assert_array_equal(played(0)[1], returns)
     assert (played(1)[1] != returns).any()
@@ -115,7 +117,7 @@ def test_random_agent_chooses_all_actions_alike():
     history = EpisodeBuffer(200, 1, suite_of(ROOM).spec)
     protocol = Protocol(model="random", target_return="none", actions="sample")
     room, settings = (
-        ROOM.model_copy(update={"width": 20, "height": 20, "tasks": 210}),
+        ROOM.model_copy(update={"width": 20, "height": 20, "num_tasks": 210}),
         SETTINGS.model_copy(update={"episodes": 1}),
     )
     in_context(RandomAgent(history), history, suite_of(room), np.arange(200), protocol, settings, 0)

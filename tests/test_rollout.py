@@ -13,9 +13,9 @@ from radt.suites.grid import worlds
 from radt.suites.grid.splits import goals
 from radt.suites.grid.worlds import optimal_actions, optimum
 
-DARK = GridExperiment(world="darkroom", width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0)
+DARK = GridExperiment(world="darkroom", width=10, height=10, horizon=100, num_tasks=100, num_held_out=20, num_validation=0)
 DOOR = DARK.model_copy(update={"world": "keydoor"})
-MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, tasks=8, held_out=2, validation=0)
+MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, num_tasks=8, num_held_out=2, num_validation=0)
 MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, every=1)
 
 
@@ -97,7 +97,7 @@ class Explorer:
 
 
 def test_an_agent_with_a_memory_reaches_the_optimum():
-    room = GridExperiment(world="darkroom", width=4, height=3, horizon=16, tasks=12, held_out=2, validation=0)
+    room = GridExperiment(world="darkroom", width=4, height=3, horizon=16, num_tasks=12, num_held_out=2, num_validation=0)
     tasks = np.array([t for t in range(12) if tuple(goals(room)[t]) != (0, 0)])
     history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
     returns = in_context(Explorer(history, room), history, suite_of(room), tasks, protocol(), evaluate(), seed=0)
@@ -158,7 +158,7 @@ class Optimal:
 @pytest.mark.parametrize("room", [DARK, DOOR, MAZE], ids=lambda room: room.world)
 def test_episodes_end_where_the_world_ends_them(room):
     """In a maze, each task at its last goal; what a task does while others go on counts for nothing."""
-    tasks = np.arange(min(room.tasks, 12))
+    tasks = np.arange(min(room.num_tasks, 12))
     history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
     agent = Optimal(history, worlds.make(room, tasks))
     returns = in_context(agent, history, suite_of(room), tasks, protocol(), evaluate(), seed=0)

@@ -79,7 +79,7 @@ def test_sizes_that_cannot_be_measured_are_one_sentence(tmp_path, monkeypatch, a
 
 
 def test_the_largest_synthetic_data_have_a_room():
-    assert scale.wide_room(scale.MOST * scale.EACH).tasks == 256 * 256
+    assert scale.wide_room(scale.MOST * scale.EACH).num_tasks == 256 * 256
 
 
 def test_the_smallest_index_and_memory_are_measured(monkeypatch):

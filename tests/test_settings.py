@@ -17,11 +17,12 @@ from radt.pipeline.runs import Runs
 from radt.settings import configuration, layers
 from radt.settings.experiments import GridExperiment
 from radt.settings.manual import MANUAL, manual
+from radt.settings.renamed import RENAMED, with_new_names
 from radt.settings.stages import Stages
 from radt.suites.grid.worlds import optimum
 
 CONFIG = Path(__file__).parents[1] / "config"
-SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 100, "tasks": 9, "held_out": 2, "validation": 0}
+SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 100, "num_tasks": 9, "num_held_out": 2, "num_validation": 0}
 
 
 @cache
@@ -129,8 +130,8 @@ def test_paper_configuration_says_all_that_the_defaults_override():
 def test_validation_tasks_are_training_tasks_of_an_experiment_with_its_settings(main):
     loaded = configuration.load(merged("validation.yaml"))
     name = main.replace("darkroom", "validation", 1) if main.startswith("darkroom") else f"validation_{main}"
-    assert loaded.experiments[name].validation == 16
-    assert loaded.experiments[name].model_copy(update={"validation": 0}) == loaded.experiments[main]
+    assert loaded.experiments[name].num_validation == 16
+    assert loaded.experiments[name].model_copy(update={"num_validation": 0}) == loaded.experiments[main]
     own, shown = (json.loads(loaded.select(one, *Stages.model_fields)) for one in (name, main))
     assert set(own["evaluate"].pop("splits")) <= {"validation", "train"} and shown["evaluate"].pop("splits")
     assert {key: own[key] for key in Stages.model_fields} == {key: shown[key] for key in Stages.model_fields}
@@ -184,8 +185,8 @@ def test_every_ablation_has_a_comment():
         ("train_ad.optimization.ranks", 33, ["train_ad.optimization", "ranks is 33", "at most batch_size (32)"]),
         ("train_ad.optimization.ranks", 0, ["train_ad.optimization.ranks", "0", "greater than or equal to 1"]),
         ("embed.device", "gpu", ["embed.device", "'gpu'", "'auto'"]),
-        ("experiments.darkroom.tasks", 101, ["experiments.darkroom", "tasks is 101", "100 cells"]),
-        ("experiments.darkroom.held_out", 100, ["experiments.darkroom", "held_out 100", "train on"]),
+        ("experiments.darkroom.num_tasks", 101, ["experiments.darkroom", "num_tasks is 101", "100 cells"]),
+        ("experiments.darkroom.num_held_out", 100, ["experiments.darkroom", "num_held_out 100", "train on"]),
         ("trajectories.source", "import", ["trajectories", "import_folder", "name the folder"]),
         ("trajectories.download.revision", "main", ["revision", "'main'", "40 hex digits"]),
         ("evaluate.target_low", [5.0, 1.0], ["target_low", "[5.0, 1.0]", "low <= high"]),
@@ -220,7 +221,7 @@ def test_every_ablation_has_a_comment():
         ("experiments.darkroom.width", 300, ["experiments.darkroom.width", "300", "256"]),
         ("pretrain.optimization.learning_rate", float("inf"), ["pretrain.optimization.learning_rate", "finite"]),
         ("experiments.mazerunner.width", 14, ["experiments.mazerunner", "14x15", "15x15"]),
-        ("experiments.mazerunner.tasks", 120, ["experiments.mazerunner", "tasks is 120", "99 published"]),
+        ("experiments.mazerunner.num_tasks", 120, ["experiments.mazerunner", "num_tasks is 120", "99 published"]),
         ("experiments.darkroom.world", "minihack", ["experiments.darkroom.world", "'minihack'", "'keydoor'"]),
         ("pretrain.model.window", 51, ["pretrain.model.window is 51", "even", "horizon of 'darkroom' (100)"]),
         ("train_ad.model.window", 1, ["train_ad.model.window is 1", "even"]),
@@ -378,7 +379,7 @@ def test_what_was_not_asked_for_stops_nothing(tmp_path):
         Runs(loaded).select("ablations/retrieval_steps/every_25", ["embed"])
     other = written(
         tmp_path,
-        "experiments: {short: {world: darkroom, width: 5, height: 5, horizon: 10, tasks: 9, held_out: 2, validation: 0}}",
+        json.dumps({"experiments": {"short": {**SHORT, "horizon": 10}}}),
     )
     targets.check(other, ["results/darkroom/figure.pdf"])
     with pytest.raises(RadtError, match="horizon of 'short'"):
@@ -566,7 +567,15 @@ def test_home_and_variables_in_paths_are_expanded(tmp_path, monkeypatch):
 )
 def test_a_horizon_in_which_no_task_of_a_split_pays_is_refused(world, horizon, held_out, refused):
     size = 15 if world == "mazerunner" else 10
-    room = {"world": world, "width": size, "height": size, "horizon": horizon, "tasks": 30, "held_out": held_out, "validation": 0}
+    room = {
+        "world": world,
+        "width": size,
+        "height": size,
+        "horizon": horizon,
+        "num_tasks": 30,
+        "num_held_out": held_out,
+        "num_validation": 0,
+    }
     small = {"embed": {"chunk": 1, "every": 1}, "train_retrieval": {"model": {"window": 2}}, "evaluate": {"memory": {"every": 1}}}
     values = {**merged(), "experiments": {"short": {**room, **small}}, "ablations": {}}
     loaded, best = configuration.load(values), optimum(GridExperiment(**room))
@@ -605,3 +614,44 @@ def test_span_and_stride():
     assert (model.span(small), model.span(large), model.stride(large)) == (100, 100, 50)
     interleaved = model.model_copy(update={"tokens": "interleaved", "window": 500})
     assert (interleaved.span(large), interleaved.stride(large)) == (400, 0)
+
+
+def at(key, value):
+    """`value` below the keys of a dotted name."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_key_is_refused_with_its_new_name(old, tmp_path):
+    """In a section, in an experiment, in a variant and in `--config`, whatever its value."""
+    section, _, key = old.rpartition(".")
+    sentence = rf"configuration key '[\w.]*{key}' is now {RENAMED[old]}: rename it$"
+    if section == "experiment":
+        changes = [at(f"experiments.darkroom.{key}", 3), {"experiments": {"mine": {"world": "darkroom", key: 9}}}]
+    else:
+        variant = {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {"b": at(old, None)}}}
+        changes = [at(old, "x"), at(f"experiments.keydoor.{old}", 3), {"ablations": variant}]
+    for values in changes:
+        with pytest.raises(RadtError, match=sentence):
+            written(tmp_path, json.dumps(values))
+    name = next(iter(changes[0]))
+    with pytest.raises(RadtError, match=sentence):
+        configuration.read(configuration.defaults(), [f"{name}={json.dumps(changes[0][name])}"])
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_the_new_name_of_an_old_key_is_a_key(old):
+    section, _, key = old.rpartition(".")
+    values = json.loads(configuration.load(merged()).select("darkroom", *Stages.model_fields))
+    for part in section.split("."):
+        values = values[part]
+    assert RENAMED[old] in values and key not in values
+
+
+def test_records_of_older_versions_have_the_present_keys():
+    for old, new in RENAMED.items():
+        section, _, key = old.rpartition(".")
+        assert with_new_names(at(old, 3)) == at(f"{section}.{new}", 3)
+        assert with_new_names({key: 3, "other": at(old, 3)}) == {key: 3, "other": at(old, 3)}

@@ -15,9 +15,17 @@ PUBLISHED = [
 ]
 
 
-def experiment(width=10, height=10, horizon=100, tasks=100, held_out=20, validation=0, world="darkroom") -> Experiment:
+def experiment(
+    width=10, height=10, horizon=100, num_tasks=100, num_held_out=20, num_validation=0, world="darkroom"
+) -> Experiment:
     return GridExperiment(
-        world=world, width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=validation
+        world=world,
+        width=width,
+        height=height,
+        horizon=horizon,
+        num_tasks=num_tasks,
+        num_held_out=num_held_out,
+        num_validation=num_validation,
     )
 
 
@@ -36,7 +44,7 @@ def test_published_lists(width, height, horizon, first, held_out, train_optimum,
 
 
 def test_validation_is_cut_from_the_end_of_the_training_goals():
-    room = experiment(validation=16)
+    room = experiment(num_validation=16)
     assert room.splits == ["train"] * 64 + ["validation"] * 16 + ["held_out"] * 20
     assert tasks_of(room, "validation").tolist() == list(range(64, 80))
     assert tasks_of(room, "held_out").tolist() == tasks_of(experiment(), "held_out").tolist()
@@ -45,7 +53,7 @@ def test_validation_is_cut_from_the_end_of_the_training_goals():
 
 
 def test_small_room():
-    room = experiment(5, 5, 20, tasks=25, held_out=5, validation=2)
+    room = experiment(5, 5, 20, num_tasks=25, num_held_out=5, num_validation=2)
     assert sorted(map(tuple, goals(room).tolist())) == [(x, y) for x in range(5) for y in range(5)]
     assert len(tasks_of(room, "train")) == 18
 
@@ -53,7 +61,7 @@ def test_small_room():
 @pytest.mark.parametrize(("width", "height", "horizon"), [(4, 3, 9), (2, 1, 3), (3, 2, 2), (5, 1, 1)])
 def test_optimum_is_what_the_best_policy_gets(width, height, horizon):
     """Dynamic programming over the steps of an episode, with the rules of the room written out once more."""
-    room = experiment(width, height, horizon, tasks=width * height, held_out=1)
+    room = experiment(width, height, horizon, num_tasks=width * height, num_held_out=1)
     for (goal_x, goal_y), best in zip(goals(room).tolist(), optimum(room), strict=True):
         value = np.zeros((height, width))
         for step in reversed(range(horizon)):
@@ -81,8 +89,8 @@ def test_published_keys():
 
 
 def test_published_mazes():
-    seeds = maze_seeds(experiment(15, 15, 400, tasks=119, world="mazerunner")).tolist()
+    seeds = maze_seeds(experiment(15, 15, 400, num_tasks=119, world="mazerunner")).tolist()
     assert seeds[:6] == [0, 1, 3, 4, 6, 7] and seeds[98] == 121 and seeds[99:] == list(range(300, 320))
     assert len(set(seeds[:99])) == 99 and not {2, 5, 41, 115} & set(seeds)
-    few = maze_seeds(experiment(15, 15, 400, tasks=6, held_out=2, world="mazerunner"))
+    few = maze_seeds(experiment(15, 15, 400, num_tasks=6, num_held_out=2, world="mazerunner"))
     assert few.tolist() == [0, 1, 3, 4, 300, 301]

@@ -148,7 +148,7 @@ def test_the_name_of_the_experiment_does_not_matter(written, room):
     assert trajectories.read(written, suite_of(room)).manifest["shards"] == manifest["shards"]
 
 
-@pytest.mark.parametrize(("key", "value"), [("width", 5), ("horizon", 9), ("held_out", 2), ("validation", 0)])
+@pytest.mark.parametrize(("key", "value"), [("width", 5), ("horizon", 9), ("num_held_out", 2), ("num_validation", 0)])
 def test_other_room(written, room, key, value):
     with pytest.raises(RadtError, match=rf"experiments\.tiny\.{key} {getattr(room, key)}, now it is {value}"):
         trajectories.read(written, suite_of(room.model_copy(update={key: value})))
@@ -160,6 +160,17 @@ def without_spec(directory: Path) -> None:
     manifest = {key: value for key, value in manifest.items() if key != "spec"} | {"version": 3}
     manifest["checksum"] = trajectories._checksum(manifest)
     (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def test_old_names_of_an_experiment_are_read(written, room):
+    manifest = json.loads((written / "manifest.json").read_text(encoding="utf-8"))
+    old = {key.removeprefix("num_"): value for key, value in manifest["room"].items()}
+    assert {"tasks", "held_out", "validation"} < old.keys()
+    forge(written, room=old)
+    assert trajectories.read(written, suite_of(room)).manifest["room"] == old
+    forge(written, room=old | {"held_out": 2})
+    with pytest.raises(RadtError, match=r"experiments\.tiny\.num_held_out 2, now it is 3"):
+        trajectories.read(written, suite_of(room))
 
 
 def test_format_3_is_read_as_codes(written, room, histories):
@@ -215,9 +226,9 @@ def test_g9_only_training_tasks_are_written(tmp_path, room, histories, task, mes
 @pytest.mark.guarantee
 def test_g9_only_training_tasks_are_read(tmp_path, room, histories):
     """A directory made when task 7 was a training task, with a manifest that hides it."""
-    wider = room.model_copy(update={"validation": 0, "held_out": 4})
+    wider = room.model_copy(update={"num_validation": 0, "num_held_out": 4})
     trajectories.write(tmp_path, "tiny", suite_of(wider), SOURCE, [histories])
-    stricter = room.model_copy(update={"validation": 2})
+    stricter = room.model_copy(update={"num_validation": 2})
     forge(tmp_path, room=stricter.model_dump())
     with pytest.raises(RadtError, match="the validation task 7, which must never be trained on"):
         trajectories.read(tmp_path, suite_of(stricter))

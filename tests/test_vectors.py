@@ -25,7 +25,14 @@ from stages import ROOT, Chain, configuration
 
 
 def experiment(**changes):
-    given = {"environment": reach.ID, "horizon": reach.HORIZON, "tasks": 8, "held_out": 2, "validation": 1, "action_codes": 5}
+    given = {
+        "environment": reach.ID,
+        "horizon": reach.HORIZON,
+        "num_tasks": 8,
+        "num_held_out": 2,
+        "num_validation": 1,
+        "action_codes": 5,
+    }
     return GymnasiumExperiment(suite="gymnasium", **{**given, **changes})
 
 

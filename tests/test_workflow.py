@@ -25,7 +25,7 @@ from radt.pipeline.runs import Runs
 from radt.settings.configuration import read
 
 SMOKE = ["--configfile", "config/smoke.yaml", "--", "results/smoke/figure.pdf"]
-SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 30, "tasks": 25, "held_out": 5, "validation": 0}
+SHORT = {"world": "darkroom", "width": 5, "height": 5, "horizon": 30, "num_tasks": 25, "num_held_out": 5, "num_validation": 0}
 EVALUATE = {"evaluate_retrieval": 6, "evaluate_plain": 6, "evaluate_reference": 4}
 AFTER_INDEX = {"train_retrieval": 4, "evaluate_retrieval": 6, "figure": 1}
 

@@ -22,10 +22,12 @@ NAMES = {"DarkRoom": (DarkRoomEnv, DarkRoomVectorEnv), "KeyDoor": (KeyDoorEnv, K
 NAMES["MazeRunner"] = (MazeRunnerEnv, MazeRunnerVectorEnv)
 
 
-def experiment(world, width=5, height=4, horizon=20, tasks=20, held_out=4):
+def experiment(world, width=5, height=4, horizon=20, num_tasks=20, num_held_out=4):
     if world == "mazerunner":
         width, height, horizon = 15, 15, 400
-    return GridExperiment(world=world, width=width, height=height, horizon=horizon, tasks=tasks, held_out=held_out, validation=2)
+    return GridExperiment(
+        world=world, width=width, height=height, horizon=horizon, num_tasks=num_tasks, num_held_out=num_held_out, num_validation=2
+    )
 
 
 EXPERIMENTS = {world: experiment(world) for world in ("darkroom", "keydoor", "mazerunner")}
@@ -35,7 +37,7 @@ FULL = {
     "keydoor": experiment("keydoor", 10, 10, 100, 100, 20),
     "keydoor 20x20": experiment("keydoor", 20, 20, 400, 100, 20),  # one key lies on the start cell
     "keydoor 40x20": experiment("keydoor", 40, 20, 800, 100, 20),
-    "mazerunner": experiment("mazerunner", tasks=119, held_out=20),
+    "mazerunner": experiment("mazerunner", num_tasks=119, num_held_out=20),
 }
 
 
@@ -54,7 +56,7 @@ def greedy_return(env):
 
 @pytest.mark.parametrize("name", FULL)
 def test_optimal_actions_reach_the_optimum(name):
-    env = make(FULL[name], np.arange(FULL[name].tasks))
+    env = make(FULL[name], np.arange(FULL[name].num_tasks))
     np.testing.assert_array_equal(greedy_return(env), optimum(FULL[name]))
 
 
@@ -69,7 +71,7 @@ def test_optimum_is_what_backward_induction_gets(world):
 @pytest.mark.parametrize("world", ["darkroom", "keydoor"])
 def test_optimum_is_the_best_of_all_action_sequences(world):
     """Every sequence of six actions, all at once, one environment for each."""
-    tiny = experiment(world, 2, 2, 6, tasks=4, held_out=1)
+    tiny = experiment(world, 2, 2, 6, num_tasks=4, num_held_out=1)
     sequences = np.array(list(itertools.product(range(ACTIONS), repeat=6)))
     for task, best in enumerate(optimum(tiny)):
         env = make(tiny, np.full(len(sequences), task))
@@ -124,7 +126,7 @@ def test_environments_of_some_tasks_are_those_of_all(world):
 
 @pytest.mark.parametrize("world", FULL)
 def test_codes_fit_the_sizes_of_the_experiment(world):
-    env = make(FULL[world], np.arange(FULL[world].tasks))
+    env = make(FULL[world], np.arange(FULL[world].num_tasks))
     assert (env.tables.codes.max(axis=(0, 1)) < suite_of(FULL[world]).spec.observation.sizes).all()
 
 

@@ -19,6 +19,7 @@ from radt import spaces
 from radt.artifacts import check_finite, read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
 from radt.errors import RadtError
 from radt.settings.experiments import Experiment
+from radt.settings.renamed import with_new_names
 from radt.spaces import Codes, Counts, Numbers, Spec
 
 FORMAT = "radt-trajectories"
@@ -355,8 +356,9 @@ def _check_manifest(manifest: Any, path: Path, suite: Described) -> list[Entry]:
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         raise RadtError(f"{path} has no valid {place}: {AGAIN}") from None
+    room = with_new_names({"experiment": known.room})["experiment"]
     for key, value in suite.experiment.model_dump(mode="json").items():
-        if (stored := known.room.get(key)) != value:
+        if (stored := room.get(key)) != value:
             raise RadtError(f"{path} was made with experiments.{known.experiment}.{key} {stored}, now it is {value}: {AGAIN}")
     _check_spec(manifest, path, suite.spec)
     if len({entry.file for entry in known.shards}) != len(known.shards):

@@ -169,9 +169,9 @@ def _check_rows(path: Path, frame: pd.DataFrame, experiment: Experiment, evaluat
 
 def split_tasks(experiment: Experiment) -> dict[str, range]:
     """Ids of the tasks of each split: training tasks first, those held out last."""
-    rest = experiment.tasks - experiment.held_out
-    train = rest - experiment.validation
-    return {"held_out": range(rest, experiment.tasks), "train": range(train), "validation": range(train, rest)}
+    rest = experiment.num_tasks - experiment.num_held_out
+    train = rest - experiment.num_validation
+    return {"held_out": range(rest, experiment.num_tasks), "train": range(train), "validation": range(train, rest)}
 
 
 def split_sizes(experiment: Experiment) -> dict[str, int]:

@@ -56,7 +56,7 @@ class Demand:
 def tasks(s: Sections, splits: list[str]) -> int:
     """Tasks of some splits."""
     e = s.experiment
-    sizes = {"train": e.tasks - e.held_out - e.validation, "validation": e.validation, "held_out": e.held_out}
+    sizes = {"train": e.num_tasks - e.num_held_out - e.num_validation, "validation": e.num_validation, "held_out": e.num_held_out}
     return sum(sizes[split] for split in splits)
 
 

@@ -35,8 +35,8 @@ FIELDS: dict[Any, tuple[tuple[str, str], ...]] = {
 """The other fields by kind of node, each with the text that stands before its value."""
 Symbol = tuple[str, str]
 """A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
-WITHOUT_EFFECT: tuple[Symbol, ...] = (("radt.pipeline.provenance", "WRITES"),)
-"""Tables with an entry for each stage that change nothing in what a stage writes: a new stage must not rerun the others."""
+WITHOUT_EFFECT: tuple[Symbol, ...] = (("radt.pipeline.provenance", "WRITES"), ("radt.settings.renamed", "RENAMED"))
+"""Tables that change nothing in what a stage writes: neither a new stage nor a new name of a key must rerun the others."""
 
 
 @dataclass(frozen=True)

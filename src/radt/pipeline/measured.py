@@ -20,6 +20,7 @@ from radt.pipeline.jobs import BENCHMARKS, LOGS, Name, name_of
 from radt.pipeline.runs import Runs
 from radt.settings.layers import merge
 from radt.settings.parsing import parse
+from radt.settings.renamed import with_new_names
 
 SAMPLED, EVERY = 15, 30
 """Snakemake looks at a job twice a second for 15 s, then every 30 s; it writes down the CPU seconds of the last look."""
@@ -98,7 +99,7 @@ def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | Non
     present: dict[str, Any] = {}
     with suppress(RadtError):  # no such run now, or not allowed
         present = runs.sections(run)
-    for values in (merge(present, changed), present):
+    for values in (merge(present, with_new_names(changed)), present):
         with suppress(RadtError):
             return parse(Sections, values)
     return None

@@ -119,7 +119,7 @@ class Runs:
         if self.sections(run)["trajectories"]["source"] != "ppo":
             return []
         split = self.settings.experiment(run)
-        tasks = split.tasks - split.held_out - split.validation
+        tasks = split.num_tasks - split.num_held_out - split.num_validation
         return [f"results/{run}/ppo/task{task}.safetensors" for task in range(tasks)]
 
     def sources(self, ablation: str) -> dict[str, str]:

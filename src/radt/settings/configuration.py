@@ -158,7 +158,7 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
                 f"{section}.model.window is {kind.model.window}, allowed are even numbers, or the horizon of {name!r}"
                 f" ({horizon}) or more: windows of an episode begin every half window"
             )
-    tasks = {"train": 1, "validation": experiment.validation, "held_out": experiment.held_out}
+    tasks = {"train": 1, "validation": experiment.num_validation, "held_out": experiment.num_held_out}
     if not any(tasks[split] for split in stages.evaluate.splits):
         raise RadtError(f"evaluate.splits is {stages.evaluate.splits}, allowed is one of which {name!r} has tasks: {tasks}")
     if retrieval.chunks > (keep := min(retrieval.keep, stages.evaluate.memory.keep)):

@@ -19,18 +19,18 @@ class Experiment(Section):
     """The suite."""
     horizon: PositiveInt
     """Most steps of an episode."""
-    tasks: PositiveInt
-    """Tasks."""
-    held_out: PositiveInt
+    num_tasks: PositiveInt
+    """Number of tasks."""
+    num_held_out: PositiveInt
     """How many of them, counted from the end, are only ever evaluated on."""
-    validation: NonNegativeInt
+    num_validation: NonNegativeInt
     """How many training tasks, counted from the end, are kept from training to choose settings on."""
 
     @property
     def splits(self) -> list[str]:
         """Split of every task: first `train`, then `validation`, then `held_out`."""
-        train = self.tasks - self.held_out - self.validation
-        return ["train"] * train + ["validation"] * self.validation + ["held_out"] * self.held_out
+        train = self.num_tasks - self.num_held_out - self.num_validation
+        return ["train"] * train + ["validation"] * self.num_validation + ["held_out"] * self.num_held_out
 
     @property
     def title(self) -> str:
@@ -49,10 +49,9 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _split(self) -> Self:
-        if self.held_out + self.validation >= self.tasks:
-            raise ValueError(
-                f"held_out {self.held_out} + validation {self.validation} leave none of the {self.tasks} tasks to train on"
-            )
+        if self.num_held_out + self.num_validation >= self.num_tasks:
+            split = f"num_held_out {self.num_held_out} + num_validation {self.num_validation}"
+            raise ValueError(f"{split} leave none of the {self.num_tasks} tasks to train on")
         return self
 
 
@@ -69,8 +68,8 @@ class GridExperiment(Experiment):
     """Rows."""
     horizon: PositiveInt
     """Most steps of an episode; only a maze ends earlier, with its last goal."""
-    tasks: PositiveInt
-    """Tasks: goals (and keys) drawn from the cells of the room, or mazes."""
+    num_tasks: PositiveInt
+    """Number of tasks: goals (and keys) drawn from the cells of the room, or mazes."""
 
     @property
     def title(self) -> str:
@@ -93,10 +92,12 @@ class GridExperiment(Experiment):
         if self.world == "mazerunner":
             if (self.width, self.height) != (MAZE_SIZE, MAZE_SIZE):
                 raise ValueError(f"a maze is {self.width}x{self.height}, allowed is {MAZE_SIZE}x{MAZE_SIZE}, as published")
-            if self.tasks - self.held_out > MAZE_TRAINING:
-                raise ValueError(f"tasks is {self.tasks}, allowed are {MAZE_TRAINING} published training mazes + held_out")
-        elif self.tasks > cells:
-            raise ValueError(f"tasks is {self.tasks}, but a {self.width}x{self.height} room has {cells} cells")
+            if self.num_tasks - self.num_held_out > MAZE_TRAINING:
+                raise ValueError(
+                    f"num_tasks is {self.num_tasks}, allowed are {MAZE_TRAINING} published training mazes + num_held_out"
+                )
+        elif self.num_tasks > cells:
+            raise ValueError(f"num_tasks is {self.num_tasks}, but a {self.width}x{self.height} room has {cells} cells")
         return self
 
 

@@ -6,10 +6,12 @@ import json
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from radt.errors import RadtError
 from radt.settings.base import Section
 from radt.settings.experiments import SUITES
+from radt.settings.renamed import new_name
 
 SHOWN = 200
 """Most characters of a wrong value that a sentence repeats."""
@@ -18,11 +20,13 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 def explain(error: ValidationError) -> str:
     """One sentence for the first problem of a validation: key, value, what is allowed."""
-    problem = min(error.errors(), key=lambda problem: problem["type"] == "value_error")
+    problem = min(error.errors(), key=_rank)
     key = ".".join(_without_suite(problem["loc"])) or "configuration"
     if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         given = f"has the value {problem['ctx']['tag']!r}" if "ctx" in problem and "tag" in problem["ctx"] else "is missing"
         return f"configuration key {f'{key}.suite'.removeprefix('configuration.')!r} {given}: allowed are {', '.join(SUITES)}"
+    if problem["type"] == "extra_forbidden" and (name := new_name(key)):
+        return f"configuration key {key!r} is now {name}: rename it"
     if problem["type"] == "extra_forbidden":
         return f"unknown configuration key {key!r}: remove it or correct its spelling (config/README.md lists all keys)"
     if problem["type"] == "missing":
@@ -33,6 +37,12 @@ def explain(error: ValidationError) -> str:
     value = repr(problem["input"])
     shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}..."
     return f"configuration key {key!r} has the value {shown}: {message[0].lower()}{message[1:]}"
+
+
+def _rank(problem: ErrorDetails) -> tuple[bool, bool]:
+    """Which problem is told: first an old key, without which its new name is missing, and last what does not fit together."""
+    old = problem["type"] == "extra_forbidden" and new_name(".".join(_without_suite(problem["loc"]))) is not None
+    return not old, problem["type"] == "value_error"
 
 
 def _without_suite(place: tuple[str | int, ...]) -> list[str]:

@@ -33,19 +33,19 @@ def _cells(width: int, height: int) -> NDArray[np.int64]:
 
 def goals(experiment: GridExperiment) -> NDArray[np.int64]:
     """Goal or door [tasks, 2] of every task of a room as (x, y); the row is the task id."""
-    return permuted_cells(experiment.width, experiment.height)[: experiment.tasks]
+    return permuted_cells(experiment.width, experiment.height)[: experiment.num_tasks]
 
 
 def keys(experiment: GridExperiment) -> NDArray[np.int64]:
     """Key [tasks, 2] of every task of Key-Door as (x, y)."""
-    return permuted_keys(experiment.width, experiment.height)[: experiment.tasks]
+    return permuted_keys(experiment.width, experiment.height)[: experiment.num_tasks]
 
 
 def maze_seeds(experiment: GridExperiment) -> NDArray[np.int64]:
     """Seed [tasks] of every maze: the published training seeds, then the held-out ones."""
-    count = experiment.tasks - experiment.held_out
+    count = experiment.num_tasks - experiment.num_held_out
     training = [seed for seed in range(122) if seed not in MAZES_LEFT_OUT][:count]
-    return np.array([*training, *range(FIRST_HELD_OUT_MAZE, FIRST_HELD_OUT_MAZE + experiment.held_out)], dtype=np.int64)
+    return np.array([*training, *range(FIRST_HELD_OUT_MAZE, FIRST_HELD_OUT_MAZE + experiment.num_held_out)], dtype=np.int64)
 
 
 def tasks_of(experiment: GridExperiment, split: str) -> NDArray[np.int64]:

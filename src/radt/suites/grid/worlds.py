@@ -39,7 +39,7 @@ def optimum(experiment: GridExperiment) -> NDArray[np.int64]:
     once on the way to its door. In a maze it is the number of goals that the shortest way reaches in time.
     """
     if experiment.world == "mazerunner":
-        return _played(make(experiment, np.arange(experiment.tasks)))
+        return _played(make(experiment, np.arange(experiment.num_tasks)))
     doors = goals(experiment)
     if experiment.world == "darkroom":
         return _paid(experiment, doors.sum(axis=1))

@@ -1,0 +1,26 @@
+"""Keys of older versions and what they are called now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RENAMED = {
+    "experiment.tasks": "num_tasks",
+    "experiment.held_out": "num_held_out",
+    "experiment.validation": "num_validation",
+}
+"""The new name of a key, by its section and old name."""
+
+
+def new_name(key: str) -> str | None:
+    """What `key` is called now, where it is an old one; that of a run's own section begins with the section, as `key` does."""
+    parts = key.split(".")
+    return RENAMED.get(".".join(["experiment", *parts[2:]] if parts[0] == "experiments" else parts))
+
+
+def with_new_names(values: dict[str, Any], section: str = "") -> dict[str, Any]:
+    """Sections of an older version, as records keep them, under their present keys."""
+    return {
+        RENAMED.get(f"{section}{key}", key): with_new_names(value, f"{section}{key}.") if isinstance(value, dict) else value
+        for key, value in values.items()
+    }
