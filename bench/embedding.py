@@ -25,7 +25,7 @@ PEERS = (("window by window", 20.0, 64, 1), ("128 windows at once, none shared",
 
 @torch.no_grad()
 def window_by_window(
-    encoder: DecisionTransformer, episodes: Episodes, episode: Tensor, stop: Tensor, chunk: int, batch: int
+    encoder: DecisionTransformer, episodes: Episodes, episode: Tensor, stop: Tensor, chunk_length: int, batch: int
 ) -> Tensor:
     """Vectors [K, W] of what ends before step `stop` [K] of `episode` [K], `batch` at once, each from a window of its own.
 
@@ -37,7 +37,7 @@ def window_by_window(
         start = (ends - encoder.positions).clamp_min(0)
         steps = episodes.columns.windows(first, first + start, first + ends, int((ends - start).max()))
         outputs = state_outputs(encoder, steps)
-        vectors.append(window_means(outputs, steps.mask.float(), (ends - start)[:, None], chunk)[:, 0])
+        vectors.append(window_means(outputs, steps.mask.float(), (ends - start)[:, None], chunk_length)[:, 0])
     return torch.cat(vectors)
 
 
@@ -52,14 +52,14 @@ def _measure(episodes: Episodes, settings: Embed, runs: int) -> list[Measurement
     encoder = store.dt(suite_of(ROOM).spec, defaults().pretrain).eval()
     vectors = embed_all(encoder, episodes, settings, ROOM.horizon)
     episode, stop = vectors["episode"], vectors["anchor"]
-    if settings.every is not None:
+    if settings.query_stride is not None:
         owner, segment = torch.nonzero(torch.ones(vectors["queries"].shape[:2]), as_tuple=True)
-        episode, stop = torch.cat([episode, owner]), torch.cat([stop, segment * settings.every + 1])
+        episode, stop = torch.cat([episode, owner]), torch.cat([stop, segment * settings.query_stride + 1])
     rates = {"ours": lambda: timed(lambda: embed_all(encoder, episodes, settings, ROOM.horizon), len(stop), 0.0)}
     random = torch.randperm(len(stop), generator=torch.Generator().manual_seed(0))
     for name, _, count, batch in PEERS:
         rows = random[:count].sort().values
-        alone = partial(window_by_window, encoder, episodes, episode[rows], stop[rows], settings.chunk, batch)
+        alone = partial(window_by_window, encoder, episodes, episode[rows], stop[rows], settings.chunk_length, batch)
         rates[name] = partial(timed, alone, float(count))
     rate = rotate(rates, runs)
     return [

@@ -2,9 +2,9 @@
 
 The published code plays one task after the other, one step at a time, and reads the whole window, with its context, anew at each
 step. The agents here do so with the same weights and give the same logits up to rounding: the same steps are compared. Each side
-plays 4 episodes of a task, of which the first has an empty memory. As ours, the peer queries once in `every` steps and reads one
-context for each segment so far (published: a query at every step, one context); segments are read whole, so it also reads up to
-`every - 1` padded steps. Networks are those of config/config.yaml with random weights: their values cost no time.
+plays 4 episodes of a task, of which the first has an empty memory. As ours, the peer queries once in `query_stride` steps and
+reads one context for each segment so far (published: a query at every step, one context); segments are read whole, so it also
+reads up to `query_stride - 1` padded steps. Networks are those of config/config.yaml with random weights: their values cost no time.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class PublishedRetrieval:
     A segment is read whole: what follows the present step is not seen, the network being causal.
     """
 
-    def __init__(self, model: RetrievalTransformer, encoder: DecisionTransformer, memory: OnlineMemory, every: int):
-        self.model, self.encoder, self.memory, self.every = model, encoder, memory, every
+    def __init__(self, model: RetrievalTransformer, encoder: DecisionTransformer, memory: OnlineMemory, query_stride: int):
+        self.model, self.encoder, self.memory, self.query_stride = model, encoder, memory, query_stride
         self.history = memory.history
         self.contexts: list[Steps] = []
 
@@ -79,13 +79,13 @@ class PublishedRetrieval:
         if not self.memory.ready:
             first: Tensor = self.model(history.window(time, history.horizon), None)
             return first[:, -1]
-        if time % self.every == 0:
+        if time % self.query_stride == 0:
             outputs = self.encoder(history.window(time, history.horizon))[1]
             stop = torch.full((history.tasks, 1), time + 1)
             self.contexts.append(
-                self.memory.context(window_means(outputs, torch.ones(outputs.shape[:2]), stop, self.memory.chunk)[:, 0])
+                self.memory.context(window_means(outputs, torch.ones(outputs.shape[:2]), stop, self.memory.chunk_length)[:, 0])
             )
-        steps = history.steps(history.episode, 0, len(self.contexts) * self.every)
+        steps = history.steps(history.episode, 0, len(self.contexts) * self.query_stride)
         logits: Tensor = self.model(steps, self.model.read(concatenate(self.contexts, 1)))
         return logits[:, time]
 
@@ -102,12 +102,12 @@ def agents(method: str, room: GridExperiment, settings: Settings, history: Episo
         return PublishedAd(ad, history) if published else AdAgent(ad, settings.train_ad.model, history)
     encoder = store.dt(suite_of(room).spec, settings.pretrain).eval().requires_grad_(False)
     radt = store.radt(suite_of(room).spec, settings.train_retrieval, settings.embed).eval().requires_grad_(False)
-    retrieval, chunk, ranking = settings.train_retrieval.retrieval, settings.embed.chunk, settings.evaluate.memory
-    memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, ranking, chunk, retrieval.chunks)
+    retrieval, chunk_length, ranking = settings.train_retrieval.retrieval, settings.embed.chunk_length, settings.evaluate.memory
+    memory = OnlineMemory(partial(embed_episodes, encoder, chunk_length), history, ranking, chunk_length, retrieval.chunks)
     if published:
-        return PublishedRetrieval(radt, encoder, memory, ranking.every)
-    queries = Queries(encoder, settings.pretrain.model, history, chunk)
-    return RetrievalAgent(radt, retrieval.scope == "segment", queries, memory, ranking.every)
+        return PublishedRetrieval(radt, encoder, memory, ranking.query_stride)
+    queries = Queries(encoder, settings.pretrain.model, history, chunk_length)
+    return RetrievalAgent(radt, retrieval.scope == "segment", queries, memory, ranking.query_stride)
 
 
 def rate(method: str, published: bool) -> float:

@@ -190,10 +190,12 @@ def evaluation() -> Iterator[Row]:
     """Time of one query of all held-out tasks in a memory of so many episodes, and of adding an episode to it."""
     room, settings = darkroom(), defaults()
     encoder = store.dt(suite_of(room).spec, settings.pretrain).eval().requires_grad_(False)
-    chunk, chunks = settings.embed.chunk, settings.train_retrieval.retrieval.chunks
+    chunk_length, chunks = settings.embed.chunk_length, settings.train_retrieval.retrieval.chunks
     for count in EPISODES:
         history = EpisodeBuffer(room.num_held_out, count, suite_of(room).spec)
-        memory = OnlineMemory(partial(embed_episodes, encoder, chunk), history, settings.evaluate.memory, chunk, chunks)
+        memory = OnlineMemory(
+            partial(embed_episodes, encoder, chunk_length), history, settings.evaluate.memory, chunk_length, chunks
+        )
         begin = time.perf_counter()
         for episode in range(count):
             history.finish()

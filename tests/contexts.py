@@ -6,7 +6,7 @@ from radt.retrieval.chunks import state_outputs, window_means
 from radt.settings.retrieval import Embed, Retrieval
 
 CHUNK, HORIZON, TASKS, EACH = 2, 8, 3, 6
-EMBED = Embed(chunk=CHUNK, every=4, batch_size=5, aggregate="states", device="cpu")
+EMBED = Embed(chunk_length=CHUNK, query_stride=4, batch_size=5, aggregate="states", device="cpu")
 
 
 def settings(**changes):

@@ -25,10 +25,10 @@ def configuration(experiment=None):
         config[name] = copy.deepcopy(config[name])
         config[name]["model"] |= {"width": 16, "layers": 2, "heads": 2, "window": 12}
         config[name]["optimization"] |= TINY
-    config["embed"] |= {"chunk": 3, "every": 4}
+    config["embed"] |= {"chunk_length": 3, "query_stride": 4}
     config["train_ad"]["later"] = 5
     config["train_dpt"] |= {"context": 24, "queries": 6}
-    config["evaluate"]["memory"]["every"] = 4
+    config["evaluate"]["memory"]["query_stride"] = 4
     config["evaluate"] |= {"episodes": 3, "splits": ["held_out", "train", "validation"]}
     return config
 

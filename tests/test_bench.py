@@ -268,7 +268,9 @@ def test_peers_of_the_embedding_make_the_same_vectors(tmp_path, room, generate, 
     torch.manual_seed(0)
     episodes = reading.histories(tmp_path, room, generate)
     encoder = DecisionTransformer(MODEL, suite_of(room).spec, True, room.horizon).eval()
-    found = embed_all(encoder, episodes, Embed(chunk=3, every=4, batch_size=4, aggregate="states", device="cpu"), room.horizon)
+    found = embed_all(
+        encoder, episodes, Embed(chunk_length=3, query_stride=4, batch_size=4, aggregate="states", device="cpu"), room.horizon
+    )
     alone = embedding.window_by_window(encoder, episodes, found["episode"], found["anchor"], 3, batch)
     torch.testing.assert_close(alone, found["keys"], rtol=1e-5, atol=1e-6)
     owner = torch.arange(len(episodes.first)).repeat_interleave(2)
@@ -323,7 +325,7 @@ def test_an_index_is_made_where_no_run_left_one(tmp_path, room, generate, monkey
     small = settings.model_copy(
         update={
             "trajectories": settings.trajectories.model_copy(update={"generate": generate}),
-            "embed": settings.embed.model_copy(update={"chunk": 4, "every": 4}),
+            "embed": settings.embed.model_copy(update={"chunk_length": 4, "query_stride": 4}),
         }
     )
     monkeypatch.setattr(search, "RESULTS", tmp_path / "nothing")
@@ -336,7 +338,7 @@ def test_an_index_is_made_where_no_run_left_one(tmp_path, room, generate, monkey
 
 def test_embedding_is_measured(quick, tmp_path, room, generate, monkeypatch):
     monkeypatch.setattr(embedding, "ROOM", room)
-    settings = harness.defaults().embed.model_copy(update={"chunk": 4, "every": 4})
+    settings = harness.defaults().embed.model_copy(update={"chunk_length": 4, "query_stride": 4})
     entries = embedding._measure(reading.histories(tmp_path, room, generate), settings, 1)
     assert [entry.target for entry in entries] == [20.0, 3.0] and all(entry.ratio > 0 for entry in entries)
 

@@ -173,7 +173,7 @@ def test_windows_find_their_contexts_with_stored_and_with_own_queries(world):
     assert stored(steps, chosen, chance).mask.shape == (6, 2, 2 * 2 * CHUNK)
     vectors, last = stored.queries(steps, chosen, chance)
     assert torch.equal(vectors, torch.from_numpy(embedded(encoder, episodes))[chosen]) and last.tolist() == [[0, 4]] * 6
-    with pytest.raises(RadtError, match=r"embed\.every"):
+    with pytest.raises(RadtError, match=r"embed\.query_stride"):
         TrainingContexts(asking(encoder), index, episodes, settings(), EMBED)
     own = TrainingContexts(asking(encoder), index, episodes, settings(scope="window"), EMBED)
     vectors, last = own.queries(steps, chosen, chance)
@@ -202,7 +202,7 @@ def test_early_queries_get_a_random_chunk_of_their_task(world):
 def test_the_online_memory_agrees_with_a_brute_force_twin(world):
     encoder, episodes, _ = world
     history = EpisodeBuffer(TASKS, EACH, SPEC)
-    weights = Memory(keep=7, weight_similarity=1.0, weight_return=1.0, weight_reward=0.5, every=1)
+    weights = Memory(keep=7, weight_similarity=1.0, weight_return=1.0, weight_reward=0.5, query_stride=1)
     memory = OnlineMemory(partial(embed_episodes, encoder, CHUNK), history, weights, CHUNK, 1)
     assert not memory.ready
     steps = flat(episodes)

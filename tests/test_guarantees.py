@@ -43,8 +43,8 @@ STAGES = {
 CHANGES = {
     "trajectories": ("trajectories", "generate", "seed"),
     "pretrain": ("pretrain", "optimization", "warmup"),
-    "embed": ("embed", "every"),
-    "embed_language": ("embed", "every"),
+    "embed": ("embed", "query_stride"),
+    "embed_language": ("embed", "query_stride"),
     "index": ("index", "duplicate_similarity"),
     "train_retrieval": ("train_retrieval", "optimization", "warmup"),
     "train_ad": ("train_ad", "later"),
@@ -53,7 +53,7 @@ CHANGES = {
     "figure": ("figure", "bootstrap_seed"),
 }
 """A setting that changes what a stage writes."""
-OTHER = {"every": 10, "duplicate_similarity": 0.8, "later": 1, "target_mean": 3.0}
+OTHER = {"query_stride": 10, "duplicate_similarity": 0.8, "later": 1, "target_mean": 3.0}
 
 
 def other_settings(stage, arguments):

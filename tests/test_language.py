@@ -167,7 +167,7 @@ def episodes():
 def test_keys_and_queries_are_vectors_of_what_is_finished(bert, episodes, form, every, capsys):
     language_settings = settings(bert[1], form, batch_size=64)
     encoder = LanguageEncoder(language_settings, SPEC, CHUNK)
-    embed = Embed(chunk=CHUNK, every=every, batch_size=7, aggregate="states", device="cpu")
+    embed = Embed(chunk_length=CHUNK, query_stride=every, batch_size=7, aggregate="states", device="cpu")
     found = embed_language(encoder, episodes, embed, ROOM.horizon)
     assert "distinct windows" in capsys.readouterr().out
     assert found["anchor"].tolist() == [3, 6, 8] * len(episodes.length)

@@ -115,10 +115,10 @@ def test_a_flipped_byte_in_the_index_is_refused(copied):
 
 
 def test_queries_of_other_settings_and_damaged_ones_are_refused(copied):
-    change(copied.root / "embed/config.json", every=6)
-    with pytest.raises(RadtError, match="made from another every"):
+    change(copied.root / "embed/config.json", query_stride=6)
+    with pytest.raises(RadtError, match="made from another query_stride"):
         copied.radt(output="refused")
-    change(copied.root / "embed/config.json", every=4)
+    change(copied.root / "embed/config.json", query_stride=4)
     flip(copied.root / "embed/embeddings.safetensors")
     with pytest.raises(RadtError, match=r"embeddings\.safetensors is damaged"):
         copied.radt(output="refused")

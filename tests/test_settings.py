@@ -108,8 +108,13 @@ def test_paper_configuration_has_the_published_settings(run, batch, window, chun
         assert (optimization.updates, optimization.batch_size) == (100_000, batch)
         assert (optimization.learning_rate, optimization.warmup) == (1e-4, 4000)
     assert (paper.pretrain.model.window, paper.train_retrieval.model.window, paper.train_ad.model.window) == (window, window, ad)
-    assert (paper.embed.chunk, paper.embed.every, paper.train_dpt.context, paper.train_ad.later) == (chunk, None, context, later)
-    assert (evaluate.episodes, evaluate.memory.every, evaluate.splits) == (episodes, every, ["held_out", "train"])
+    assert (paper.embed.chunk_length, paper.embed.query_stride, paper.train_dpt.context, paper.train_ad.later) == (
+        chunk,
+        None,
+        context,
+        later,
+    )
+    assert (evaluate.episodes, evaluate.memory.query_stride, evaluate.splits) == (episodes, every, ["held_out", "train"])
     assert (evaluate.target_mean, evaluate.target_std) == target
     assert evaluate.methods["radt"].target_return == evaluate.methods["radt_lm"].target_return == "fixed"
     language = paper.embed_language
@@ -190,10 +195,10 @@ def test_every_ablation_has_a_comment():
         ("trajectories.source", "import", ["trajectories", "import_folder", "name the folder"]),
         ("trajectories.download.revision", "main", ["revision", "'main'", "40 hex digits"]),
         ("evaluate.target_low", [5.0, 1.0], ["target_low", "[5.0, 1.0]", "low <= high"]),
-        ("embed.chunk", 101, ["embed.chunk is 101", "horizon of 'darkroom' (100)"]),
+        ("embed.chunk_length", 101, ["embed.chunk_length is 101", "horizon of 'darkroom' (100)"]),
         ("evaluate.splits", [], ["evaluate.splits", "at least 1"]),
         ("evaluate.splits", ["validation"], ["evaluate.splits is ['validation']", "'darkroom'", "'validation': 0"]),
-        ("experiments.darkroom.horizon", 1, ["embed.chunk is 50", "horizon of 'darkroom' (1)"]),
+        ("experiments.darkroom.horizon", 1, ["embed.chunk_length is 50", "horizon of 'darkroom' (1)"]),
         ("experiments.recorded", SHORT, ["experiments", "'recorded'", "another name"]),
         ("experiments.overview", SHORT, ["experiments", "'overview'", "another name"]),
         ("experiments." + "x" * 65, SHORT, ["experiments", "[a-z]"]),
@@ -214,8 +219,8 @@ def test_every_ablation_has_a_comment():
         ("evaluate.methods.ad.target_return", "from_memory", ["evaluate.methods.ad", "'from_memory'", "none"]),
         ("evaluate.methods.radt.target_return", "none", ["evaluate.methods.radt", "fixed or from_memory"]),
         ("train_retrieval.model.tokens", "interleaved", ["scope is 'segment'", "tokens 'step'"]),
-        ("embed.every", 30, ["every 30", "a divisor of the horizon"]),
-        ("embed.every", None, ["every None", "a divisor of the horizon"]),
+        ("embed.query_stride", 30, ["query_stride 30", "a divisor of the horizon"]),
+        ("embed.query_stride", None, ["query_stride None", "a divisor of the horizon"]),
         ("train_retrieval.retrieval.query_dropout", 0.2, ["query_dropout 0.2", "no query dropout"]),
         ("train_retrieval.retrieval.chunks", 51, ["chunks is 51", "(50)"]),
         ("experiments.darkroom.width", 300, ["experiments.darkroom.width", "300", "256"]),
@@ -240,7 +245,7 @@ def test_every_ablation_has_a_comment():
         ("optimization.warmup", 500, ["'optimization': warmup is 500", "updates (500)"]),
         ("embed.aggregate", "all", ["embed.aggregate is 'all'", "pretrain.model.tokens 'interleaved'"]),
         ("embed.aggregate", "mean", ["embed.aggregate", "'mean'", "states"]),
-        ("experiments.keydoor.embed", {"chunk": 101}, ["embed.chunk is 101", "horizon of 'keydoor' (100)"]),
+        ("experiments.keydoor.embed", {"chunk_length": 101}, ["embed.chunk_length is 101", "horizon of 'keydoor' (100)"]),
         ("experiments.keydoor.seeds", [1], ["keydoor", "unknown", "seeds"]),
         ("experiments.keydoor.pretrain", 3, ["keydoor", "pretrain", "3"]),
         ("ablations", {"a": {"experiment": "b", "methods": ["ad"], "variants": {"c": {}}}}, ["ablations.a.experiment", "'b'"]),
@@ -251,8 +256,8 @@ def test_every_ablation_has_a_comment():
         ),
         (
             "ablations",
-            {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {"c": {"embed": {"every": 30}}}}},
-            ["every 30", "'ablations/a/c'"],
+            {"a": {"experiment": "darkroom", "methods": ["ad"], "variants": {"c": {"embed": {"query_stride": 30}}}}},
+            ["query_stride 30", "'ablations/a/c'"],
         ),
         (
             "ablations",
@@ -309,12 +314,12 @@ def test_a_target_that_there_is_is_let_through(target):
 
 def test_windows_shorter_than_an_episode_must_fit_queries_and_segments():
     values = merged()
-    short = {"train_retrieval": {"model": {"window": 100}}, "evaluate": {"memory": {"every": 30}}}
-    with pytest.raises(RadtError, match=r"evaluate\.memory\.every is 30, allowed is a divisor of half a window \(50\)"):
+    short = {"train_retrieval": {"model": {"window": 100}}, "evaluate": {"memory": {"query_stride": 30}}}
+    with pytest.raises(RadtError, match=r"evaluate\.memory\.query_stride is 30, allowed is a divisor of half a window \(50\)"):
         checked(layers.merge(values, {"experiments": {"darkroom_20x20": short}}))
-    short["evaluate"]["memory"]["every"] = 50
-    short["embed"] = {"every": 20}
-    with pytest.raises(RadtError, match=r"embed\.every 20"):
+    short["evaluate"]["memory"]["query_stride"] = 50
+    short["embed"] = {"query_stride": 20}
+    with pytest.raises(RadtError, match=r"embed\.query_stride 20"):
         checked(layers.merge(values, {"experiments": {"darkroom_20x20": short}}))
 
 
@@ -361,8 +366,8 @@ def written(folder, *texts):
     return configuration.read([CONFIG / "config.yaml", CONFIG / "ablations.yaml", *files])
 
 
-UNFIT = "{train_retrieval: {model: {window: 20}}, embed: {every: 10, chunk: 10}, evaluate: {memory: {every: 10}}}"
-"""Fits every experiment with this horizon, and no variant that sets another `embed.every`."""
+UNFIT = "{model: {window: 20}, embed: {query_stride: 10, chunk_length: 10}, evaluate: {memory: {query_stride: 10}}}"
+"""Fits every experiment with this horizon, and no variant that sets another `embed.query_stride`."""
 
 
 def test_what_was_not_asked_for_stops_nothing(tmp_path):
@@ -427,8 +432,8 @@ def test_null_removes_an_entry_and_is_a_value_elsewhere(tmp_path):
         targets.check(loaded, ["results/darkroom/figure.pdf"])
     with pytest.raises(RadtError, match="unknown method 'dpt'"):
         targets.check(loaded, ["results/keydoor/evaluate/dpt/seed42.csv"])
-    variants = "experiments: {keydoor: {embed: {every: null}, train_retrieval: {retrieval: {scope: window}}}}"
-    assert written(tmp_path, variants).stages("keydoor").embed.every is None
+    variants = "experiments: {keydoor: {embed: {query_stride: null}, train_retrieval: {retrieval: {scope: window}}}}"
+    assert written(tmp_path, variants).stages("keydoor").embed.query_stride is None
     with pytest.raises(RadtError, match="'embed' has the value None"):
         written(tmp_path, "embed: null")
 
@@ -454,12 +459,15 @@ def test_shared_keys_of_a_variant_and_like_work_as_if_they_were_written_out(tmp_
         tmp_path,
         "experiments: {mine: {like: keydoor, horizon: 60, evaluate: {methods: {dpt: null}}}, other: {like: keydoor}}",
         "ablations: {a: {experiment: mine, methods: [ad], variants: {one: {model: {width: 32}}}}}",
-        "ablations: {a: {variants: {two: {like: one, embed: {chunk: 5}}}}}",
+        "ablations: {a: {variants: {two: {like: one, embed: {chunk_length: 5}}}}}",
     )
     assert loaded.experiments["mine"] == loaded.experiments["keydoor"].model_copy(update={"horizon": 60})
     assert loaded.stages("other") == loaded.stages("keydoor") and "dpt" not in loaded.stages("mine").evaluate.methods
     one, two = (loaded.stages(f"ablations/a/{name}") for name in ("one", "two"))
-    assert {getattr(two, name).model.width for name in TRAININGS} == {32} and (one.embed.chunk, two.embed.chunk) == (50, 5)
+    assert {getattr(two, name).model.width for name in TRAININGS} == {32} and (
+        one.embed.chunk_length,
+        two.embed.chunk_length,
+    ) == (50, 5)
     with pytest.raises(RadtError, match=r"^two\.like is 'three', allowed is one that is like no other: \['one'\]$"):
         written(tmp_path, "ablations: {a: {experiment: mine, methods: [ad], variants: {one: {}, two: {like: three}}}}")
 
@@ -490,7 +498,7 @@ def test_a_removed_experiment_takes_what_it_overrides_along(tmp_path):
     with pytest.raises(RadtError, match="unknown experiment 'darkroom'"):
         targets.check(loaded, ["results/darkroom/figure.pdf"])
     with pytest.raises(RadtError, match=r"'experiments\.keydor\.suite' is missing"):
-        written(tmp_path, "experiments: {keydor: {embed: {chunk: 5}}}")
+        written(tmp_path, "experiments: {keydor: {embed: {chunk_length: 5}}}")
 
 
 def test_settings_of_the_command_line_are_those_of_a_file(tmp_path):
@@ -576,7 +584,11 @@ def test_a_horizon_in_which_no_task_of_a_split_pays_is_refused(world, horizon, h
         "num_held_out": held_out,
         "num_validation": 0,
     }
-    small = {"embed": {"chunk": 1, "every": 1}, "train_retrieval": {"model": {"window": 2}}, "evaluate": {"memory": {"every": 1}}}
+    small = {
+        "embed": {"chunk_length": 1, "query_stride": 1},
+        "train_retrieval": {"model": {"window": 2}},
+        "evaluate": {"memory": {"query_stride": 1}},
+    }
     values = {**merged(), "experiments": {"short": {**room, **small}}, "ablations": {}}
     loaded, best = configuration.load(values), optimum(GridExperiment(**room))
     assert refused == (not best[:-held_out].any() or not best[-held_out:].any())

@@ -62,7 +62,7 @@ def test_the_papers_form_runs_end_to_end(tmp_path):
     config = configuration()
     for name in ("pretrain", "train_retrieval", "train_ad"):
         config[name]["model"] |= PUBLISHED
-    config["embed"]["every"] = None
+    config["embed"]["query_stride"] = None
     config["train_retrieval"]["retrieval"] |= {
         "scope": "window", "pool": "all", "weight_task": 1.0, "weight_return": 0.0, "weight_reward": 0.0, "cutoff": 0.98,
         "query_dropout": 0.2, "random_before": 3, "chunks": 2,

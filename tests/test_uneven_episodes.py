@@ -35,7 +35,7 @@ def ragged():
     torch.manual_seed(0)
     encoder = DecisionTransformer(MODEL, suite_of(room).spec, True, HORIZON).eval().requires_grad_(False)
     episodes = Episodes(Trajectories([shard], {}, suite_of(room).spec))
-    embed = EMBED.model_copy(update={"every": 2})
+    embed = EMBED.model_copy(update={"query_stride": 2})
     found = embed_all(encoder, episodes, embed, 14)
     index = ChunkIndex(found["keys"].numpy(), found["episode"], found["anchor"])
     return encoder, episodes, index, embed, found["queries"].numpy()
@@ -46,7 +46,9 @@ def test_episodes_of_all_lengths_have_the_keys_of_each_alone_in_order(ragged):
     found = embed_all(encoder, episodes, embed.model_copy(update={"batch_size": 3}), 14)
     place = 0
     for number in range(len(episodes.first)):
-        keys, anchor = embed_episodes(encoder, embed.chunk, episodes.columns, episodes.first[[number]], episodes.length[[number]])
+        keys, anchor = embed_episodes(
+            encoder, embed.chunk_length, episodes.columns, episodes.first[[number]], episodes.length[[number]]
+        )
         count = anchor.shape[1]
         own = slice(place, place + count)
         assert found["episode"][own].tolist() == [number] * count and found["anchor"][own].tolist() == anchor[0].tolist()

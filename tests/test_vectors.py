@@ -54,7 +54,7 @@ def test_every_method_runs_end_to_end(tmp_path, kind):
     if kind == "regression":
         for name in ("pretrain", "train_retrieval", "train_ad", "train_dpt"):
             made.config[name]["model"] |= {"head": "regression", "tokens": "step" if name == "train_retrieval" else "interleaved"}
-        made.config["embed"]["every"] = 4
+        made.config["embed"]["query_stride"] = 4
     for stage in (made.pretrain, made.embed, made.index, made.radt, made.ad, made.dpt):
         assert stage() == 0
     for method in ("radt", "ad", "dpt", "dt", "retrieve", "random"):

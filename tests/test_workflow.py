@@ -112,7 +112,7 @@ def test_evaluation_reads_weights_only_and_the_figure_tables_only(forced):
 
 def test_bad_settings_are_refused_before_the_graph_is_built(tmp_path):
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump({"experiments": {"short": SHORT}}), encoding="utf-8")
-    refused(["embed.chunk", "50", "'short'", "30"], "--configfile", str(tmp_path / "bad.yaml"))
+    refused(["embed.chunk_length", "50", "'short'", "30"], "--configfile", str(tmp_path / "bad.yaml"))
 
 
 def test_a_target_that_there_is_not_gets_the_list_of_those_that_there_are():

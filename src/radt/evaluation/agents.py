@@ -140,13 +140,13 @@ class AdAgent:
 
 
 class Queries:
-    """What the memory is asked: the encoder's outputs over the last `chunk` steps of the current episode.
+    """Queries of the DT: the encoder's outputs over the last `chunk_length` steps of the current episode.
 
     Nothing is read until a query is asked for; then, where keys and values are kept, all steps since the last one at once.
     """
 
-    def __init__(self, encoder: DecisionTransformer, settings: Model, history: EpisodeBuffer, chunk: int):
-        self.encoder, self.window, self.history, self.chunk = encoder, settings.window, history, chunk
+    def __init__(self, encoder: DecisionTransformer, settings: Model, history: EpisodeBuffer, chunk_length: int):
+        self.encoder, self.window, self.history, self.chunk_length = encoder, settings.window, history, chunk_length
         self.keep = keeps(settings)
         self.caches: list[KeyValues] | None = None
         self.begun, self.outputs = 0, torch.zeros(0)
@@ -166,11 +166,12 @@ class Queries:
                     remember(self.encoder, self.history.steps(self.history.episode, self.begun, read), self.caches)
                 stop = min(time + 1, self.begun + self.encoder.positions)
                 outputs = self._read(self.history.steps(self.history.episode, read, stop))
-                self.outputs = torch.cat([self.outputs, outputs], 1)[:, -self.chunk :]
+                self.outputs = torch.cat([self.outputs, outputs], 1)[:, -self.chunk_length :]
         else:
             self.outputs = self._read(self.history.window(time, self.window))
         stop_at = torch.full((len(self.outputs), 1), self.outputs.shape[1])
-        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop_at, self.encoder.averaged(self.chunk))[:, 0]
+        averaged = self.encoder.averaged(self.chunk_length)
+        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop_at, averaged)[:, 0]
 
     def _read(self, steps: Steps) -> Tensor:
         """State outputs [B, T, W] of [B, T] steps, a group of tasks at a time."""
@@ -184,10 +185,10 @@ class Queries:
 
 
 class LanguageQueries:
-    """What the memory is asked where a language model embeds: the vector of the last `chunk` steps before the present one."""
+    """Queries of a language model: the vector of the last `chunk_length` steps before the present one."""
 
-    def __init__(self, encoder: LanguageEncoder, history: EpisodeBuffer, chunk: int):
-        self.encoder, self.history, self.chunk = encoder, history, chunk
+    def __init__(self, encoder: LanguageEncoder, history: EpisodeBuffer, chunk_length: int):
+        self.encoder, self.history, self.chunk_length = encoder, history, chunk_length
 
     def begin(self) -> None:
         """See `Asker`."""
@@ -196,7 +197,7 @@ class LanguageQueries:
         """See `Asker`."""
         first = self.history.first(self.history.episode)
         length, end = torch.full_like(first, self.history.horizon), torch.full_like(first, time)
-        return self.encoder.vectors(windows_before(self.history.columns, first, length, end, self.chunk))
+        return self.encoder.vectors(windows_before(self.history.columns, first, length, end, self.chunk_length))
 
 
 class Asker(Protocol):
@@ -215,8 +216,8 @@ class RetrievalAgent:
     Keys and values are kept where each step has read the context of its own time (`scope: segment`).
     """
 
-    def __init__(self, model: RetrievalTransformer, keep: bool, queries: Asker, memory: OnlineMemory, every: int):
-        self.model, self.keep, self.queries, self.memory, self.every = model, keep, queries, memory, every
+    def __init__(self, model: RetrievalTransformer, keep: bool, queries: Asker, memory: OnlineMemory, query_stride: int):
+        self.model, self.keep, self.queries, self.memory, self.query_stride = model, keep, queries, memory, query_stride
         self.history = memory.history
         self.caches: list[KeyValues] | None = None
         self.contexts: list[Steps] = []
@@ -232,9 +233,9 @@ class RetrievalAgent:
         """See `Agent`."""
         if self.caches and self.caches[0].length == self.model.positions:
             self._go_on(time)
-        if time % self.every == 0 and self.memory.ready:
+        if time % self.query_stride == 0 and self.memory.ready:
             context = self.memory.context(self.queries.ask(time))
-            self.contexts = [*self.contexts, context][-max(1, self.model.positions // 2 // self.every) :]
+            self.contexts = [*self.contexts, context][-max(1, self.model.positions // 2 // self.query_stride) :]
             readings = self.model.read(context.to(self.model.device))
             self.readings = [reading and reading.packed() for reading in readings] if self.keep else readings
         steps = self.history.window(time, 1 if self.keep else self.model.positions)

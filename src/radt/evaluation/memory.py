@@ -41,12 +41,12 @@ class OnlineMemory:
             the frozen encoder that also embedded the training data.
         history: the episodes.
         settings: ranking.
-        chunk: steps of a chunk.
+        chunk_length: steps of a chunk.
         count: chunks in a context.
     """
 
-    def __init__(self, embed: EmbedEpisodes, history: EpisodeBuffer, settings: Memory, chunk: int, count: int):
-        self.embed, self.history, self.settings, self.chunk, self.count = embed, history, settings, chunk, count
+    def __init__(self, embed: EmbedEpisodes, history: EpisodeBuffer, settings: Memory, chunk_length: int, count: int):
+        self.embed, self.history, self.settings, self.chunk_length, self.count = embed, history, settings, chunk_length, count
         self.keys = torch.zeros(history.tasks, 0, 0)
         self.episode = torch.zeros(0, dtype=torch.long)
         self.anchor = torch.zeros(history.tasks, 0, dtype=torch.long)
@@ -82,10 +82,10 @@ class OnlineMemory:
         return best(score, valid, self.count)
 
     def values(self, chunk: Tensor) -> Steps:
-        """Steps [B, K, 2 chunk] of chunk ids [B, K]."""
+        """Steps [B, K, 2 chunk_length] of chunk ids [B, K]."""
         episode = self.episode[chunk]
         first, length = self.history.first(episode), self.history.lengths.gather(1, episode)
-        return contexts(self.history.columns, first, length, self.anchor.gather(1, chunk), self.chunk)
+        return contexts(self.history.columns, first, length, self.anchor.gather(1, chunk), self.chunk_length)
 
     @property
     def ready(self) -> bool:

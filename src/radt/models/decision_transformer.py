@@ -76,9 +76,9 @@ class DecisionTransformer(nn.Module):
             return known.mean(2)
         return known[:, :, ("states", "returns", "actions", "rewards").index(self.aggregate)]
 
-    def averaged(self, chunk: int) -> int:
+    def averaged(self, chunk_length: int) -> int:
         """Steps whose outputs are averaged in the vector of a chunk of so many steps."""
-        return 1 if self.aggregate == "last" else chunk
+        return 1 if self.aggregate == "last" else chunk_length
 
     def remember(self, steps: Steps, caches: list[KeyValues]) -> None:
         """Put [B, T] steps into the caches, as `forward` does, whose outputs are not wanted: the last block only keeps."""

@@ -89,27 +89,27 @@ class LanguageEncoder:
     Args:
         settings: which language model, and how it is used.
         spec: what is seen and done: codes; and what is paid: counts.
-        chunk: most steps of a window.
+        chunk_length: most steps of a window.
         device: where to compute.
 
     Raises `RadtError` when there is no such model, or it cannot be used, or the spec is another.
     """
 
-    def __init__(self, settings: Language, spec: Spec, chunk: int, device: str = "cpu"):
+    def __init__(self, settings: Language, spec: Spec, chunk_length: int, device: str = "cpu"):
         if not isinstance(spec.observation, Codes) or not isinstance(spec.rewards, Counts):
             raise RadtError(
                 "the language model reads codes and counted rewards only, which the experiment has not: leave radt_lm out"
             )
         levels, actions = spec.rewards.highest // settings.return_bin + 1, tuple(size + 1 for size in spec.actions)
         self.form, self.bin, self.batch_size = settings.tokens, settings.return_bin, settings.batch_size
-        self.chunk = chunk
+        self.chunk_length = chunk_length
         self.sizes = (*spec.observation.sizes, levels, *actions, 2)
         self._kinds = (math.prod(spec.observation.sizes), levels, math.prod(actions), 2)
         self.tokens_per_step = 1 if settings.tokens == "step" else 4
-        self._model: Any = load(settings.model, settings.layers, chunk * self.tokens_per_step).to(device)
+        self._model: Any = load(settings.model, settings.layers, chunk_length * self.tokens_per_step).to(device)
         self._bfloat16, self._device = settings.precision == "bfloat16", device
         told = settings.model_dump(mode="json", exclude={"model", "batch_size"})
-        self._identity = json.dumps({**told, "chunk": chunk, "sizes": self.sizes}, sort_keys=True)
+        self._identity = json.dumps({**told, "chunk": chunk_length, "sizes": self.sizes}, sort_keys=True)
         words = word_embeddings(self._model, settings.model)
         sizes = [self.sizes] if self.form == "step" else [spec.observation.sizes, (levels,), actions, (2,)]
         self._hopfield = [
@@ -268,7 +268,7 @@ def _check(name: str, config: Any, layers: int, tokens: int) -> None:
         raise RadtError(f"embed_language.layers is {layers}, but {name} has {config.num_hidden_layers}: set at most that")
     window = getattr(config, "max_position_embeddings", tokens)
     if tokens > window:
-        raise RadtError(f"a window of embed.chunk steps has {tokens} tokens, but {name} reads {window}: set a smaller chunk")
+        raise RadtError(f"a window of embed.chunk_length steps has {tokens} tokens, but {name} reads {window}: set a smaller one")
 
 
 def word_embeddings(model: Any, name: str) -> Tensor:

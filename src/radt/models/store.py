@@ -44,7 +44,7 @@ def dpt(spec: Spec, training: TrainDpt, statistics: Statistics | None = None) ->
 def radt(spec: Spec, training: TrainRetrieval, embed: Embed, statistics: Statistics | None = None) -> RetrievalTransformer:
     """A fresh RA-DT."""
     model = training.model.model_copy(update={"window": training.model.span(spec)})
-    steps, shared = training.retrieval.chunks * 2 * embed.chunk, training.context_embedding == "shared"
+    steps, shared = training.retrieval.chunks * 2 * embed.chunk_length, training.context_embedding == "shared"
     return RetrievalTransformer(model, spec, training.cross_attention, shared, steps, statistics)
 
 
@@ -122,7 +122,7 @@ def read_radt(
 ) -> tuple[RetrievalTransformer, TrainRetrieval]:
     """A trained RA-DT (`kind`: radt or radt_lm), frozen, and its settings; trained with the encoder of hash `encoder`."""
     config = read_config(directory, kind, suite)
-    for key in ("chunk", "aggregate"):
+    for key in ("chunk_length", "aggregate"):
         if (trained := config["inputs"].get(key)) != (value := str(embed.origin()[key])):
             raise RadtError(f"{directory} was trained with embed.{key} {trained}, not {value}: train it again")
     if config["inputs"].get("encoder") != encoder:

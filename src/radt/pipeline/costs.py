@@ -85,8 +85,8 @@ def _bytes(s: Sections) -> int:
 
 
 def keys(s: Sections) -> float:
-    """Sub-trajectories: one for each `embed.chunk` steps, and at least one for each episode."""
-    return max(steps(s) / s.embed.chunk, episodes(s))
+    """Sub-trajectories: one for each `embed.chunk_length` steps, and at least one for each episode."""
+    return max(steps(s) / s.embed.chunk_length, episodes(s))
 
 
 def width(s: Sections, encoder: str) -> int:
@@ -96,8 +96,8 @@ def width(s: Sections, encoder: str) -> int:
 
 
 def vectors(s: Sections, encoder: str) -> float:
-    """Bytes of all keys, and of queries at every `embed.every` steps of the horizon."""
-    queries = episodes(s) * s.experiment.horizon / s.embed.every if s.embed.every else 0.0
+    """Bytes of all keys, and of queries at every `embed.query_stride` steps of the horizon."""
+    queries = episodes(s) * s.experiment.horizon / s.embed.query_stride if s.embed.query_stride else 0.0
     return (keys(s) + queries) * width(s, encoder) * FLOAT
 
 
@@ -143,7 +143,7 @@ def embed(s: Sections, encoder: str) -> Demand:
     model, how, span = s.pretrain.model, s.embed, s.pretrain.model.span(s.experiment)
     if encoder == "lm":
         tokens = 4 if s.embed_language.tokens == "interleaved" else 1
-        read = steps(s) * (1 + how.chunk / (how.every or how.chunk))
+        read = steps(s) * (1 + how.chunk_length / (how.query_stride or how.chunk_length))
         work = read * tokens * s.embed_language.layers * width(s, encoder) ** 2
     else:
         read = steps(s) * (2 if s.experiment.horizon > span else 1)
@@ -160,8 +160,8 @@ def index(s: Sections, encoder: str) -> Demand:
 def train_retrieval(s: Sections, model: str) -> Demand:
     """Updates x batch x (steps of a window + `CONTEXT` x steps of its contexts, one for each query or one for all)."""
     chosen, span = s.train_retrieval, s.train_retrieval.model.span(s.experiment)
-    contexts = span / s.embed.every if chosen.retrieval.scope == "segment" and s.embed.every else 1
-    length = span + CONTEXT * contexts * 2 * s.embed.chunk * chosen.retrieval.chunks
+    contexts = span / s.embed.query_stride if chosen.retrieval.scope == "segment" and s.embed.query_stride else 1
+    length = span + CONTEXT * contexts * 2 * s.embed.chunk_length * chosen.retrieval.chunks
     return trained(s, chosen.model, chosen.optimization, length, span, vectors(s, "lm" if model == "radt_lm" else "dt"))
 
 

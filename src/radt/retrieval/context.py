@@ -64,11 +64,12 @@ class TrainingContexts:
     ):
         if settings.scope == "segment" and queries is None:
             raise RadtError(
-                "the embeddings hold no queries, which scope 'segment' needs: set embed.every and run the embed stage"
+                "the embeddings hold no queries, which scope 'segment' needs: set embed.query_stride and run the embed stage"
             )
         _check_fit(index, episodes, queries)
         self.ask, self.index, self.episodes, self.settings = ask, index, episodes, settings
-        self.chunk, self.every, self.embedded = embed.chunk, embed.every or 1, queries if settings.scope == "segment" else None
+        self.chunk_length, self.query_stride = embed.chunk_length, embed.query_stride or 1
+        self.embedded = queries if settings.scope == "segment" else None
         self.search = index.search(settings, device)
         self.task, self.returns = episodes.task[index.episode], episodes.returns[index.episode]
         self.reward = torch.cat([self.rewards(ids) for ids in torch.arange(len(index.anchor)).split(self.BLOCK)])
@@ -85,7 +86,7 @@ class TrainingContexts:
         """
         memory = self.memory(episode, random("memory age"))
         if self.settings.pool in ("task", "uniform"):
-            segments = steps.mask.shape[1] // self.every if self.embedded is not None else 1
+            segments = steps.mask.shape[1] // self.query_stride if self.embedded is not None else 1
             return self.values(*self.random_chunks(episode, memory, random("random chunks"), segments))
         queries, last = self.queries(steps, episode, random)
         chunk, found = self.rank(queries, episode, memory)
@@ -99,7 +100,7 @@ class TrainingContexts:
         """Reward inside each of the chunks with ids [K]."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
-        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk)
+        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length)
         return (steps.reward * steps.mask).sum(-1)
 
     def recall(self) -> float:
@@ -115,8 +116,8 @@ class TrainingContexts:
     def queries(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> tuple[Tensor, Tensor]:
         """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
         if self.embedded is not None:
-            last = segment_stops(steps.mask.shape[1], self.every) - 1
-            segment = (steps.time[:, :1] + last) // self.every
+            last = segment_stops(steps.mask.shape[1], self.query_stride) - 1
+            segment = (steps.time[:, :1] + last) // self.query_stride
             segment = segment.clamp_max(self.embedded.shape[1] - 1)  # a last window may have room behind the horizon
             return torch.from_numpy(self.embedded[episode.numpy()[:, None], segment.numpy()]), last.expand(len(episode), -1)
         stops = steps.mask.sum(1, keepdim=True)
@@ -184,9 +185,9 @@ class TrainingContexts:
         return chunk.clamp_max(len(self.task) - 1), (count > 0).expand_as(chunk)
 
     def values(self, chunk: Tensor, found: Tensor) -> Steps:
-        """Steps [B, S, chunks * 2 chunk] of chunk ids [B, S, chunks], joined in time."""
+        """Steps [B, S, chunks * 2 chunk_length] of chunk ids [B, S, chunks], joined in time."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
-        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk)
+        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length)
         steps = replace(steps, mask=steps.mask & found[..., None])
         return steps.map(lambda x: x.flatten(2, 3))

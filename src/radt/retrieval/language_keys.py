@@ -20,27 +20,27 @@ from radt.retrieval.chunks import anchors
 from radt.settings.retrieval import Embed
 
 
-def bounds(end: Tensor, length: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+def bounds(end: Tensor, length: Tensor, chunk_length: int) -> tuple[Tensor, Tensor]:
     """First step, and step after the last, of the windows before step `end` of episodes of so many steps; all of one shape.
 
     Of the first step, which nothing is before, it is that step itself; behind the end of an episode, nothing.
     """
-    start = (end - chunk).clamp_min(0)
+    start = (end - chunk_length).clamp_min(0)
     return start, torch.where(end > length, start, end.clamp_min(1))
 
 
-def windows_before(columns: Source, first: Tensor, length: Tensor, end: Tensor, chunk: int) -> Steps:
-    """Windows [..., chunk] for `LanguageEncoder.vectors`: what an agent knows of its last steps before it acts at step `end`.
+def windows_before(columns: Source, first: Tensor, length: Tensor, end: Tensor, chunk_length: int) -> Steps:
+    """Windows [..., chunk_length] for `LanguageEncoder.vectors`: what an agent knows of its last steps before step `end`.
 
     Args:
         columns: where the steps are.
         first: [...] row of the first step of each episode.
         length: [...] steps of the episode.
         end: [...] steps of the episode.
-        chunk: most steps of a window.
+        chunk_length: most steps of a window.
     """
-    start, stop = bounds(end, length, chunk)
-    steps = columns.windows(first, first + start, first + stop, chunk)
+    start, stop = bounds(end, length, chunk_length)
+    steps = columns.windows(first, first + start, first + stop, chunk_length)
     hidden, opening = unfinished(steps, columns.spec), (end == 0)[..., None]
     action = torch.where(opening[..., None], hidden.action, steps.action)
     reward = torch.where(opening, hidden.reward, steps.reward)
@@ -52,7 +52,7 @@ class Windows:
     """Keys and queries of learning histories by the distinct windows whose vectors they are."""
 
     codes: Text
-    """[N + 1, chunk] distinct windows, as `LanguageEncoder.codes` writes them; the last has no steps."""
+    """[N + 1, chunk_length] distinct windows, as `LanguageEncoder.codes` writes them; the last has no steps."""
     keys: Tensor
     """[K] window of each sub-trajectory, by episode, then by anchor."""
     episode: Tensor
@@ -64,16 +64,16 @@ class Windows:
 
 
 def collect(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horizon: int) -> Windows:
-    """The windows of all sub-trajectories, and of queries at every `embed.every` steps of `horizon` steps."""
-    start = torch.arange(0, horizon, settings.every) if settings.every else torch.zeros(0, dtype=torch.long)
+    """The windows of all sub-trajectories, and of queries at every `embed.query_stride` steps of `horizon` steps."""
+    start = torch.arange(0, horizon, settings.query_stride) if settings.query_stride else torch.zeros(0, dtype=torch.long)
     parts: list[Text] = []
     tables, total = [], 0
     for batch in torch.arange(len(episodes.length)).split(settings.batch_size):
         first, length = episodes.first[batch], episodes.length[batch]
-        anchor = anchors(length, settings.chunk)
+        anchor = anchors(length, settings.chunk_length)
         ends = torch.cat([anchor, start.expand(len(batch), -1)], 1)
-        codes = episode_codes(encoder, episodes.columns, first, length, ends, settings.chunk)
-        windows, place = distinct(codes.reshape(-1, settings.chunk))
+        codes = episode_codes(encoder, episodes.columns, first, length, ends, settings.chunk_length)
+        windows, place = distinct(codes.reshape(-1, settings.chunk_length))
         of_end = torch.from_numpy(place + total).view(ends.shape)
         row, column = torch.nonzero(anchor, as_tuple=True)
         tables.append((batch[row], anchor[row, column], of_end[row, column], of_end[:, anchor.shape[1] :]))
@@ -91,7 +91,7 @@ def embed_language(encoder: LanguageEncoder, episodes: Episodes, settings: Embed
     """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of training windows of `horizon` steps.
 
     Returns:
-        `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all sub-trajectories; with `every` also `queries` [E, S, W], zero
+        `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all chunks; with `query_stride` also `queries` [E, S, W], zero
         behind the end of an episode.
     """
     windows = collect(encoder, episodes, settings, horizon)
@@ -99,23 +99,25 @@ def embed_language(encoder: LanguageEncoder, episodes: Episodes, settings: Embed
     print(f"{count} distinct windows in {len(windows.keys)} sub-trajectories and {queries} queries")
     vectors = encoder.embed(windows.codes)
     found = {"keys": vectors[windows.keys], "episode": windows.episode, "anchor": windows.anchor}
-    return found | ({"queries": vectors[windows.queries]} if settings.every else {})
+    return found | ({"queries": vectors[windows.queries]} if settings.query_stride else {})
 
 
 def embed_episodes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
     """Keys [B, S, W] and anchors [B, S] of all sub-trajectories of B episodes, as `radt.retrieval.chunks.embed_episodes`."""
-    anchor = anchors(length, encoder.chunk)
-    codes = episode_codes(encoder, columns, first, length, anchor, encoder.chunk)
-    windows, place = distinct(codes.reshape(-1, encoder.chunk))
+    anchor = anchors(length, encoder.chunk_length)
+    codes = episode_codes(encoder, columns, first, length, anchor, encoder.chunk_length)
+    windows, place = distinct(codes.reshape(-1, encoder.chunk_length))
     return encoder.embed(windows)[place].view(*anchor.shape, -1), anchor
 
 
-def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk: int) -> Text:
-    """Codes [B, S, chunk] of the windows of B episodes before `ends` [B, S]; see `windows_before`."""
+def episode_codes(
+    encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk_length: int
+) -> Text:
+    """Codes [B, S, chunk_length] of the windows of B episodes before `ends` [B, S]; see `windows_before`."""
     steps = columns.windows(first, first, first + length, int(length.max()))
     codes = encoder.codes(steps)
-    start, stop = (x.numpy() for x in bounds(ends, length[:, None], chunk))
-    step = start[..., None] + np.arange(chunk)
+    start, stop = (x.numpy() for x in bounds(ends, length[:, None], chunk_length))
+    step = start[..., None] + np.arange(chunk_length)
     windows: Text = codes[np.arange(len(codes))[:, None, None], step.clip(max=codes.shape[1] - 1)]
     windows[step >= stop[..., None]] = PADDING
     opening = encoder.codes(unfinished(steps[:, :1], columns.spec))
@@ -123,9 +125,9 @@ def episode_codes(encoder: LanguageEncoder, columns: Source, first: Tensor, leng
     return windows
 
 
-def ask(encoder: LanguageEncoder, episodes: Episodes, chunk: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
+def ask(encoder: LanguageEncoder, episodes: Episodes, chunk_length: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
     """Queries [B, W] at the end of [B, T] windows of `episode` [B]; steps cannot be left out, so `weight` does not matter."""
     last = steps.mask.sum(1, keepdim=True) - 1
     end = steps.time.gather(1, last)[:, 0] + 1
     first, length = episodes.first[episode], episodes.length[episode]
-    return encoder.vectors(windows_before(episodes.columns, first, length, end, chunk))
+    return encoder.vectors(windows_before(episodes.columns, first, length, end, chunk_length))

@@ -147,7 +147,7 @@ class Settings(Stages, Shared):
 def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
     """Raise `RadtError` when the settings cannot be used in an experiment."""
     horizon, retrieval, model = experiment.horizon, stages.train_retrieval.retrieval, stages.train_retrieval.model
-    chunk, every = stages.embed.chunk, stages.embed.every
+    chunk_length, query_stride = stages.embed.chunk_length, stages.embed.query_stride
     for section, kind in (
         ("pretrain", stages.pretrain),
         ("train_retrieval", stages.train_retrieval),
@@ -165,24 +165,24 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
         raise RadtError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
     if stages.pretrain.model.tokens == "step" and stages.embed.aggregate not in ("states", "last"):
         raise RadtError(f"embed.aggregate is {stages.embed.aggregate!r}, which needs pretrain.model.tokens 'interleaved'")
-    if chunk > horizon:
-        raise RadtError(f"embed.chunk is {chunk}, allowed is at most the horizon of {name!r} ({horizon})")
+    if chunk_length > horizon:
+        raise RadtError(f"embed.chunk_length is {chunk_length}, allowed is at most the horizon of {name!r} ({horizon})")
     if isinstance(model_blocks := stages.train_retrieval.cross_attention, list) and max(model_blocks) >= model.layers:
         raise RadtError(f"train_retrieval.cross_attention is {model_blocks}, allowed are blocks 0 to {model.layers - 1}")
     span = model.span(experiment)
     parts = (horizon,) if span == horizon else (horizon, span, span // 2)
     if retrieval.scope == "segment" and (
-        model.tokens != "step" or every is None or any(part % every for part in parts) or retrieval.query_dropout
+        model.tokens != "step" or query_stride is None or any(part % query_stride for part in parts) or retrieval.query_dropout
     ):
         raise RadtError(
             f"train_retrieval.retrieval.scope is 'segment' with tokens {model.tokens!r}, window {model.window}, query_dropout"
-            f" {retrieval.query_dropout} and embed.every {every}: allowed are tokens 'step', no query dropout and a divisor of"
-            f" the horizon of {name!r} ({horizon}) and of half a window that is shorter"
+            f" {retrieval.query_dropout} and embed.query_stride {query_stride}: allowed are tokens 'step', no query dropout and a"
+            f" divisor of the horizon of {name!r} ({horizon}) and of half a window that is shorter"
         )
-    if model.tokens == "step" and span < horizon and (span // 2) % stages.evaluate.memory.every:
+    if model.tokens == "step" and span < horizon and (span // 2) % stages.evaluate.memory.query_stride:
         raise RadtError(
-            f"evaluate.memory.every is {stages.evaluate.memory.every}, allowed is a divisor of half a window ({span // 2}) that"
-            f" is shorter than the horizon of {name!r} ({horizon})"
+            f"evaluate.memory.query_stride is {stages.evaluate.memory.query_stride}, allowed is a divisor of half a window"
+            f" ({span // 2}) that is shorter than the horizon of {name!r} ({horizon})"
         )
 
 

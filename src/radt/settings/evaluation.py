@@ -42,8 +42,8 @@ class Memory(Section):
     """Weight of the min-max normalised return of the chunk's episode."""
     weight_reward: NonNegativeFloat
     """Weight of the min-max normalised reward inside the chunk."""
-    every: PositiveInt
-    """Steps between two queries in evaluation; may differ from `embed.every`, which training uses."""
+    query_stride: PositiveInt
+    """Steps between two queries in evaluation; may differ from `embed.query_stride`, which training uses."""
 
 
 class Evaluate(Section):

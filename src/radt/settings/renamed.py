@@ -8,6 +8,9 @@ RENAMED = {
     "experiment.tasks": "num_tasks",
     "experiment.held_out": "num_held_out",
     "experiment.validation": "num_validation",
+    "embed.chunk": "chunk_length",
+    "embed.every": "query_stride",
+    "evaluate.memory.every": "query_stride",
 }
 """The new name of a key, by its section and old name."""
 

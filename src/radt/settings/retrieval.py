@@ -34,9 +34,9 @@ Aggregate = Literal["states", "returns", "actions", "rewards", "all", "last"]
 class Embed(Section):
     """Sub-trajectories and their vectors (paper, Section 3.1)."""
 
-    chunk: PositiveInt
+    chunk_length: PositiveInt
     """Steps between two sub-trajectories, averaged in a key, and taken before and after the anchor of a value."""
-    every: PositiveInt | None
+    query_stride: PositiveInt | None
     """Steps between two queries of a training window, which are embedded with the episode; null: queries are made while
     training (published)."""
     aggregate: Aggregate
@@ -49,7 +49,7 @@ class Embed(Section):
 
     def origin(self) -> dict[str, str | int | None]:
         """What the vectors depend on."""
-        return {"chunk": self.chunk, "every": self.every, "aggregate": self.aggregate}
+        return {"chunk_length": self.chunk_length, "query_stride": self.query_stride, "aggregate": self.aggregate}
 
 
 class Index(Section):
@@ -71,8 +71,8 @@ class Retrieval(Section):
     probes: PositiveInt
     """Lists searched for a query where the search is not exact."""
     scope: Literal["segment", "window"]
-    """`segment`: one context for each `embed.every` steps, found from what came before; `window`: one for the whole window,
-    found from its end (published)."""
+    """`segment`: one context for each `embed.query_stride` steps, found from what came before; `window`: one for the whole
+    window, found from its end (published)."""
     pool: Literal["all", "earlier", "task", "uniform"]
     """Where to search: the chunks of all tasks (published), or of the first m episodes of the same learning history, m drawn
     uniformly up to the window's own episode: a memory of any age, as in evaluation. Or without search, for comparison: a random

@@ -34,16 +34,16 @@ def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed,
     """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of episodes of `horizon` steps.
 
     Returns:
-        `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all sub-trajectories; with `every` also `queries` [E, S, W].
+        `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all chunks; with `query_stride` also `queries` [E, S, W].
     """
-    stops = segment_stops(horizon, settings.every) if settings.every else torch.zeros(0, dtype=torch.long)
+    stops = segment_stops(horizon, settings.query_stride) if settings.query_stride else torch.zeros(0, dtype=torch.long)
     found: dict[str, list[Tensor]] = {name: [] for name in ("keys", "episode", "anchor", "queries")}
     order = episodes.length.argsort(stable=True)  # episodes of a batch are as long as its longest: mazes would be padded fourfold
     for batch in order.split(settings.batch_size):
         first, length = episodes.first[batch], episodes.length[batch]
-        anchor = anchors(length, settings.chunk)
+        anchor = anchors(length, settings.chunk_length)
         ends = torch.cat([anchor, stops.expand(len(batch), -1)], 1)
-        vectors = episode_vectors(encoder, episodes.columns, first, length, ends, settings.chunk)
+        vectors = episode_vectors(encoder, episodes.columns, first, length, ends, settings.chunk_length)
         row, column = torch.nonzero(anchor, as_tuple=True)
         count = anchor.shape[1]
         for name, value in (

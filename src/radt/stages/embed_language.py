@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     suite, embed = outline(selection.experiment), selection.embed
     device = loop.prepare(embed.device)
     data = job.read_data(given.trajectories, suite)
-    encoder = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk, device)
+    encoder = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk_length, device)
     vectors = embed_language(encoder, data.episodes, embed, suite.spec.horizon)
     write(given.output, vectors, data, {"encoder": encoder.identity, **embed.origin()})
     return 0

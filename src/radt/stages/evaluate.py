@@ -85,18 +85,18 @@ def retrieval_agent(
             raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
         reader, reading, origin = store.read_dt(encoder, suite, embed.aggregate)
         reader.to(device)
-        keys: EmbedEpisodes = partial(chunks.embed_episodes, reader, embed.chunk)
-        asker: Asker = Queries(reader, reading.model, history, embed.chunk)
+        keys: EmbedEpisodes = partial(chunks.embed_episodes, reader, embed.chunk_length)
+        asker: Asker = Queries(reader, reading.model, history, embed.chunk_length)
     else:
         if selection.embed_language is None:
             raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
-        language = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk, device)
-        keys, asker = partial(language_keys.embed_episodes, language), LanguageQueries(language, history, embed.chunk)
+        language = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk_length, device)
+        keys, asker = partial(language_keys.embed_episodes, language), LanguageQueries(language, history, embed.chunk_length)
         origin = language.identity
     network, training = store.read_radt(model, kind, suite, embed, origin)
     network.to(device)
-    memory = OnlineMemory(keys, history, settings.memory, embed.chunk, training.retrieval.chunks)
-    return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.every)
+    memory = OnlineMemory(keys, history, settings.memory, embed.chunk_length, training.retrieval.chunks)
+    return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.query_stride)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -58,14 +58,14 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
 
 def asker(selection: Selection, suite: Outline, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:
     """What makes the queries of scope `window`, and the identity of the encoder: the DT in a directory, or a language model."""
-    chunk = selection.embed.chunk
+    chunk_length = selection.embed.chunk_length
     if encoder is not None:
         network, _, identity = store.read_dt(encoder, suite, selection.embed.aggregate)
-        return partial(chunks.ask, network.to(device), chunk), identity
+        return partial(chunks.ask, network.to(device), chunk_length), identity
     if selection.embed_language is None:
         raise RadtError("--encoder is missing: radt needs the directory of the DT, radt_lm the section embed_language")
-    language = LanguageEncoder(selection.embed_language, suite.spec, chunk, device)
-    return partial(language_keys.ask, language, episodes, chunk), language.identity
+    language = LanguageEncoder(selection.embed_language, suite.spec, chunk_length, device)
+    return partial(language_keys.ask, language, episodes, chunk_length), language.identity
 
 
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
