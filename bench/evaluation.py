@@ -4,7 +4,8 @@ The published code plays one task after the other, one step at a time, and reads
 step. The agents here do so with the same weights and give the same logits up to rounding: the same steps are compared. Each side
 plays 4 episodes of a task, of which the first has an empty memory. As ours, the peer queries once in `query_stride` steps and
 reads one context for each segment so far (published: a query at every step, one context); segments are read whole, so it also
-reads up to `query_stride - 1` padded steps. Networks are those of config/config.yaml with random weights: their values cost no time.
+reads up to `query_stride - 1` padded steps. Networks are those of config/config.yaml with random weights: their values cost no
+time.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def test_verify_finds_the_same_from_any_root_and_through_links(copy, monkeypatch
 
 
 def test_explain_tells_what_changed_since(copy, monkeypatch):
-    change(copy, "train_ad.later", 3)
+    change(copy, "train_ad.episode_gap", 3)
     status, text = snakemake("--cores", "1", "--", f"{AD}/model.safetensors", folder=copy)
     assert status == 0, text
     monkeypatch.chdir(copy)

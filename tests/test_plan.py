@@ -190,7 +190,7 @@ def test_without_any_measured_job_the_plan_says_what_is_missing(copy, monkeypatc
     monkeypatch.chdir(copy)
     for path in (copy / "benchmarks").rglob("*.tsv"):
         path.write_text("cut off", encoding="utf-8")
-    change(copy, "train_ad.later", 3)
+    change(copy, "train_ad.episode_gap", 3)
     with pytest.raises(RadtError, match=r"what was is damaged \(benchmarks/.*restore results/recorded"):
         plan.plan([FIGURE], [], 2, 1)
 

@@ -108,7 +108,7 @@ def test_paper_configuration_has_the_published_settings(run, batch, window, chun
         assert (optimization.updates, optimization.batch_size) == (100_000, batch)
         assert (optimization.learning_rate, optimization.warmup) == (1e-4, 4000)
     assert (paper.pretrain.model.window, paper.train_retrieval.model.window, paper.train_ad.model.window) == (window, window, ad)
-    assert (paper.embed.chunk_length, paper.embed.query_stride, paper.train_dpt.context, paper.train_ad.later) == (
+    assert (paper.embed.chunk_length, paper.embed.query_stride, paper.train_dpt.context, paper.train_ad.episode_gap) == (
         chunk,
         None,
         context,
@@ -504,17 +504,17 @@ def test_a_removed_experiment_takes_what_it_overrides_along(tmp_path):
 def test_settings_of_the_command_line_are_those_of_a_file(tmp_path):
     files = [CONFIG / "config.yaml", CONFIG / "ablations.yaml"]
     told = configuration.read(
-        files, ["seeds=[42, 7]", "train_ad={later: 3, optimization: {batch_size: 16}}", "ablations={chunks: null}"]
+        files, ["seeds=[42, 7]", "train_ad={episode_gap: 3, optimization: {batch_size: 16}}", "ablations={chunks: null}"]
     )
     assert told == written(
-        tmp_path, "{seeds: [42, 7], train_ad: {later: 3, optimization: {batch_size: 16}}, ablations: {chunks: null}}"
+        tmp_path, "{seeds: [42, 7], train_ad: {episode_gap: 3, optimization: {batch_size: 16}}, ablations: {chunks: null}}"
     )
-    assert (told.seeds, told.train_ad.later, told.train_ad.optimization.updates) == ([42, 7], 3, 2800)
+    assert (told.seeds, told.train_ad.episode_gap, told.train_ad.optimization.updates) == ([42, 7], 3, 2800)
     for argument, words in {
         "seeds=[042]": "--config seeds, line 1: 042",
-        "train_ad={later: 3, later: 2}": "'later'",
+        "train_ad={episode_gap: 3, episode_gap: 2}": "'episode_gap'",
         "seeds": "write KEY=VALUE",
-        "train_ad.later=3": "unknown configuration key 'train_ad.later'",
+        "train_ad.episode_gap=3": "unknown configuration key 'train_ad.episode_gap'",
         "seeds=": "'seeds' has the value None",
     }.items():
         with pytest.raises(RadtError, match=re.escape(words)):
@@ -543,11 +543,11 @@ def test_the_workflow_ends_with_a_sentence_where_its_settings_are_not_those_of_t
 
 
 def test_the_workflow_reads_the_files_and_arguments_that_snakemake_was_given(tmp_path, monkeypatch):
-    (tmp_path / "a.yaml").write_text("train_ad: {later: 3}\nseeds: [42]", encoding="utf-8")
+    (tmp_path / "a.yaml").write_text("train_ad: {episode_gap: 3}\nseeds: [42]", encoding="utf-8")
     (tmp_path / "b.yaml").write_text("train_ad: {opening: 0.5}", encoding="utf-8")
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
     settings = started(CONFIG.parent, monkeypatch, "--report", "results/r.html", files=files, arguments=["seeds=[42, 7]"])
-    assert (settings.train_ad.later, settings.train_ad.opening, settings.seeds) == (3, 0.5, [42, 7])
+    assert (settings.train_ad.episode_gap, settings.train_ad.opening, settings.seeds) == (3, 0.5, [42, 7])
     assert "is missing" in started(CONFIG.parent, monkeypatch, files=files, replace=True)
     assert "unknown experiment 'r'" in started(CONFIG.parent, monkeypatch, "--", "results/r/figure.pdf")
 

@@ -72,7 +72,7 @@ def test_g10_what_a_part_of_the_workflow_made_anew_reruns_the_rest_later(copy):
     """Each call of Snakemake sees only its own target: the change must not be forgotten between two of them."""
     edit(copy / "config/paper_curves.csv", "darkroom", "# darkroom")
     assert planned("--", FIGURE, folder=copy) == {"figure": 1}
-    change(copy, "train_ad.later", 3)
+    change(copy, "train_ad.episode_gap", 3)
     target = "results/darkroom/train/ad/seed42/model.safetensors"
     assert planned("--", FIGURE, folder=copy) == {"train_ad": 2, "evaluate_plain": 2, "figure": 1}
     status, text = snakemake("--cores", "1", "--", target, folder=copy)
@@ -100,10 +100,10 @@ def test_an_edit_that_cannot_change_results_can_be_accepted(copy):
 
 
 def test_a_setting_that_is_changed_back_reruns_nothing(copy):
-    later = yaml.safe_load((copy / "config/config.yaml").read_text(encoding="utf-8"))["train_ad"]["later"]
-    change(copy, "train_ad.later", later + 1)
+    later = yaml.safe_load((copy / "config/config.yaml").read_text(encoding="utf-8"))["train_ad"]["episode_gap"]
+    change(copy, "train_ad.episode_gap", later + 1)
     assert planned("--", FIGURE, folder=copy) == {"train_ad": 2, "evaluate_plain": 2, "figure": 1}
-    change(copy, "train_ad.later", later)
+    change(copy, "train_ad.episode_gap", later)
     assert planned("--", FIGURE, folder=copy) == {}
 
 
@@ -151,7 +151,7 @@ def test_g7_a_failing_job_tells_why_removes_nothing_and_is_tried_again(copy, key
 
 
 def test_a_second_run_in_the_same_folder_says_so_and_leaves(copy):
-    change(copy, "train_ad.later", 3)
+    change(copy, "train_ad.episode_gap", 3)
     environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--", "results/darkroom/train/ad/seed42/model.safetensors"]
     first = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -176,7 +176,7 @@ def test_without_git_the_commit_is_unknown(copy, monkeypatch):
 
 @pytest.mark.guarantee
 def test_g10_the_reason_of_a_job_names_what_changed_whatever_the_options(copy):
-    change(copy, "train_ad.later", 3)
+    change(copy, "train_ad.episode_gap", 3)
     edit(copy / "config/paper_curves.csv", "darkroom", "# darkroom")
     with (copy / "src/radt/stages/index.py").open("a", encoding="utf-8") as file:
         file.write("\nassert True\n")
@@ -184,7 +184,7 @@ def test_g10_the_reason_of_a_job_names_what_changed_whatever_the_options(copy):
     status, text = snakemake("--dry-run", *options, "--", FIGURE, folder=copy)
     assert status == 0, text
     told = reasons(text)
-    assert told["train_ad"] == f"{PARAMS}train_ad.later: 2 -> 3"
+    assert told["train_ad"] == f"{PARAMS}train_ad.episode_gap: 2 -> 3"
     assert told["index"] == "Code has changed since last execution"
     assert told["figure"].startswith("Input files updated by another job: ")
 
@@ -203,7 +203,7 @@ def test_g10_an_input_and_a_line_of_a_rule_that_changed_are_named(copy):
 
 
 def test_summaries_and_lists_of_changes_tell_the_same(copy):
-    change(copy, "train_ad.later", 3)
+    change(copy, "train_ad.episode_gap", 3)
     status, text = snakemake("--detailed-summary", "--", FIGURE, folder=copy)
     assert status == 0, text
     rows = {line.split("\t")[0]: line.split("\t")[-2:] for line in text.splitlines() if line.startswith("results/")}
@@ -217,7 +217,7 @@ def test_summaries_and_lists_of_changes_tell_the_same(copy):
 
 @pytest.mark.parametrize("options", [("--touch", "--forceall", "--", FIGURE), ("--cleanup-metadata", AD)], ids=["touch", "notes"])
 def test_options_that_would_only_seem_to_make_results_current_are_refused(copy, options):
-    change(copy, "train_ad.later", 3)
+    change(copy, "train_ad.episode_gap", 3)
     before = project.content(copy)
     status, text = snakemake("--cores", "1", *options, folder=copy)
     assert status != 0 and "Traceback" not in text

@@ -209,7 +209,7 @@ class Stale:
     """Why an artifact would be made differently now."""
 
     told: list[str] = field(default_factory=list)
-    """What is wrong with the record, or what changed in the settings and the command line, such as `train_ad.later: 1 -> 3`."""
+    """What is wrong with the record, or what changed in settings and command line, such as `train_ad.episode_gap: 1 -> 3`."""
     code: bool = False
     """Whether the code of the stage changed."""
     inputs: list[str] = field(default_factory=list)
@@ -244,7 +244,7 @@ def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) ->
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Each key of nested settings that changed, with both values: `train_ad.later: 1 -> 3`."""
+    """Each key of nested settings that changed, with both values: `train_ad.episode_gap: 1 -> 3`."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
         found = [differences(old.get(key, UNSET), new.get(key, UNSET), f"{name}.{key}".lstrip(".")) for key in keys]

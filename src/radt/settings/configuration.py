@@ -207,7 +207,7 @@ def _argument(text: str) -> dict[str, Any]:
     """What an argument `KEY=VALUE` changes."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise RadtError(f"--config {text}: write KEY=VALUE, for an inner key --config 'train_ad={{later: 3}}'")
+        raise RadtError(f"--config {text}: write KEY=VALUE, for an inner key --config 'train_ad={{episode_gap: 3}}'")
     return {key: yaml_reader.parse(value, f"--config {key}")}
 
 

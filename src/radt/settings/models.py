@@ -119,7 +119,7 @@ class TrainRetrieval(Training):
 class TrainAd(Training):
     """Algorithm Distillation."""
 
-    later: PositiveInt
+    episode_gap: PositiveInt
     """Episodes of the learning history between the context episode and the current one."""
 
 

@@ -11,6 +11,7 @@ RENAMED = {
     "embed.chunk": "chunk_length",
     "embed.every": "query_stride",
     "evaluate.memory.every": "query_stride",
+    "train_ad.later": "episode_gap",
 }
 """The new name of a key, by its section and old name."""
 

@@ -27,14 +27,14 @@ class Selection(Section):
     train_ad: TrainAd
 
 
-def with_context(episodes: Episodes, episode: Tensor, steps: Steps, later: int) -> Steps:
+def with_context(episodes: Episodes, episode: Tensor, steps: Steps, episode_gap: int) -> Steps:
     """[B, 2 T] steps: the end of an earlier episode of the same history, then the [B, T] windows `steps` of `episode` [B].
 
-    The context is `later` episodes older, or the first of the learning history; the first episode of a history has none (as
+    The context is `episode_gap` episodes older, or the first of the learning history; the first episode of a history has none (as
     published). Times count from the start of each episode.
     """
     window = steps.mask.shape[1]
-    context = torch.maximum(episode - later, episodes.first_of_history[episode])
+    context = torch.maximum(episode - episode_gap, episodes.first_of_history[episode])
     first, length = episodes.first[context], episodes.length[context]
     before = episodes.columns.windows(first, first + (length - window).clamp_min(0), first + length, window)
     before = replace(before, mask=before.mask & (context != episode)[:, None])
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     def batch_loss(update: int) -> loop.Loss:
         random = share.generator(given.seed, "ad windows", update)
         episode, steps = data.episodes.sample(random, len(share), window, stride, training.opening)
-        steps = with_context(data.episodes, episode, steps, training.later).to(device)
+        steps = with_context(data.episodes, episode, steps, training.episode_gap).to(device)
         with loop.autocast(training.optimization, device):
             outputs, _ = model(steps)
         return loop.action_loss(model.head, outputs, steps)
