@@ -104,7 +104,7 @@ def agents(method: str, room: GridExperiment, settings: Settings, history: Episo
     encoder = store.dt(suite_of(room).spec, settings.pretrain).eval().requires_grad_(False)
     radt = store.radt(suite_of(room).spec, settings.train_retrieval, settings.embed).eval().requires_grad_(False)
     retrieval, chunk_length, ranking = settings.train_retrieval.retrieval, settings.embed.chunk_length, settings.evaluate.memory
-    memory = OnlineMemory(partial(embed_episodes, encoder, chunk_length), history, ranking, chunk_length, retrieval.chunks)
+    memory = OnlineMemory(partial(embed_episodes, encoder, chunk_length), history, ranking, chunk_length, retrieval.k_context)
     if published:
         return PublishedRetrieval(radt, encoder, memory, ranking.query_stride)
     queries = Queries(encoder, settings.pretrain.model, history, chunk_length)

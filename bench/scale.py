@@ -177,7 +177,7 @@ def keys(sizes: tuple[int, ...]) -> Iterator[Row]:
         yield "keys", count, "exact search", 1e3 * 128 / timed(lambda: search.nearest(queries, WANTED), 128, 2.0), "ms"  # noqa: B023
         wanted = search.nearest(queries, WANTED)[1]
         begin, before = time.perf_counter(), resident("RssAnon")
-        lists = Inverted(vectors, defaults().train_retrieval.retrieval.probes)
+        lists = Inverted(vectors, defaults().train_retrieval.retrieval.nprobe)
         yield "keys", count, "inverted lists, building", time.perf_counter() - begin, "s"
         yield "keys", count, "inverted lists, memory", resident("RssAnon") - before, "MB"
         yield "keys", count, "inverted lists", 1e3 * 128 / timed(lambda: lists.candidates(queries, WANTED), 128, 2.0), "ms"  # noqa: B023
@@ -190,11 +190,11 @@ def evaluation() -> Iterator[Row]:
     """Time of one query of all held-out tasks in a memory of so many episodes, and of adding an episode to it."""
     room, settings = darkroom(), defaults()
     encoder = store.dt(suite_of(room).spec, settings.pretrain).eval().requires_grad_(False)
-    chunk_length, chunks = settings.embed.chunk_length, settings.train_retrieval.retrieval.chunks
+    chunk_length, k_context = settings.embed.chunk_length, settings.train_retrieval.retrieval.k_context
     for count in EPISODES:
         history = EpisodeBuffer(room.num_held_out, count, suite_of(room).spec)
         memory = OnlineMemory(
-            partial(embed_episodes, encoder, chunk_length), history, settings.evaluate.memory, chunk_length, chunks
+            partial(embed_episodes, encoder, chunk_length), history, settings.evaluate.memory, chunk_length, k_context
         )
         begin = time.perf_counter()
         for episode in range(count):

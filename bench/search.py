@@ -109,6 +109,6 @@ def measure(runs: int, device: str = "cpu") -> list[Measurement]:
     """The index before and after de-duplication; FAISS is on the CPU."""
     faiss.omp_set_num_threads(threads())
     origin, keys, task = default_index()
-    stay = distinct(keys, task, defaults().index.duplicate_similarity)
+    stay = distinct(keys, task, defaults().index.max_similarity)
     entries = compared("all sub-trajectories", origin, keys, task, runs, device)
     return entries + compared("after de-duplication", origin, keys[stay], task[stay], runs, device)

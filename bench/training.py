@@ -127,7 +127,8 @@ def updating(model: nn.Module, loss: Callable[[], Tensor], settings: Optimizatio
 def ours(size: Size, tokens: Tokens, precision: Precision, device: str = "cpu", compiled: bool = False) -> Update:
     """An update of radt's DT."""
     settings = optimization(precision, device)
-    model = store.dt(suite_of(ROOM).spec, Training(model=size.model(tokens), opening=0.0, optimization=settings)).to(device)
+    training = Training(model=size.model(tokens), start_probability=0.0, optimization=settings)
+    model = store.dt(suite_of(ROOM).spec, training).to(device)
     if compiled:
         loop.compile_blocks(model)
     steps = random_batch(size.batch, size.window).to(device)

@@ -11,10 +11,10 @@ EMBED = Embed(chunk_length=CHUNK, query_stride=4, batch_size=5, aggregate="state
 
 def settings(**changes):
     values = {
-        "engine": "torch", "scope": "segment", "pool": "all", "candidates": 30, "cutoff": 0.99, "keep": 9,
+        "engine": "torch", "scope": "segment", "pool": "all", "k_search": 30, "max_similarity": 0.99, "k_rerank": 9,
         "weight_similarity": 1.0, "weight_task": 1.0, "weight_return": 0.5, "weight_reward": 0.25, "query_dropout": 0.0,
-        "exact_keys": 10**6, "probes": 8,
-        "random_before": 0, "chunks": 2,
+        "max_exact_keys": 10**6, "nprobe": 8,
+        "random_before": 0, "k_context": 2,
     }  # fmt: skip
     return Retrieval(**{**values, **changes})
 

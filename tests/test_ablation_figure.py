@@ -26,7 +26,7 @@ EVALUATE = {
     "target_mean": 90.0,
     "target_std": 5.0,
     "target_low": [1.0, 40.0],
-    "memory": {"keep": 50, "weight_similarity": 1.0, "weight_return": 1.0, "weight_reward": 0.0, "query_stride": 1},
+    "memory": {"k_rerank": 50, "weight_similarity": 1.0, "weight_return": 1.0, "weight_reward": 0.0, "query_stride": 1},
     "methods": METHODS,
     "device": "cpu",
 }

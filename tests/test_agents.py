@@ -24,7 +24,7 @@ from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 
 TASKS, EPISODES, CHUNK, EVERY = GROUP + 2, 4, 2, 4
-MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, query_stride=EVERY)
+MEMORY = Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, query_stride=EVERY)
 CHANGES = {"embed": {"chunk_length": CHUNK}, "evaluate": {"memory": MEMORY}}
 CHANGES |= {name: {"model": MODEL} for name in ("pretrain", "train_retrieval", "train_ad")}
 SETTINGS = defaults().model_copy(

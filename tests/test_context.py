@@ -72,9 +72,9 @@ def twin(world, limits, query, owner, memory):
     pool = everything if limits.pool == "all" else [i for i in everything if task[index.episode[i]] == task[owner]]
     similarity = {i: round(float(np.dot(index.keys[i].astype(np.float64), query.astype(np.float64))), 6) for i in pool}
     pool = [i for i in pool if index.episode[i] < memory]
-    nearest = sorted(pool, key=lambda i: (-similarity[i], i))[: limits.candidates]
-    allowed = [i for i in nearest if similarity[i] <= limits.cutoff and index.episode[i] != owner]
-    kept = allowed[: limits.keep]
+    nearest = sorted(pool, key=lambda i: (-similarity[i], i))[: limits.k_search]
+    allowed = [i for i in nearest if similarity[i] <= limits.max_similarity and index.episode[i] != owner]
+    kept = allowed[: limits.k_rerank]
     if not kept:
         return []
     returns = scaled([flat(episodes).returns[episodes.first[index.episode[i]]].item() for i in kept])
@@ -87,7 +87,7 @@ def twin(world, limits, query, owner, memory):
         + limits.weight_task * (task[index.episode[i]] == task[owner])
         for n, i in enumerate(kept)
     }
-    return sorted(kept, key=lambda i: -score[i])[: limits.chunks], score
+    return sorted(kept, key=lambda i: -score[i])[: limits.k_context], score
 
 
 @pytest.mark.parametrize("engine", ["torch", "faiss"])
@@ -202,7 +202,7 @@ def test_early_queries_get_a_random_chunk_of_their_task(world):
 def test_the_online_memory_agrees_with_a_brute_force_twin(world):
     encoder, episodes, _ = world
     history = EpisodeBuffer(TASKS, EACH, SPEC)
-    weights = Memory(keep=7, weight_similarity=1.0, weight_return=1.0, weight_reward=0.5, query_stride=1)
+    weights = Memory(k_rerank=7, weight_similarity=1.0, weight_return=1.0, weight_reward=0.5, query_stride=1)
     memory = OnlineMemory(partial(embed_episodes, encoder, CHUNK), history, weights, CHUNK, 1)
     assert not memory.ready
     steps = flat(episodes)

@@ -320,7 +320,7 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     tasks = np.arange(7)
     evaluate = Evaluate(
         episodes=12, splits=["train"], target_mean=1.0, target_std=0.0, target_low=(1.0, 2.0),
-        memory=Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, query_stride=1),
+        memory=Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, query_stride=1),
         methods={}, device="cpu",
     )  # fmt: skip
     history = EpisodeBuffer(len(tasks), 12, suite_of(room).spec)

@@ -122,7 +122,7 @@ def test_recorded_job_times_come_with_the_settings_that_they_are_of(recorded):
 def test_what_is_out_of_date_or_damaged_is_not_recorded(clone):
     before = content(clone)
     kept = (clone / "config/config.yaml").read_text(encoding="utf-8")
-    change(clone, "index.duplicate_similarity", 0.9)
+    change(clone, "index.max_similarity", 0.9)
     status, text = run(["python", "-m", "radt", "record"], clone)
     assert status == 1 and "error: results are out of date" in text
     (clone / "config/config.yaml").write_text(kept, encoding="utf-8")

@@ -45,7 +45,7 @@ CHANGES = {
     "pretrain": ("pretrain", "optimization", "warmup"),
     "embed": ("embed", "query_stride"),
     "embed_language": ("embed", "query_stride"),
-    "index": ("index", "duplicate_similarity"),
+    "index": ("index", "max_similarity"),
     "train_retrieval": ("train_retrieval", "optimization", "warmup"),
     "train_ad": ("train_ad", "episode_gap"),
     "train_dpt": ("train_dpt", "optimization", "warmup"),
@@ -53,7 +53,7 @@ CHANGES = {
     "figure": ("figure", "bootstrap_seed"),
 }
 """A setting that changes what a stage writes."""
-OTHER = {"query_stride": 10, "duplicate_similarity": 0.8, "episode_gap": 1, "target_mean": 3.0}
+OTHER = {"query_stride": 10, "max_similarity": 0.8, "episode_gap": 1, "target_mean": 3.0}
 
 
 def other_settings(stage, arguments):

@@ -44,7 +44,7 @@ def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path)
     best = optimum(room)[:1]
     evaluate = Evaluate(
         episodes=1, splits=["train"], target_mean=float(best[0]), target_std=0.0, target_low=(1.0, 2.0),
-        memory=Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, query_stride=1),
+        memory=Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, query_stride=1),
         methods={}, device="cpu",
     )  # fmt: skip
     history = EpisodeBuffer(1, 1, suite_of(room).spec)

@@ -13,7 +13,7 @@ from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid import worlds
 
-MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, query_stride=1)
+MEMORY = Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, query_stride=1)
 SETTINGS = Evaluate(
     episodes=4, splits=["train"], target_mean=1.0, target_std=0.0, target_low=(1.0, 2.0), memory=MEMORY, methods={}, device="cpu"
 )

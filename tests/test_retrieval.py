@@ -147,7 +147,7 @@ def test_an_index_on_disk_is_searched_where_it_is_mapped(engine, tmp_path, monke
         np.testing.assert_array_equal(found.nearest(queries, 5)[1], brute_force(keys, queries, 5))
         found.nearest(queries, 5)
         assert len(made) == 1
-        Search(read.keys, engine, exact_keys=10).recall(queries, 5)
+        Search(read.keys, engine, max_exact_keys=10).recall(queries, 5)
     assert len(made) == 1
 
 
@@ -174,11 +174,11 @@ def test_ranges_of_their_own_equal_one_search_each(engine, small, monkeypatch):
 @pytest.mark.guarantee
 def test_g5_inverted_lists_take_over_and_tell_their_recall():
     keys, queries = unit(3000, 8, 0), unit(50, 8, 1)
-    exact = Search(keys, "torch", exact_keys=3000)
+    exact = Search(keys, "torch", max_exact_keys=3000)
     assert exact.exact and exact.recall(queries, 10) == 1.0
     wanted, recalls = exact.nearest(queries, 10)[1], []
-    for probes in (1, 10, 1000):
-        some = Search(keys, "torch", exact_keys=2999, probes=probes)
+    for nprobe in (1, 10, 1000):
+        some = Search(keys, "torch", max_exact_keys=2999, nprobe=nprobe)
         scores, ids = some.nearest(queries, 10)
         found = [set(row[score > -np.inf]) for row, score in zip(ids, scores, strict=True)]
         recalls.append(some.recall(queries, 10))
@@ -190,11 +190,11 @@ def test_g5_inverted_lists_take_over_and_tell_their_recall():
     np.testing.assert_array_equal(ids, wanted)
 
 
-@pytest.mark.parametrize("probes", [1, 3])
-def test_recall_counts_ties_as_found_and_leaves_out_the_query_itself(probes):
+@pytest.mark.parametrize("nprobe", [1, 3])
+def test_recall_counts_ties_as_found_and_leaves_out_the_query_itself(nprobe):
     keys = np.repeat(unit(500, 4, 0), 4, axis=0)  # each key four times: with 6 wanted, two of the next four are
     keys = keys[np.random.default_rng(1).permutation(len(keys))]
-    some, own = Search(keys, "torch", exact_keys=10, probes=probes), np.arange(0, 2000, 25)
+    some, own = Search(keys, "torch", max_exact_keys=10, nprobe=nprobe), np.arange(0, 2000, 25)
     queries, exact = keys[own], (keys[own].astype(np.float64) @ keys.astype(np.float64).T).round(DECIMALS)
 
     def expected(count, itself):
@@ -216,7 +216,7 @@ def test_recall_counts_ties_as_found_and_leaves_out_the_query_itself(probes):
 def test_ties_with_a_higher_id_are_as_good():
     """Inverted lists that find only the higher ids of equal keys miss nothing."""
     keys = np.repeat(unit(2, 8, 0), 30, axis=0)
-    some = Search(keys, "faiss", exact_keys=10)
+    some = Search(keys, "faiss", max_exact_keys=10)
 
     class Highest:
         def candidates(self, queries, count):
@@ -232,7 +232,7 @@ def test_ties_with_a_higher_id_are_as_good():
 def test_inverted_lists_of_hardly_any_keys(count):
     """Twice the square root of the number of keys is more than the keys."""
     keys, queries = unit(count, 8, 0), unit(4, 8, 1)
-    some = Search(keys, "torch", exact_keys=0)
+    some = Search(keys, "torch", max_exact_keys=0)
     assert not some.exact
     np.testing.assert_array_equal(some.nearest(queries, 5)[1], brute_force(keys, queries, 5))
     assert some.recall(queries, 5) == 1.0 and some.recall(keys, 5, np.arange(count)) == 1.0

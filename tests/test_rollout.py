@@ -16,7 +16,7 @@ from radt.suites.grid.worlds import optimal_actions, optimum
 DARK = GridExperiment(world="darkroom", width=10, height=10, horizon=100, num_tasks=100, num_held_out=20, num_validation=0)
 DOOR = DARK.model_copy(update={"world": "keydoor"})
 MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=400, num_tasks=8, num_held_out=2, num_validation=0)
-MEMORY = Memory(keep=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, query_stride=1)
+MEMORY = Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, query_stride=1)
 
 
 def evaluate(**changes):

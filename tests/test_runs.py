@@ -13,8 +13,8 @@ from radt.settings.stages import Stages
 ROOT = Path(__file__).parents[1]
 VARIANTS = {
     "same": {},
-    "evaluation": {"evaluate": {"memory": {"keep": 7}}},
-    "index": {"index": {"duplicate_similarity": 0.9}},
+    "evaluation": {"evaluate": {"memory": {"k_rerank": 7}}},
+    "index": {"index": {"max_similarity": 0.9}},
     "language": {"embed_language": {"layers": 2}},
     "data": {"trajectories": {"source": "ppo"}},
     "gpu": {"train_ad": {"optimization": {"device": "cuda"}}, "evaluate": {"device": "cuda"}},

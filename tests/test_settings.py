@@ -222,7 +222,7 @@ def test_every_ablation_has_a_comment():
         ("embed.query_stride", 30, ["query_stride 30", "a divisor of the horizon"]),
         ("embed.query_stride", None, ["query_stride None", "a divisor of the horizon"]),
         ("train_retrieval.retrieval.query_dropout", 0.2, ["query_dropout 0.2", "no query dropout"]),
-        ("train_retrieval.retrieval.chunks", 51, ["chunks is 51", "(50)"]),
+        ("train_retrieval.retrieval.k_context", 51, ["k_context is 51", "k_rerank (50)"]),
         ("experiments.darkroom.width", 300, ["experiments.darkroom.width", "300", "256"]),
         ("pretrain.optimization.learning_rate", float("inf"), ["pretrain.optimization.learning_rate", "finite"]),
         ("experiments.mazerunner.width", 14, ["experiments.mazerunner", "14x15", "15x15"]),
@@ -544,10 +544,10 @@ def test_the_workflow_ends_with_a_sentence_where_its_settings_are_not_those_of_t
 
 def test_the_workflow_reads_the_files_and_arguments_that_snakemake_was_given(tmp_path, monkeypatch):
     (tmp_path / "a.yaml").write_text("train_ad: {episode_gap: 3}\nseeds: [42]", encoding="utf-8")
-    (tmp_path / "b.yaml").write_text("train_ad: {opening: 0.5}", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("train_ad: {start_probability: 0.5}", encoding="utf-8")
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
     settings = started(CONFIG.parent, monkeypatch, "--report", "results/r.html", files=files, arguments=["seeds=[42, 7]"])
-    assert (settings.train_ad.episode_gap, settings.train_ad.opening, settings.seeds) == (3, 0.5, [42, 7])
+    assert (settings.train_ad.episode_gap, settings.train_ad.start_probability, settings.seeds) == (3, 0.5, [42, 7])
     assert "is missing" in started(CONFIG.parent, monkeypatch, files=files, replace=True)
     assert "unknown experiment 'r'" in started(CONFIG.parent, monkeypatch, "--", "results/r/figure.pdf")
 

@@ -36,7 +36,7 @@ def test_near_duplicates_are_looked_for_within_a_learning_history(chain):
     shards = artifacts.read_json(chain.root / "trajectories/manifest.json")["shards"]
     tables = [artifacts.read_tensors(chain.root / "trajectories" / shard["file"]) for shard in shards]
     history = np.concatenate([table["episode_task"].astype(int) * 1000 + table["episode_history"] for table in tables])[episode]
-    limit, stay = chain.config["index"]["duplicate_similarity"], []
+    limit, stay = chain.config["index"]["max_similarity"], []
     for one in np.unique(history)[:50]:
         kept = []
         for row in np.flatnonzero(history == one):
@@ -49,7 +49,7 @@ def test_near_duplicates_are_looked_for_within_a_learning_history(chain):
 
 def test_a_search_that_is_not_exact_trains_and_tells_its_recall(chain):
     other = configuration()
-    other["train_retrieval"]["retrieval"] |= {"pool": "all", "exact_keys": 20, "probes": 1}
+    other["train_retrieval"]["retrieval"] |= {"pool": "all", "max_exact_keys": 20, "nprobe": 1}
     Chain(chain.root, other).radt(output="radt_approximate")
     assert 0 < artifacts.read_json(chain.root / "radt_approximate/config.json")["recall"] < 1
     assert artifacts.read_json(chain.root / "radt/config.json")["recall"] == 1
@@ -64,8 +64,8 @@ def test_the_papers_form_runs_end_to_end(tmp_path):
         config[name]["model"] |= PUBLISHED
     config["embed"]["query_stride"] = None
     config["train_retrieval"]["retrieval"] |= {
-        "scope": "window", "pool": "all", "weight_task": 1.0, "weight_return": 0.0, "weight_reward": 0.0, "cutoff": 0.98,
-        "query_dropout": 0.2, "random_before": 3, "chunks": 2,
+        "scope": "window", "pool": "all", "weight_task": 1.0, "weight_return": 0.0, "weight_reward": 0.0, "max_similarity": 0.98,
+        "query_dropout": 0.2, "random_before": 3, "k_context": 2,
     }  # fmt: skip
     made = Chain(tmp_path, config)
     for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):

@@ -63,7 +63,7 @@ def test_g10_an_edited_function_reruns_its_users_and_what_follows(copy):
 def test_g10_a_changed_setting_reruns_what_depends_on_it_without_notes_of_snakemake(copy):
     shutil.rmtree(copy / ".snakemake")
     assert planned("--", FIGURE, folder=copy) == {}
-    change(copy, "index.duplicate_similarity", 0.9)
+    change(copy, "index.max_similarity", 0.9)
     assert planned("--", FIGURE, folder=copy) == {"index": 2, **AFTER_INDEX}
 
 
@@ -130,7 +130,7 @@ def test_results_of_a_newer_format_are_not_replaced(copy):
     ("key", "value", "log", "rerun"),
     [
         ("figure.bootstrap_samples", 50, "figure/figure.log", {"figure": 1}),
-        ("index.duplicate_similarity", 0.8, "index/dt.log", {"index": 2, **AFTER_INDEX}),
+        ("index.max_similarity", 0.8, "index/dt.log", {"index": 2, **AFTER_INDEX}),
     ],
     ids=["figure", "index"],
 )

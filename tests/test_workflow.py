@@ -251,8 +251,8 @@ def test_a_record_holds_the_command_line_that_the_shell_makes_of_a_rule(smk, tex
             {"methods": {"ad": {"model": "ad", "target_return": "none", "actions": "greedy"}}},
             {"evaluate_plain": 2, "figure": 1},
         ),
-        ("index", {"duplicate_similarity": 0.9}, {"index": 2, **AFTER_INDEX}),
-        ("experiments", {"keydoor": {"index": {"duplicate_similarity": 0.9}}}, {}),
+        ("index", {"max_similarity": 0.9}, {"index": 2, **AFTER_INDEX}),
+        ("experiments", {"keydoor": {"index": {"max_similarity": 0.9}}}, {}),
     ],
     ids=["one method", "index", "another experiment"],
 )

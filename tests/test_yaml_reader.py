@@ -71,7 +71,7 @@ def test_a_missing_value_is_null_where_dvc_writes_it_so(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: {episode_gap: 3}\nb: 1\na: {opening: 0.5}", ["line 3", "'a'", "line 1"]),
+        ("a: {episode_gap: 3}\nb: 1\na: {updates: 5}", ["line 3", "'a'", "line 1"]),
         ("a:\n  b:\n    - c: 1\n      d: 2\n      c: 1", ["line 5", "'c'", "line 3"]),
         ("a: 1\n'a': 2", ["line 2", "'a'"]),
         ("seeds: [042, 043]", ["line 1", "042", "write 42 for a number"]),

@@ -186,21 +186,22 @@ class Episodes:
         self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
 
     def sample(
-        self, random: np.random.Generator, count: int, window: int, stride: int = 0, opening: float = 0.0
+        self, random: np.random.Generator, count: int, window: int, stride: int = 0, start_probability: float = 0.0
     ) -> tuple[Tensor, Steps]:
         """Draw windows: their episodes [count] and their steps [count, window].
 
         Episodes are drawn in proportion to their length; one that fits into the window is always taken whole. Of a longer one,
         the window begins at a multiple of `stride` steps, as in evaluation, or, without a stride, its end is drawn uniformly
-        from 1..T, so that the last step is trained, too (the published code never does). With a stride, a share `opening` of the
-        windows is the first of its episode.
+        from 1..T, so that the last step is trained, too (the published code never does). With a stride, `start_probability` is
+        the share of windows that are the first of their episode.
         """
         start = self._start
         episode = start.searchsorted(random.integers(0, start[-1], count), side="right") - 1
         first, length = start[episode], start[episode + 1] - start[episode]
         chance = random.random(count)
         if stride:
-            later = ((chance - opening) / (1.0 - opening)).clip(0.0) if opening < 1.0 else np.zeros(count)
+            rest = 1.0 - start_probability  # the share of windows that may begin anywhere
+            later = ((chance - start_probability) / rest).clip(0.0) if rest > 0 else np.zeros(count)
             offset = stride * (later * (1 + -(-(length - window).clip(0) // stride))).astype(np.int64)
             stop = np.minimum(offset + window, length)
         else:

@@ -77,7 +77,7 @@ class OnlineMemory:
     def rank(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Ids [B, count] of the best chunks for the queries [B, W], and which were found."""
         similarity = torch.einsum("bmw,bw->bm", self.keys, queries)
-        valid = keep_nearest(similarity, self.anchor > 0, self.settings.keep)
+        valid = keep_nearest(similarity, self.anchor > 0, self.settings.k_rerank)
         score = utility(similarity, self.history.totals[:, self.episode], self.reward, valid, self.settings)
         return best(score, valid, self.count)
 

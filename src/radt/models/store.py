@@ -44,7 +44,7 @@ def dpt(spec: Spec, training: TrainDpt, statistics: Statistics | None = None) ->
 def radt(spec: Spec, training: TrainRetrieval, embed: Embed, statistics: Statistics | None = None) -> RetrievalTransformer:
     """A fresh RA-DT."""
     model = training.model.model_copy(update={"window": training.model.span(spec)})
-    steps, shared = training.retrieval.chunks * 2 * embed.chunk_length, training.context_embedding == "shared"
+    steps, shared = training.retrieval.k_context * 2 * embed.chunk_length, training.context_embedding == "shared"
     return RetrievalTransformer(model, spec, training.cross_attention, shared, steps, statistics)
 
 

@@ -111,7 +111,7 @@ class TrainingContexts:
         vectors = self.index.keys if self.embedded is None else self.embedded.reshape(-1, self.embedded.shape[-1])
         sample = np.linspace(0, len(vectors) - 1, self.SAMPLE).astype(np.int64)
         own = sample if self.embedded is None else None
-        return self.search.recall(np.ascontiguousarray(vectors[sample]), self.settings.candidates, own)
+        return self.search.recall(np.ascontiguousarray(vectors[sample]), self.settings.k_search, own)
 
     def queries(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> tuple[Tensor, Tensor]:
         """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
@@ -148,27 +148,28 @@ class TrainingContexts:
         return torch.searchsorted(self.index.episode, torch.stack([begin, memory]))
 
     def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk ids [B, S, chunks] for [B, S, W] queries of `episode` [B], from before `memory` [B], and which were found."""
+        """Chunk ids [B, S, k_context] for [B, S, W] queries of `episode` [B], from before `memory` [B], and which were found."""
         if self.settings.pool == "all":
-            near = self.search.nearest(queries.flatten(0, 1).numpy(), self.settings.candidates)
+            near = self.search.nearest(queries.flatten(0, 1).numpy(), self.settings.k_search)
         else:
             first, stop = self.pool(episode, memory).repeat_interleave(queries.shape[1], 1).numpy()
-            near = self.search.nearest_within(queries.flatten(0, 1).numpy(), self.settings.candidates, first, stop)
+            near = self.search.nearest_within(queries.flatten(0, 1).numpy(), self.settings.k_search, first, stop)
         similarity, ids = (torch.from_numpy(array) for array in near)
         chunk, found = self.choose(similarity, ids, episode.repeat_interleave(queries.shape[1]))
         return chunk.unflatten(0, queries.shape[:2]), found.unflatten(0, queries.shape[:2])
 
     def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
         """Of [Q, K] candidates, those that pass the cut-off and are of another trajectory, re-ranked; see `rank`."""
-        valid = (similarity > -torch.inf) & (similarity <= self.settings.cutoff) & (self.index.episode[ids] != episode[:, None])
-        valid = keep_nearest(similarity, valid, self.settings.keep)
+        near = (similarity > -torch.inf) & (similarity <= self.settings.max_similarity)
+        valid = near & (self.index.episode[ids] != episode[:, None])
+        valid = keep_nearest(similarity, valid, self.settings.k_rerank)
         score = utility(similarity, self.returns[ids], self.reward[ids], valid, self.settings)
         score = score + self.settings.weight_task * (self.task[ids] == self.episodes.task[episode][:, None])
-        column, found = best(score, valid, self.settings.chunks)
+        column, found = best(score, valid, self.settings.k_context)
         return ids.gather(1, column), found
 
     def random_chunks(self, episode: Tensor, memory: Tensor, random: np.random.Generator, segments: int) -> tuple[Tensor, Tensor]:
-        """Random chunks [B, segments, chunks] of the task of `episode` [B] (pool `uniform`: of all tasks), of other episodes
+        """Random chunks [B, segments, k_context] of the task of `episode` [B] (pool `uniform`: of all tasks), of other episodes
         before `memory` [B], and whether there are such."""
         task = self.episodes.task[episode]
         begin, last = self.episodes.first_of_task[task], self.episodes.last_of_task[task]
@@ -179,13 +180,13 @@ class TrainingContexts:
         first, stop, own, after = torch.searchsorted(self.index.episode, ends)[..., None, None]
         skipped = torch.where(own < stop, after - own, 0)
         count = stop - first - skipped
-        draw = torch.from_numpy(random.random((len(episode), segments, self.settings.chunks)))
+        draw = torch.from_numpy(random.random((len(episode), segments, self.settings.k_context)))
         chunk = first + (draw * count).long()
         chunk = torch.where(chunk >= own, chunk + skipped, chunk)
         return chunk.clamp_max(len(self.task) - 1), (count > 0).expand_as(chunk)
 
     def values(self, chunk: Tensor, found: Tensor) -> Steps:
-        """Steps [B, S, chunks * 2 chunk_length] of chunk ids [B, S, chunks], joined in time."""
+        """Steps [B, S, k_context * 2 chunk_length] of chunk ids [B, S, k_context], joined in time."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
         steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length)

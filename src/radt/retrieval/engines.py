@@ -129,7 +129,7 @@ ENGINES: dict[str, type[FaissEngine] | type[TorchEngine]] = {"faiss": FaissEngin
 
 
 class Inverted:
-    """FAISS' inverted lists: keys are grouped around centroids, and only the `probes` groups nearest to a query are searched.
+    """FAISS' inverted lists: keys are grouped around centroids, and only the `nprobe` groups nearest to a query are searched.
 
     The number of lists is twice the square root of the number of keys (at most one list a key), their centroids come from up to
     64 keys each. The same keys give the same lists with one number of threads and one build of FAISS and its BLAS: others add in
@@ -137,10 +137,10 @@ class Inverted:
 
     Args:
         keys: [K, W]
-        probes: groups searched for a query.
+        nprobe: groups searched for a query.
     """
 
-    def __init__(self, keys: NDArray[np.float32], probes: int):
+    def __init__(self, keys: NDArray[np.float32], nprobe: int):
         lists = min(len(keys), round(2 * len(keys) ** 0.5))
         self._quantizer = faiss.IndexFlatIP(keys.shape[1])  # kept: the index holds no reference to it
         self._index = faiss.IndexIVFFlat(self._quantizer, keys.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
@@ -148,7 +148,7 @@ class Inverted:
         self._index.train(keys)
         for part in range(0, len(keys), 2**18):
             self._index.add(keys[part : part + 2**18])
-        self._index.nprobe = min(probes, lists)
+        self._index.nprobe = min(nprobe, lists)
 
     def candidates(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows and ids [P] of the nearest keys in the groups searched."""

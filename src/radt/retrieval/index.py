@@ -35,8 +35,8 @@ class ChunkIndex:
         """A search over the keys; `device` is where the torch engine keeps them. Only pool `all` ever searches all of them."""
         from radt.retrieval.search import Search
 
-        exact = settings.exact_keys if settings.pool == "all" else None
-        return Search(self.keys, settings.engine, device, exact, settings.probes)
+        exact = settings.max_exact_keys if settings.pool == "all" else None
+        return Search(self.keys, settings.engine, device, exact, settings.nprobe)
 
 
 def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: float) -> NDArray[np.int64]:

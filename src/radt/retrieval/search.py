@@ -22,7 +22,7 @@ PAIRS = 2**12
 
 
 class Search:
-    """Search with one answer whatever the engine; exact up to `exact_keys` keys, and in any smaller range of them.
+    """Search with one answer whatever the engine; exact up to `max_exact_keys` keys, and in any smaller range of them.
 
     Engines round differently and break ties as they like. So all candidates that may be among the wanted ones (float32 products
     of W numbers are wrong by less than W 2^-23 times both lengths) are scored again in double precision, rounded to `DECIMALS`,
@@ -37,14 +37,14 @@ class Search:
         keys: NDArray[np.float32],
         engine: Literal["faiss", "torch"],
         device: str = "cpu",
-        exact_keys: int | None = None,
-        probes: int = 32,
+        max_exact_keys: int | None = None,
+        nprobe: int = 32,
     ):
         self._keys = np.ascontiguousarray(keys, dtype=np.float32)
         faiss.omp_set_num_threads(torch.get_num_threads())  # what the job was given; FAISS would take all cores
         self._engine_name, self._device = engine, device
-        exact = exact_keys is None or len(keys) <= exact_keys
-        self._inverted = None if exact else Inverted(self._keys, probes)
+        exact = max_exact_keys is None or len(keys) <= max_exact_keys
+        self._inverted = None if exact else Inverted(self._keys, nprobe)
 
     @property
     def exact(self) -> bool:

@@ -161,8 +161,8 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
     tasks = {"train": 1, "validation": experiment.num_validation, "held_out": experiment.num_held_out}
     if not any(tasks[split] for split in stages.evaluate.splits):
         raise RadtError(f"evaluate.splits is {stages.evaluate.splits}, allowed is one of which {name!r} has tasks: {tasks}")
-    if retrieval.chunks > (keep := min(retrieval.keep, stages.evaluate.memory.keep)):
-        raise RadtError(f"train_retrieval.retrieval.chunks is {retrieval.chunks}, allowed is at most what is kept ({keep})")
+    if retrieval.k_context > (most := min(retrieval.k_rerank, stages.evaluate.memory.k_rerank)):
+        raise RadtError(f"train_retrieval.retrieval.k_context is {retrieval.k_context}, allowed is at most k_rerank ({most})")
     if stages.pretrain.model.tokens == "step" and stages.embed.aggregate not in ("states", "last"):
         raise RadtError(f"embed.aggregate is {stages.embed.aggregate!r}, which needs pretrain.model.tokens 'interleaved'")
     if chunk_length > horizon:

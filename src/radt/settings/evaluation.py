@@ -34,8 +34,8 @@ class Protocol(Section):
 class Memory(Section):
     """Ranking of the agent's own chunks in evaluation."""
 
-    keep: PositiveInt
-    """Nearest keys that are re-ranked."""
+    k_rerank: PositiveInt
+    """How many of the nearest keys are re-ranked."""
     weight_similarity: NonNegativeFloat
     """Weight of the min-max normalised similarity."""
     weight_return: NonNegativeFloat

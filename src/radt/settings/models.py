@@ -97,7 +97,7 @@ class Training(Section):
 
     model: Model
     """The network."""
-    opening: Fraction
+    start_probability: Fraction
     """Probability that a window starts at step 0 (only if the episode is longer than the window)."""
     optimization: Optimization
     """How it is trained."""

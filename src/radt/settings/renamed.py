@@ -12,6 +12,18 @@ RENAMED = {
     "embed.every": "query_stride",
     "evaluate.memory.every": "query_stride",
     "train_ad.later": "episode_gap",
+    "train_retrieval.retrieval.candidates": "k_search",
+    "train_retrieval.retrieval.keep": "k_rerank",
+    "train_retrieval.retrieval.chunks": "k_context",
+    "train_retrieval.retrieval.probes": "nprobe",
+    "train_retrieval.retrieval.cutoff": "max_similarity",
+    "train_retrieval.retrieval.exact_keys": "max_exact_keys",
+    "evaluate.memory.keep": "k_rerank",
+    "index.duplicate_similarity": "max_similarity",
+    "index.duplicate_similarity_language": "max_similarity_language",
+    "pretrain.opening": "start_probability",
+    "train_retrieval.opening": "start_probability",
+    "train_ad.opening": "start_probability",
 }
 """The new name of a key, by its section and old name."""
 

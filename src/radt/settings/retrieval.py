@@ -55,9 +55,9 @@ class Embed(Section):
 class Index(Section):
     """The search structure over the training sub-trajectories."""
 
-    duplicate_similarity: PositiveFloat
+    max_similarity: PositiveFloat
     """Keys of one task with a higher cosine similarity than this count as duplicates, and one is kept; 1 or more keeps all."""
-    duplicate_similarity_language: PositiveFloat
+    max_similarity_language: PositiveFloat
     """The same threshold for the language model, whose keys are all similar."""
 
 
@@ -66,9 +66,9 @@ class Retrieval(Section):
 
     engine: Literal["faiss", "torch"]
     """Search engine; both return the same ids in the same order."""
-    exact_keys: PositiveInt
+    max_exact_keys: PositiveInt
     """Up to how many keys a search among all of them (pool `all`) is exact; beyond, FAISS' inverted lists take over."""
-    probes: PositiveInt
+    nprobe: PositiveInt
     """Lists searched for a query where the search is not exact."""
     scope: Literal["segment", "window"]
     """`segment`: one context for each `embed.query_stride` steps, found from what came before; `window`: one for the whole
@@ -77,12 +77,12 @@ class Retrieval(Section):
     """Where to search: the chunks of all tasks (published), or of the first m episodes of the same learning history, m drawn
     uniformly up to the window's own episode: a memory of any age, as in evaluation. Or without search, for comparison: a random
     chunk of the same `task`, or of all tasks (`uniform`)."""
-    candidates: PositiveInt
-    """Nearest keys searched, before the cut-off."""
-    cutoff: PositiveFloat
-    """Keys more similar (cosine) than this are never returned; 1 or more keeps all."""
-    keep: PositiveInt
-    """Nearest keys after the cut-off that are re-ranked."""
+    k_search: PositiveInt
+    """Nearest keys that the search finds."""
+    max_similarity: PositiveFloat
+    """Found keys that are more similar (cosine) than this are left out; 1 or more keeps all."""
+    k_rerank: PositiveInt
+    """How many of them are re-ranked, the nearest whose similarity is allowed."""
     weight_similarity: NonNegativeFloat
     """Weight of the min-max normalised similarity."""
     weight_task: NonNegativeFloat
@@ -95,5 +95,5 @@ class Retrieval(Section):
     """Chance to leave a step out of a training query."""
     random_before: NonNegativeInt
     """Queries at an earlier step of the episode get a random chunk of their task instead."""
-    chunks: PositiveInt
-    """Retrieved chunks in a context."""
+    k_context: PositiveInt
+    """How many of the re-ranked chunks make a context."""

@@ -95,7 +95,7 @@ def retrieval_agent(
         origin = language.identity
     network, training = store.read_radt(model, kind, suite, embed, origin)
     network.to(device)
-    memory = OnlineMemory(keys, history, settings.memory, embed.chunk_length, training.retrieval.chunks)
+    memory = OnlineMemory(keys, history, settings.memory, embed.chunk_length, training.retrieval.k_context)
     return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.query_stride)
 
 

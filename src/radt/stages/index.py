@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     settings = parse(Selection, given.settings).index
     tensors, config = index.read_embeddings(given.embeddings)
-    similarity = settings.duplicate_similarity if given.encoder == "dt" else settings.duplicate_similarity_language
+    similarity = settings.max_similarity if given.encoder == "dt" else settings.max_similarity_language
     stay = index.distinct(tensors["keys"], tensors["history"].astype("int64"), similarity)
     kept = {"keys": tensors["keys"][stay], **{name: tensors[name][stay].astype(np.int64) for name in ("episode", "anchor")}}
     values = {**config, "keys": len(stay), "removed": len(tensors["keys"]) - len(stay), "settings": settings.model_dump()}

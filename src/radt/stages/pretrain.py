@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def batch_loss(update: int) -> loop.Loss:
         random = share.generator(given.seed, "dt windows", update)
-        _, steps = data.episodes.sample(random, len(share), window, stride, training.opening)
+        _, steps = data.episodes.sample(random, len(share), window, stride, training.start_probability)
         steps = steps.to(device)
         with loop.autocast(training.optimization, device):
             outputs, _ = model(steps)

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def batch_loss(update: int) -> loop.Loss:
         random = share.generator(given.seed, "ad windows", update)
-        episode, steps = data.episodes.sample(random, len(share), window, stride, training.opening)
+        episode, steps = data.episodes.sample(random, len(share), window, stride, training.start_probability)
         steps = with_context(data.episodes, episode, steps, training.episode_gap).to(device)
         with loop.autocast(training.optimization, device):
             outputs, _ = model(steps)

@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         return share.generator(given.seed, f"radt {purpose}", update)
 
     def batch_loss(update: int) -> loop.Loss:
-        episode, steps = data.episodes.sample(chance(update, "windows"), len(share), window, stride, training.opening)
+        episode, steps = data.episodes.sample(chance(update, "windows"), len(share), window, stride, training.start_probability)
         contexts = retrieve(steps, episode, partial(chance, update))
         dropped = torch.from_numpy(chance(update, "context dropout").random(len(episode)) < training.context_dropout)
         contexts = drop(contexts, dropped)
