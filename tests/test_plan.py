@@ -1,6 +1,7 @@
 """What a target costs: a schedule worked out by hand, formulas against files and recorded runs, Snakemake's own plan."""
 
 import csv
+import json
 import os
 import random
 import re
@@ -237,6 +238,18 @@ def test_damaged_measurements_are_left_out_of_estimates_with_one_warning(measure
             assert len(found) == len(whole) - len(lost) and str(path.relative_to(measured)) in "".join(damaged)
         needs = Needs(runs)
         assert 0 < needs.memory("darkroom/train_ad/seed42", 1) < 1e5 and 0 < needs.minutes("darkroom/train_ad/seed42", 1) < 1e5
+
+
+def test_recorded_settings_of_older_versions_are_read(measured):
+    path = measured / "results/recorded/darkroom/settings.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["embed"] = {"chunk": 7, "every": 5}
+    told["experiment"] |= {"tasks": 60, "held_out": 10, "validation": 3}
+    told["experiment"] = {key: value for key, value in told["experiment"].items() if not key.startswith("num_")}
+    path.write_text(json.dumps(told), encoding="utf-8")
+    jobs = [job for job in known(Runs(config.settings()))[0] if (job.run, job.place) == ("darkroom", "recorded")]
+    assert jobs and {job.sections.embed.chunk_length for job in jobs} == {7}
+    assert {(job.sections.embed.query_stride, job.sections.experiment.num_tasks) for job in jobs} == {(5, 60)}
 
 
 def test_mutated_measurements_never_stop_an_estimate(measured):
