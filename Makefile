@@ -10,6 +10,8 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
 PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
+unexport PYTHONDONTWRITEBYTECODE  # a command here starts Python many times, which compiles its modules once
+
 .PHONY: help setup setup-ppo setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
 help:

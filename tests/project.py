@@ -40,6 +40,7 @@ def copy_of_the_project(folder):
     config, smoke = (written_out(yaml.safe_load(text)) for text in texts)
     room = smoke.pop("experiments")["smoke"]
     config = {**merge(config, smoke), "experiments": {"darkroom": room, "keydoor": {**room, "world": "keydoor"}}}
+    config["embed_language"]["precision"] = "float32"  # quick on every processor
     (folder / "config/ablations.yaml").unlink()
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return folder

@@ -7,6 +7,7 @@ packages that its stage has not imported, and Snakemake's benchmark files measur
 process.
 """
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -20,6 +21,8 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
+import traceback
 from pathlib import Path
 
 STAGES = ("embed_language", "evaluate", "figure", "overview", "train_dpt", "train_retrieval", "trajectories")
@@ -95,14 +98,48 @@ def serve(folder):
         listener.bind(f"{folder}/begun")
         listener.listen(64)
         Path(folder, "begun").rename(Path(folder, "socket"))
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the guards
-        while listener in select.select([listener, sys.stdin], [], [])[0]:
-            connection, _ = listener.accept()
-            if not os.fork():
-                listener.close()
-                return guard(connection, folder)
-            connection.close()
-    sys.exit()
+        running = {}  # by the file that tells that a command has ended: the command, and the connection of who asked
+        while True:
+            asked = {connection: ended for ended, (_, connection) in running.items()}
+            ready = select.select([listener, sys.stdin, *running, *asked], [], [])[0]
+            if sys.stdin in ready:
+                sys.exit()
+            for ended in [one for one in ready if one in running]:
+                tell(ended, *running.pop(ended))
+            for connection in [one for one in ready if asked.get(one) in running]:
+                pass_on(connection, running[asked[connection]][0])
+            if listener in ready:
+                connection, question, files = question_of(listener)
+                child = os.fork()
+                if not child:
+                    for one in (listener, connection, *asked):
+                        one.close()
+                    return become(*question, files, folder)
+                for file in files:
+                    os.close(file)
+                running[os.pidfd_open(child)] = (child, connection)
+
+
+def question_of(listener):
+    """The next question: its connection, what is asked, and the files of the command."""
+    connection, _ = listener.accept()
+    length, files, _, _ = socket.recv_fds(connection, 8, 3)
+    return connection, json.loads(exactly(connection, *struct.unpack("!Q", length))), files
+
+
+def pass_on(connection, child):
+    """Send the signal that a connection names to a command, or kill it when nobody waits for it any more."""
+    with contextlib.suppress(ProcessLookupError):
+        number = connection.recv(1)
+        os.killpg(child, number[0] if number else signal.SIGKILL)
+
+
+def tell(ended, child, connection):
+    """Answer with the status of a command that has ended."""
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(struct.pack("!i", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+    connection.close()
+    os.close(ended)
 
 
 def loopback():
@@ -124,29 +161,6 @@ def load():
     gc.freeze()
 
 
-def guard(connection, folder):
-    """Fork the command, pass on signals, tell its status; kill it when nobody waits for it. Returns in the command only."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    length, files, _, _ = socket.recv_fds(connection, 8, 3)
-    arguments, environment, place = json.loads(exactly(connection, *struct.unpack("!Q", length)))
-    child = os.fork()
-    if not child:
-        connection.close()
-        return become(arguments, environment, place, files, folder)
-    for file in files:
-        os.close(file)
-    ended = os.pidfd_open(child)
-    while ended not in select.select([ended, connection], [], [])[0]:
-        number = connection.recv(1)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, number[0] if number else signal.SIGKILL)
-        if not number:
-            os._exit(1)
-    with contextlib.suppress(BrokenPipeError):
-        connection.sendall(struct.pack("!i", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
-    os._exit(0)
-
-
 def become(arguments, environment, place, files, folder):
     """Make this process what `python ARGUMENTS` is in a folder; the module that it is to run."""
     os.setsid()
@@ -165,6 +179,30 @@ def become(arguments, environment, place, files, folder):
     return module
 
 
+def end(module):
+    """Run a module and leave as Python does, but without taking its modules apart, which takes half a second here."""
+    status = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as left:
+        status = left.code
+        if isinstance(status, str):
+            print(status, file=sys.stderr)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        status = -signal.SIGINT
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if status == -signal.SIGINT:
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
 def main(do, folder, *arguments):
     """The commands of this file: an exit status, or in the children of `serve` a module to run."""
     if do == "serve":
@@ -178,7 +216,7 @@ if __name__ == "__main__":
     INSTALLED = sys.path[1 + len([*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]) :]
     ended = main(*sys.argv[1:])
     if isinstance(ended, str):
-        runpy.run_module(ended, run_name="__main__", alter_sys=True)
+        end(ended)
     elif ended >= 0:
         sys.exit(ended)
     else:

@@ -24,7 +24,7 @@ CODES = 256
 class Form(BaseModel):
     """Base of all parts of a spec: unknown keys and loose types are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Codes(Form):

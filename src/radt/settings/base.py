@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
+import textwrap
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -36,7 +41,7 @@ LARGEST = 3e38
 class Section(BaseModel):
     """Base of every section: unknown keys and loose types are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _within_float32(self) -> Self:
@@ -45,3 +50,26 @@ class Section(BaseModel):
             if any(isinstance(number, float) and abs(number) > LARGEST for number in numbers):
                 raise ValueError(f"{name} is {value}, allowed are numbers up to {LARGEST:g}")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The JSON schema, where the docstring of each key is its description.
+
+        Docstrings are read here, from the source, and not when a class is made: every start of a program would wait for it.
+        """
+        told = handler(schema)
+        properties = handler.resolve_ref_schema(told)["properties"]
+        for name, text in cls.key_docstrings().items():
+            properties[name].setdefault("description", text)
+        return told
+
+    @classmethod
+    def key_docstrings(cls) -> dict[str, str]:
+        """The docstring below each key that has one, by key; those of base classes come first."""
+        found = {}
+        for kind in reversed(cls.__mro__[: cls.__mro__.index(Section)]):
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+            for key, below in pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
+                if isinstance(key, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                    found[ast.unparse(key.target)] = inspect.cleandoc(str(below.value.value))
+        return found
