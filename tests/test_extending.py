@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from project import FIGURE, ROOT, counted, planned, snakemake
+from radt import artifacts
 
 BLOCK = re.compile(r"^( *)```(\w+) (\S+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
@@ -60,3 +61,18 @@ def test_recipes_make_what_they_add(extended):
     variants = pd.read_csv(folder / "results/ablations/weight.csv")
     assert {*variants["variant"]} == {"return_0", "return_1"}
     assert planned(*targets, folder=folder) == {}
+
+
+def test_a_new_world_has_histories_and_tasks_with_their_optimum(extended):
+    """In a ring of 5x5 a goal is at most two steps away in each direction; each pays until the step before the last."""
+    folder, options = extended
+    targets = [f"results/ring/{name}" for name in ("trajectories/manifest.json", "evaluate/retrieve/seed42.csv")]
+    status, text = snakemake("--cores", "2", *options, "--", *targets, folder=folder)
+    assert status == 0, text
+    tasks = artifacts.read_json(folder / targets[0])["tasks"]
+    for task in tasks:
+        away = sum(min(place, 5 - place) for place in task["goal"])
+        assert task["optimum"] == 20 - max(away, 1)
+    held_out = {task["task"] for task in tasks if task["split"] == "held_out"}
+    played = pd.read_csv(folder / targets[1])
+    assert {*played.loc[played["split"] == "held_out", "task"]} == held_out
