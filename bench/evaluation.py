@@ -21,7 +21,7 @@ from bench.harness import Measurement, alternate, darkroom, defaults
 from radt import seeding
 from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps, concatenate
-from radt.evaluation.agents import AdAgent, Agent, Queries, RetrievalAgent
+from radt.evaluation.agents import AdAgent, Agent, DtQueryEncoder, RetrievalAgent
 from radt.evaluation.memory import OnlineMemory
 from radt.evaluation.rollout import in_context
 from radt.models import store
@@ -107,7 +107,7 @@ def agents(method: str, room: GridExperiment, settings: Settings, history: Episo
     memory = OnlineMemory(partial(embed_episodes, encoder, chunk_length), history, ranking, chunk_length, retrieval.k_context)
     if published:
         return PublishedRetrieval(radt, encoder, memory, ranking.query_stride)
-    queries = Queries(encoder, settings.pretrain.model, history, chunk_length)
+    queries = DtQueryEncoder(encoder, settings.pretrain.model, history, chunk_length)
     return RetrievalAgent(radt, retrieval.scope == "segment", queries, memory, ranking.query_stride)
 
 

@@ -22,10 +22,10 @@ def settings(**changes):
 def asking(encoder):
     """Queries of scope `window`, as the training stage makes them."""
 
-    def ask(steps, episode, weight):
+    def encode_queries(steps, episode, weight):
         return window_means(state_outputs(encoder, steps), weight.float(), steps.mask.sum(1, keepdim=True), CHUNK)[:, 0]
 
-    return ask
+    return encode_queries
 
 
 def chance(purpose):

@@ -12,7 +12,7 @@ from bench.harness import defaults
 from helpers import MODEL, ROOM
 from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import concatenate
-from radt.evaluation.agents import AdAgent, DtAgent, Queries, RetrievalAgent
+from radt.evaluation.agents import AdAgent, DtAgent, DtQueryEncoder, RetrievalAgent
 from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.evaluation.rollout import in_context
 from radt.models.blocks import attend
@@ -63,8 +63,8 @@ def test_kept_and_anew_give_the_same_logits(kind):
     )
     make = {"dt": DtAgent, "ad": AdAgent}[kind]
     kept, anew = make(model, MODEL, history), make(model, MODEL, history)
-    assert kept.keep
-    anew.keep = False
+    assert kept.cached
+    anew.cached = False
 
     def compare(time, logits):
         if kind == "dt" or history.episode:  # in the first episode AD stands in another place when it is kept
@@ -118,7 +118,7 @@ def test_queries_are_those_of_training_whenever_they_are_asked():
     torch.manual_seed(0)
     history = EpisodeBuffer(TASKS, EPISODES, suite_of(ROOM).spec)
     encoder = DecisionTransformer(MODEL, suite_of(ROOM).spec, True, ROOM.horizon).eval().requires_grad_(False)
-    often, seldom = Queries(encoder, MODEL, history, CHUNK), Queries(encoder, MODEL, history, CHUNK)
+    often, seldom = DtQueryEncoder(encoder, MODEL, history, CHUNK), DtQueryEncoder(encoder, MODEL, history, CHUNK)
 
     def compare(time, logits):
         if time == 0:
@@ -126,9 +126,9 @@ def test_queries_are_those_of_training_whenever_they_are_asked():
         steps = history.window(time, ROOM.horizon)
         stop = torch.full((TASKS, 1), time + 1)
         expected = window_means(encoder(steps)[1], steps.mask.float(), stop, CHUNK)[:, 0]
-        torch.testing.assert_close(often.ask(time), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(often.query(time), expected, rtol=1e-4, atol=1e-5)
         if time % EVERY == 1:
-            torch.testing.assert_close(seldom.ask(time), expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(seldom.query(time), expected, rtol=1e-4, atol=1e-5)
 
     play(history, [], compare)
 
@@ -138,7 +138,7 @@ def test_the_first_episode_reads_no_context_and_later_ones_do():
     agent = bench.agents("radt", ROOM, SETTINGS, history, False)
 
     def compare(time, logits):
-        assert (agent.readings is None) == (history.episode == 0)
+        assert (agent.context_kvs is None) == (history.episode == 0)
         if not history.episode:
             steps = history.window(time, ROOM.horizon)
             torch.testing.assert_close(logits[0], agent.model(steps, None)[:, -1], rtol=1e-4, atol=1e-5)
@@ -237,7 +237,7 @@ def test_radt_in_blocks_equals_reading_its_window_and_all_contexts_anew(window, 
     reading, encoder = network("dt", 6)
     history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
     memory = OnlineMemory(partial(embed_episodes, encoder, CHUNK), history, MEMORY, CHUNK, 1)
-    agent = RetrievalAgent(model, True, Queries(encoder, reading, history, CHUNK), memory, every)
+    agent = RetrievalAgent(model, True, DtQueryEncoder(encoder, reading, history, CHUNK), memory, every)
     seen, differs = {}, []
 
     def compare(time, logits):
@@ -249,7 +249,7 @@ def test_radt_in_blocks_equals_reading_its_window_and_all_contexts_anew(window, 
                 outputs = [encoder(window_of(history, step, 6))[1][:, -1] for step in range(max(0, time + 1 - CHUNK), time + 1)]
                 query = F.normalize(torch.stack(outputs).mean(0), dim=-1)
                 torch.testing.assert_close(
-                    agent.queries.outputs[:, -CHUNK:].mean(1), torch.stack(outputs).mean(0), rtol=1e-3, atol=1e-4
+                    agent.query_encoder.outputs[:, -CHUNK:].mean(1), torch.stack(outputs).mean(0), rtol=1e-3, atol=1e-4
                 )
                 seen[time] = memory.context(query)
             begin = window_start(time, window)
@@ -267,16 +267,16 @@ def test_radt_in_blocks_equals_reading_its_window_and_all_contexts_anew(window, 
 def test_queries_over_long_episodes_are_those_of_the_windows():
     settings, encoder = network("dt", 4)
     history = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec)
-    often, seldom = Queries(encoder, settings, history, 5), Queries(encoder, settings, history, 5)
+    often, seldom = DtQueryEncoder(encoder, settings, history, 5), DtQueryEncoder(encoder, settings, history, 5)
 
     def compare(time, logits):
         if time == 0:
             often.begin(), seldom.begin()
         outputs = [encoder(window_of(history, step, 4))[1][:, -1] for step in range(max(0, time - 4), time + 1)]
         expected = F.normalize(torch.stack(outputs).mean(0), dim=-1)
-        torch.testing.assert_close(often.ask(time), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(often.query(time), expected, rtol=1e-3, atol=1e-4)
         if time in (0, 9, 13):
-            torch.testing.assert_close(seldom.ask(time), expected, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(seldom.query(time), expected, rtol=1e-3, atol=1e-4)
 
     play(history, [], compare, LENGTHS, MAZE)
 

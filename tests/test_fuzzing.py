@@ -47,7 +47,7 @@ def test_records(tmp_path):
 def test_json_with_a_checksum(tmp_path):
     path, values = (
         tmp_path / "config.json",
-        {"kind": "dt", "seed": 42, "recall": 0.875, "room": {"world": "ü", "tasks": [1, None]}},
+        {"kind": "dt", "seed": 42, "recall": 0.875, "experiment": {"world": "ü", "num_tasks": [1, None]}},
     )
     artifacts.write_checked_json(path, values)
     for content in mutations(path.read_bytes(), "config"):

@@ -139,7 +139,7 @@ def test_a_compiled_training_goes_on_to_the_same_bytes(chain, traced, monkeypatc
     expected = trained(chain.root, "ad", "ad_whole", compile=True)
     calls = []
     with monkeypatch.context() as patch:
-        patch.setattr(Interruption, "asked", property(lambda self: calls.append(1) or len(calls) == 7))
+        patch.setattr(Interruption, "requested", property(lambda self: calls.append(1) or len(calls) == 7))
         with pytest.raises(KeyboardInterrupt, match="at update 7"):
             trained(chain.root, "ad", "ad_again", compile=True)
     weights = trained(chain.root, "ad", "ad_again", compile=True)

@@ -40,7 +40,7 @@ def test_refusals_name_the_thing_and_the_remedy(copied):
         (lambda root: (root / "ad/model.safetensors").unlink(), r"model\.safetensors is missing"),
         (lambda root: flip(root / "ad/model.safetensors"), r"model\.safetensors is damaged"),
         (lambda root: change(root / "ad/config.json", kind="dt"), "is of a 'dt' model"),
-        (lambda root: change(root / "ad/config.json", room={"width": 9}), "was trained on"),
+        (lambda root: change(root / "ad/config.json", experiment={"width": 9}), "was trained on"),
     ],
 )
 def test_a_damaged_model_is_refused(copied, damage, message):

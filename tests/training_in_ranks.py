@@ -31,13 +31,13 @@ def main(folder):
     trained = chain(folder, world_size())
     for stage in STAGES:
         getattr(trained, stage)(output=f"{stage}_{world_size()}")
-    asked, calls = Interruption.asked, []
-    Interruption.asked = property(lambda self: calls.append(1) or (len(calls) == 5 and rank() == world_size() - 1))
+    asked, calls = Interruption.requested, []
+    Interruption.requested = property(lambda self: calls.append(1) or (len(calls) == 5 and rank() == world_size() - 1))
     try:
         trained.pretrain(output=f"resumed_{world_size()}")
     except (KeyboardInterrupt, SystemExit) as end:
         sys.stderr.write(f"rank {rank()}: {end}\n")
-    Interruption.asked = asked
+    Interruption.requested = asked
     trained.pretrain(output=f"resumed_{world_size()}")
 
 

@@ -75,7 +75,7 @@ def stale(job):
         damaged = provenance.problems(record) if found is None and asked_for(job) else []
     except RadtError as error:
         stop(error)
-    return provenance.Stale(told=[fault.partition(": ")[0] for fault in damaged]) if damaged else found
+    return provenance.Stale(changes=[fault.partition(": ")[0] for fault in damaged]) if damaged else found
 
 
 def asked_for(job):
@@ -88,7 +88,7 @@ def asked_for(job):
 def tell(job, found):
     """Make what a record says the reason of a job."""
     reason = job.dag.reason(job)
-    reason.params_changed = Why(only_new=set(found.told), files=set(job.output))
+    reason.params_changed = Why(only_new=set(found.changes), files=set(job.output))
     reason.code_changed = found.code
     reason.updated_input.update(file for file in job.input if file in found.inputs)
     reason.input_changed = any(name not in job.input for name in found.inputs)
@@ -133,8 +133,8 @@ class Records:
         """What changed in the settings and in the command line."""
         if record_of(job) is None:
             return super().params_changed(job, file)
-        told = set(found.told) if (found := stale(job)) else set()
-        return Why(only_new=told, files={file} if file else set(job.output)) if told else NO_PARAMS_CHANGE
+        changes = set(found.changes) if (found := stale(job)) else set()
+        return Why(only_new=changes, files={file} if file else set(job.output)) if changes else NO_PARAMS_CHANGE
 
     def code_changed(self, job, file=None):
         """Which outputs other code made."""

@@ -43,7 +43,7 @@ class Interruption:
                 signal.signal(number, signal.SIG_DFL if rank() else self._handle)
 
     def defer(self) -> None:
-        """From now on to the end of the process, signals only set `asked`."""
+        """From now on to the end of the process, signals only set `requested`."""
         if self.listening:
             self.deferred = True
             for number in SIGNALS:
@@ -51,7 +51,7 @@ class Interruption:
                     signal.signal(number, self._handle)
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether a training is to end: after a signal, and in a rank whose launcher has died."""
         return self._asked or (world_size() > 1 and os.getppid() != self.parent)
 

@@ -24,10 +24,10 @@ def threads() -> int:
 
     Of a list for nested levels, `4,2`, the first counts. Raises `RadtError` for anything else.
     """
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    first = told.partition(",")[0].strip() or "1"
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    first = text.partition(",")[0].strip() or "1"
     if not re.fullmatch("0*[1-9][0-9]{0,4}", first):
-        raise RadtError(f"OMP_NUM_THREADS is {told!r}: set it to the number of threads of a job, or unset it")
+        raise RadtError(f"OMP_NUM_THREADS is {text!r}: set it to the number of threads of a job, or unset it")
     return int(first)
 
 

@@ -22,15 +22,15 @@ def explain(path: Path) -> list[str]:
     if path.name not in {*provenance.read(record).outputs, record.name}:
         raise RadtError(f"{record} knows no {path.name}, only {', '.join(provenance.read(record).outputs)}: name one of these")
     lines: list[str] = []
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     for record in provenance.chain(path):
         made = provenance.read(record)
         lines += _told(record, made)
         for name, values in made.settings.items():
             text = json.dumps(values, sort_keys=True)
-            if told.get(name) != text:
+            if shown.get(name) != text:
                 lines.append(f"    {name}: {text}")
-                told[name] = text
+                shown[name] = text
     return [printable(line) for line in lines]
 
 

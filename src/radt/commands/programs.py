@@ -52,5 +52,5 @@ def _show(printed: bytes | str | None) -> None:
 def _reason(printed: str) -> str:
     """The line that tells why a program failed."""
     lines = printed.strip().splitlines() or ["no message"]
-    told = [line for line in lines if line.startswith(ERRORS)]
-    return (told or lines)[-1]
+    errors = [line for line in lines if line.startswith(ERRORS)]
+    return (errors or lines)[-1]

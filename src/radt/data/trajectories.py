@@ -91,7 +91,7 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True)
-class Outline:
+class ExperimentSpec:
     """An experiment and its spec."""
 
     experiment: Experiment
@@ -305,9 +305,9 @@ def _statistics(moments: list[Moments]) -> dict[str, list[float]]:
     return {"mean": mean.tolist(), "deviation": deviation.tolist()}
 
 
-def _row(task: Task, told: dict[str, Any]) -> dict[str, Any]:
+def _row(task: Task, statistics: dict[str, Any]) -> dict[str, Any]:
     """What the manifest says of a task, `told` of its histories."""
-    return {"task": task.id, **task.description, "split": task.split, **task.references, **told}
+    return {"task": task.id, **task.description, "split": task.split, **task.references, **statistics}
 
 
 def _manifest(

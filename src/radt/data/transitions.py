@@ -25,7 +25,7 @@ class Transitions:
     observation: Tensor
     """[B, C, D] int64 codes, or float32 numbers"""
     received: Tensor
-    """[B, C] what the episode had brought before (`told`)"""
+    """[B, C] what the episode had brought before (`reward_phase`)"""
     action: Tensor
     """[B, C, A] int64"""
     reward: Tensor
@@ -69,8 +69,8 @@ class Recollection(Protocol):
         """Up to `count` transitions of every task [B, C], and how many of them are real [B]; C is at least 1."""
 
 
-def told(spec: Spec, received: Tensor) -> Tensor:
-    """What a transition tells of the rewards `received` [...] in the episode so far: of counts, what the state depends on."""
+def reward_phase(spec: Spec, received: Tensor) -> Tensor:
+    """What a transition holds of the rewards `received` [...] in the episode so far: the phase of counts, else their sum."""
     return received.long().clamp_max(spec.rewards.phases - 1) if isinstance(spec.rewards, Counts) else received
 
 
@@ -102,7 +102,7 @@ class StepExperience:
         after = self._read(np.where(last, row, row + 1))
         transitions = Transitions(
             observation=steps.observation,
-            received=told(self._spec, steps.received),
+            received=reward_phase(self._spec, steps.received),
             action=steps.action,
             reward=steps.reward,
             following=after.observation,
@@ -118,7 +118,7 @@ class StepExperience:
         for number in np.unique(owner).tolist():
             member = owner == number
             labels[member] = self._spec.codes(self._labels[number][row[member] - self._begin[number]])
-        return steps.observation, told(self._spec, steps.received), torch.from_numpy(labels)
+        return steps.observation, reward_phase(self._spec, steps.received), torch.from_numpy(labels)
 
     def _drawn(
         self, first: NDArray[np.int64], stop: NDArray[np.int64], count: int, random: np.random.Generator
@@ -158,7 +158,7 @@ class StepRecollection:
         last = time + 1 == buffer.lengths.gather(1, episode)
         transitions = Transitions(
             observation=as_read(columns.observation[row]),
-            received=told(buffer.spec, columns.received[row]),
+            received=reward_phase(buffer.spec, columns.received[row]),
             action=columns.action[row].long(),
             reward=columns.reward[row],
             following=as_read(columns.observation[torch.where(last, row, row + 1)]),

@@ -15,7 +15,7 @@ from torch import Tensor
 from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps, concatenate
 from radt.evaluation.memory import GROUP, OnlineMemory
-from radt.models.blocks import KeyValues, Reading
+from radt.models.blocks import ContextKV, KVCache
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.language import LanguageEncoder
 from radt.models.retrieval_transformer import RetrievalTransformer
@@ -37,7 +37,7 @@ class Agent(Protocol):
         """Called after the history ended an episode."""
 
 
-def keeps(model: Model) -> bool:
+def can_cache(model: Model) -> bool:
     """Whether the model can use a KV cache over the steps of an episode."""
     return model.tokens == "step"
 
@@ -47,20 +47,20 @@ def groups(tasks: int) -> list[slice]:
     return [slice(first, first + GROUP) for first in range(0, tasks, GROUP)]
 
 
-def advance(caches: list[KeyValues], steps: Steps) -> None:
+def advance(caches: list[KVCache], steps: Steps) -> None:
     """Advance every cache's length by T, the number of steps in `steps` [B, T]."""
     for cache in caches:
         cache.length += steps.time.shape[1]
 
 
-def emptied(caches: list[KeyValues] | None, model: DecisionTransformer | RetrievalTransformer, tasks: int) -> list[KeyValues]:
+def emptied(caches: list[KVCache] | None, model: DecisionTransformer | RetrievalTransformer, tasks: int) -> list[KVCache]:
     """Empty caches for a new episode. They reuse the memory of the last episode's caches if there are any."""
     for cache in caches or ():
         cache.length, cache.real = 0, None
     return caches or model.new_caches(tasks)
 
 
-def remember(model: DecisionTransformer, steps: Steps, caches: list[KeyValues]) -> None:
+def remember(model: DecisionTransformer, steps: Steps, caches: list[KVCache]) -> None:
     """Put [B, T] steps into caches, a group of tasks at a time."""
     steps = steps.to(model.device)
     for rows in groups(steps.time.shape[0]):
@@ -72,12 +72,12 @@ class DtAgent:
     """DT: starts afresh in every episode."""
 
     def __init__(self, model: DecisionTransformer, settings: Model, history: EpisodeBuffer):
-        self.model, self.history, self.keep, self.window = model, history, keeps(settings), settings.window
-        self.caches: list[KeyValues] | None = None
+        self.model, self.history, self.cached, self.window = model, history, can_cache(settings), settings.window
+        self.caches: list[KVCache] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
-        self.caches = emptied(self.caches, self.model, self.history.tasks) if self.keep else None
+        self.caches = emptied(self.caches, self.model, self.history.tasks) if self.cached else None
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
@@ -85,7 +85,7 @@ class DtAgent:
             self.caches = emptied(self.caches, self.model, self.history.tasks)
             begin = window_start(time, self.model.positions)
             remember(self.model, self.history.steps(self.history.episode, begin, time), self.caches)
-        steps = self.history.window(time, 1 if self.keep else self.window)
+        steps = self.history.window(time, 1 if self.cached else self.window)
         outputs: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
         return self.model.head.logits(outputs[:, -1]).cpu()
 
@@ -100,16 +100,16 @@ class AdAgent:
     """
 
     def __init__(self, model: DecisionTransformer, settings: Model, history: EpisodeBuffer):
-        self.model, self.history, self.keep = model, history, keeps(settings)
+        self.model, self.history, self.cached = model, history, can_cache(settings)
         self.window = min(settings.window, history.horizon)
-        self.caches: list[KeyValues] | None = None
+        self.caches: list[KVCache] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
-        if self.keep:
+        if self.cached:
             self.caches = self._context()
 
-    def _context(self) -> list[KeyValues]:
+    def _context(self) -> list[KVCache]:
         """Caches that hold the previous episode, if there is one."""
         caches = emptied(self.caches, self.model, self.history.tasks)
         if self.history.episode:
@@ -129,8 +129,8 @@ class AdAgent:
             self.caches = self._context()
             begin = window_start(time, self.window)
             remember(self.model, self.history.steps(self.history.episode, begin, time), self.caches)
-        steps = self.history.window(time, 1 if self.keep else self.window)
-        if not self.keep:
+        steps = self.history.window(time, 1 if self.cached else self.window)
+        if not self.cached:
             steps = concatenate([self.history.previous(self.window), steps], 1)
         outputs: Tensor = self.model(steps.to(self.model.device), self.caches)[0]
         return self.model.head.logits(outputs[:, -1]).cpu()
@@ -139,7 +139,7 @@ class AdAgent:
         """See `Agent`."""
 
 
-class Queries:
+class DtQueryEncoder:
     """Queries of the DT: the encoder's outputs over the last `chunk_length` steps of the current episode.
 
     Nothing is read until a query is asked for; then, where keys and values are kept, all steps since the last one at once.
@@ -147,17 +147,17 @@ class Queries:
 
     def __init__(self, encoder: DecisionTransformer, settings: Model, history: EpisodeBuffer, chunk_length: int):
         self.encoder, self.window, self.history, self.chunk_length = encoder, settings.window, history, chunk_length
-        self.keep = keeps(settings)
-        self.caches: list[KeyValues] | None = None
+        self.cached = can_cache(settings)
+        self.caches: list[KVCache] | None = None
         self.begun, self.outputs = 0, torch.zeros(0)
 
     def begin(self) -> None:
         """Called before the first step of every episode."""
-        self.caches = emptied(self.caches, self.encoder, self.history.tasks) if self.keep else None
+        self.caches = emptied(self.caches, self.encoder, self.history.tasks) if self.cached else None
         self.begun, self.outputs = 0, torch.zeros(self.history.tasks, 0, self.encoder.norm.weight.shape[0])
 
-    def ask(self, time: int) -> Tensor:
-        """Query [B, W] of step `time`, after that of an earlier step."""
+    def query(self, time: int) -> Tensor:
+        """Query [B, W] of step `time`; steps are given in rising order."""
         if self.caches:
             while (read := self.begun + self.caches[0].length) <= time:
                 if self.caches[0].length == self.encoder.positions:
@@ -184,29 +184,29 @@ class Queries:
         return torch.cat(parts)
 
 
-class LanguageQueries:
+class LanguageQueryEncoder:
     """Queries of a language model: the vector of the last `chunk_length` steps before the present one."""
 
     def __init__(self, encoder: LanguageEncoder, history: EpisodeBuffer, chunk_length: int):
         self.encoder, self.history, self.chunk_length = encoder, history, chunk_length
 
     def begin(self) -> None:
-        """See `Asker`."""
+        """See `QueryEncoder`."""
 
-    def ask(self, time: int) -> Tensor:
-        """See `Asker`."""
+    def query(self, time: int) -> Tensor:
+        """See `QueryEncoder`."""
         first = self.history.first(self.history.episode)
         length, end = torch.full_like(first, self.history.horizon), torch.full_like(first, time)
         return self.encoder.vectors(windows_before(self.history.columns, first, length, end, self.chunk_length))
 
 
-class Asker(Protocol):
-    """What a memory is asked, by the kind of encoder."""
+class QueryEncoder(Protocol):
+    """Makes the queries that search a memory."""
 
     def begin(self) -> None:
         """Called before the first step of every episode."""
 
-    def ask(self, time: int) -> Tensor:
+    def query(self, time: int) -> Tensor:
         """Query [B, W] of step `time`."""
 
 
@@ -216,30 +216,33 @@ class RetrievalAgent:
     Keys and values are kept where each step has read the context of its own time (`scope: segment`).
     """
 
-    def __init__(self, model: RetrievalTransformer, keep: bool, queries: Asker, memory: OnlineMemory, query_stride: int):
-        self.model, self.keep, self.queries, self.memory, self.query_stride = model, keep, queries, memory, query_stride
+    def __init__(
+        self, model: RetrievalTransformer, cached: bool, query_encoder: QueryEncoder, memory: OnlineMemory, query_stride: int
+    ):
+        self.model, self.cached, self.query_encoder = model, cached, query_encoder
+        self.memory, self.query_stride = memory, query_stride
         self.history = memory.history
-        self.caches: list[KeyValues] | None = None
+        self.caches: list[KVCache] | None = None
         self.contexts: list[Steps] = []
-        self.readings: list[Reading | None] | None = None
+        self.context_kvs: list[ContextKV | None] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
-        self.queries.begin()
+        self.query_encoder.begin()
         self.contexts = []
-        self.caches = emptied(self.caches, self.model, self.history.tasks) if self.keep else None
+        self.caches = emptied(self.caches, self.model, self.history.tasks) if self.cached else None
 
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
         if self.caches and self.caches[0].length == self.model.positions:
             self._go_on(time)
         if time % self.query_stride == 0 and self.memory.ready:
-            context = self.memory.context(self.queries.ask(time))
+            context = self.memory.context(self.query_encoder.query(time))
             self.contexts = [*self.contexts, context][-max(1, self.model.positions // 2 // self.query_stride) :]
-            readings = self.model.read(context.to(self.model.device))
-            self.readings = [reading and reading.packed() for reading in readings] if self.keep else readings
-        steps = self.history.window(time, 1 if self.keep else self.model.positions)
-        outputs: Tensor = self.model(steps.to(self.model.device), self.readings, self.caches)
+            context_kvs = self.model.read(context.to(self.model.device))
+            self.context_kvs = [one and one.packed() for one in context_kvs] if self.cached else context_kvs
+        steps = self.history.window(time, 1 if self.cached else self.model.positions)
+        outputs: Tensor = self.model(steps.to(self.model.device), self.context_kvs, self.caches)
         return self.model.head.logits(outputs[:, -1]).cpu()
 
     def _go_on(self, time: int) -> None:
@@ -248,8 +251,8 @@ class RetrievalAgent:
         steps = self.history.steps(self.history.episode, window_start(time, self.model.positions), time).to(self.model.device)
         for rows in groups(self.history.tasks):
             part = [context[rows].to(self.model.device) for context in self.contexts]
-            readings = self.model.read(concatenate(part, 1)) if part else None
-            self.model(steps[rows], readings, [cache.rows(rows) for cache in self.caches])
+            context_kvs = self.model.read(concatenate(part, 1)) if part else None
+            self.model(steps[rows], context_kvs, [cache.rows(rows) for cache in self.caches])
         advance(self.caches, steps)
 
     def finish(self) -> None:

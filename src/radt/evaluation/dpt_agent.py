@@ -7,9 +7,9 @@ from torch import Tensor
 
 from radt import seeding
 from radt.data.episodes import EpisodeBuffer
-from radt.data.transitions import Recollection, Transitions, told
+from radt.data.transitions import Recollection, Transitions, reward_phase
 from radt.evaluation.agents import groups
-from radt.models.blocks import KeyValues
+from radt.models.blocks import KVCache
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 
 
@@ -24,7 +24,7 @@ class DptAgent:
         self, model: DecisionPretrainedTransformer, context: int, recollection: Recollection, history: EpisodeBuffer, seed: int
     ):
         self.model, self.context, self.recollection, self.history, self.seed = model, context, recollection, history, seed
-        self.memory: list[KeyValues] = []
+        self.memory: list[KVCache] = []
         self.read = torch.zeros(history.tasks, 1, dtype=torch.long)
 
     def begin(self) -> None:
@@ -33,7 +33,7 @@ class DptAgent:
         transitions = transitions.to(self.model.device)
         parts = [self.model.encode(transitions[rows], 1) for rows in groups(self.history.tasks)]
         self.memory = [
-            KeyValues(torch.cat([part.keys for part in block]), torch.cat([part.values for part in block]), block[0].length)
+            KVCache(torch.cat([part.keys for part in block]), torch.cat([part.values for part in block]), block[0].length)
             for block in zip(*parts, strict=True)
         ]
         self.read = number[:, None].to(self.model.device)
@@ -45,7 +45,7 @@ class DptAgent:
     def logits(self, time: int) -> Tensor:
         """See `Agent`."""
         step = self.history.window(time, 1)
-        query = step.observation.to(self.model.device), told(self.history.spec, step.received).to(self.model.device)
+        query = step.observation.to(self.model.device), reward_phase(self.history.spec, step.received).to(self.model.device)
         outputs: Tensor = self.model(*query, self.memory, self.read)
         return self.model.head.logits(outputs[:, -1]).cpu()
 

@@ -14,7 +14,7 @@ LONGEST = 256
 
 
 @dataclass
-class KeyValues:
+class KVCache:
     """Keys and values of one block for the tokens seen so far: [B, heads, capacity, W / heads] each, `length` of them filled."""
 
     keys: Tensor
@@ -31,14 +31,14 @@ class KeyValues:
         self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
-    def extended(self, more: int) -> KeyValues:
+    def extended(self, more: int) -> KVCache:
         """A copy of what is filled, with room for `more` tokens."""
         keys, values = (F.pad(part[:, :, : self.length], (0, 0, 0, more)) for part in (self.keys, self.values))
-        return KeyValues(keys, values, self.length)
+        return KVCache(keys, values, self.length)
 
-    def rows(self, rows: slice) -> KeyValues:
+    def rows(self, rows: slice) -> KVCache:
         """The cache of some of the sequences, in the same memory; its length is its own."""
-        return KeyValues(self.keys[rows], self.values[rows], self.length, None if self.real is None else self.real[rows])
+        return KVCache(self.keys[rows], self.values[rows], self.length, None if self.real is None else self.real[rows])
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -92,7 +92,7 @@ class SelfAttention(nn.Module):
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, padding: Tensor | None, cache: KeyValues | None, allowed: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, padding: Tensor | None, cache: KVCache | None, allowed: Tensor | None = None) -> Tensor:
         """[B, T, W] to [B, T, W]; `padding` [B, T] is true for real tokens, None when all are; a cache has its own.
 
         `allowed` [B, 1, T, seen] says what each token may read, in place of all real ones up to itself.
@@ -115,7 +115,7 @@ class SelfAttention(nn.Module):
 
 
 @dataclass(frozen=True)
-class Reading:
+class ContextKV:
     """Keys and values [B S, heads, C, W / heads] of contexts, ready to be read more than once."""
 
     keys: Tensor
@@ -126,7 +126,7 @@ class Reading:
     """[B S, 1, 1] whether the segment has a context."""
     segments: int
 
-    def packed(self) -> Reading:
+    def packed(self) -> ContextKV:
         """The same with keys and values laid out for one query at a time."""
         return replace(self, keys=self.keys.contiguous(), values=self.values.contiguous())
 
@@ -141,20 +141,20 @@ class CrossAttention(nn.Module):
         self.project_context = nn.Linear(width, 2 * width)
         self.project_out = nn.Linear(width, width)
 
-    def project(self, context: Tensor, mask: Tensor) -> Reading:
+    def project(self, context: Tensor, mask: Tensor) -> ContextKV:
         """What is read of a context [B, S, C, W], whose `mask` [B, S, C] is true for real tokens; a segment may have none."""
         both = self.project_context(context.flatten(0, 1)).unflatten(-1, (2, self.heads, -1))
         key, value = both.permute(2, 0, 3, 1, 4).contiguous()
         real = mask.flatten(0, 1)
         present = real.any(-1)[:, None, None]
-        return Reading(key, value, (real[:, None] | ~present)[:, None], present, context.shape[1])
+        return ContextKV(key, value, (real[:, None] | ~present)[:, None], present, context.shape[1])
 
-    def forward(self, x: Tensor, reading: Reading) -> Tensor:
+    def forward(self, x: Tensor, context_kv: ContextKV) -> Tensor:
         """[B, T, W] to [B, T, W]; the first T / S tokens are segment 0, and so on."""
-        query = self.project_query(x).unflatten(1, (reading.segments, -1)).flatten(0, 1)
+        query = self.project_query(x).unflatten(1, (context_kv.segments, -1)).flatten(0, 1)
         dropout = self.dropout if self.training else 0.0
-        y = attend(split_heads(query, self.heads), reading.keys, reading.values, reading.allowed, dropout, False)
-        segmented: Tensor = (self.project_out(y) * reading.present).unflatten(0, (-1, reading.segments))
+        y = attend(split_heads(query, self.heads), context_kv.keys, context_kv.values, context_kv.allowed, dropout, False)
+        segmented: Tensor = (self.project_out(y) * context_kv.present).unflatten(0, (-1, context_kv.segments))
         return segmented.flatten(1, 2)
 
 
@@ -174,18 +174,18 @@ class Block(nn.Module):
         self,
         x: Tensor,
         padding: Tensor | None,
-        cache: KeyValues | None,
-        reading: Reading | None,
+        cache: KVCache | None,
+        context_kv: ContextKV | None,
         allowed: Tensor | None = None,
     ) -> Tensor:
         """[B, T, W] to [B, T, W]; see `SelfAttention`."""
         x = x + self.dropout(self.self_attention(self.norm_self(x), padding, cache, allowed))
-        if self.cross_attention is not None and self.norm_cross is not None and reading is not None:
-            x = x + self.dropout(self.cross_attention(self.norm_cross(x), reading))
+        if self.cross_attention is not None and self.norm_cross is not None and context_kv is not None:
+            x = x + self.dropout(self.cross_attention(self.norm_cross(x), context_kv))
         y: Tensor = x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.norm_mlp(x)))))
         return y
 
-    def remember(self, x: Tensor, cache: KeyValues) -> None:
+    def remember(self, x: Tensor, cache: KVCache) -> None:
         """Put the keys and values of tokens [B, T, W] into the cache, as `forward` does, and compute nothing more."""
         attention = self.self_attention
         cache.append(*(split_heads(part, attention.heads) for part in attention.project_in(self.norm_self(x)).chunk(3, -1)[1:]))

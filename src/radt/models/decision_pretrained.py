@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from radt.data.trajectories import Statistics
 from radt.data.transitions import Transitions
 from radt.models.actions import ActionEmbedding, action_head
-from radt.models.blocks import Block, KeyValues, initialize
+from radt.models.blocks import Block, KVCache, initialize
 from radt.models.embedding import Part, ScaledNumber, embedded
 from radt.models.observations import observation_embedding
 from radt.settings.models import Model
@@ -56,11 +56,11 @@ class DecisionPretrainedTransformer(nn.Module):
         table = torch.cat([self.place.table(), self.next_place.table(), self.nowhere.weight, self.action.weight, *self._phases()])
         actions = [row + (2 * self.place.count + self.nowhere.num_embeddings) for row in self.action.rows(context.action)]
         parts = self._seen(context.observation), self._following(context), Part(actions)
-        tokens = embedded(table, *parts, self._told(context.received, len(table)), Part([], self.reward(context.reward)))
+        tokens = embedded(table, *parts, self._reward_phase(context.received, len(table)), Part([], self.reward(context.reward)))
         normed: Tensor = self.dropout(self.norm_in(tokens))
         return normed
 
-    def encode(self, context: Transitions, queries: int) -> list[KeyValues]:
+    def encode(self, context: Transitions, queries: int) -> list[KVCache]:
         """Keys and values of [B, C] transitions in every block, with room for those of `queries` queries."""
         x = self.embed(context)
         *blocks, last = self.blocks
@@ -70,7 +70,7 @@ class DecisionPretrainedTransformer(nn.Module):
         cast("Block", last).remember(x, memory[-1])
         return [cache.extended(queries) for cache in memory]
 
-    def forward(self, observation: Tensor, received: Tensor, memory: list[KeyValues], read: Tensor) -> Tensor:
+    def forward(self, observation: Tensor, received: Tensor, memory: list[KVCache], read: Tensor) -> Tensor:
         """Outputs of the head [B, Q, O] for states, which read the first `read` [B, Q] transitions of a `memory`.
 
         A state is an observation [B, Q, D] and what was `received` before [B, Q], as in `Transitions`. The memory holds the same
@@ -79,7 +79,7 @@ class DecisionPretrainedTransformer(nn.Module):
         queries, seen = observation.shape[1], memory[0].length
         table = torch.cat([self.place.table(), self.query.weight, *self._phases()])
         marker = torch.full(read.shape, self.place.count, device=table.device)
-        tokens = embedded(table, self._seen(observation), Part([marker]), self._told(received, len(table)))
+        tokens = embedded(table, self._seen(observation), Part([marker]), self._reward_phase(received, len(table)))
         x = self.dropout(self.norm_in(tokens))
         reads = torch.arange(seen, device=x.device) < read[..., None]
         itself = torch.eye(queries, dtype=torch.bool, device=x.device).expand(len(reads), -1, -1)
@@ -111,18 +111,18 @@ class DecisionPretrainedTransformer(nn.Module):
         rows = enumerate(self.next_place.rows(context.following))
         return Part([torch.where(context.ended, 2 * size + number, row + size) for number, row in rows])
 
-    def _told(self, received: Tensor, rows: int) -> Part:
+    def _reward_phase(self, received: Tensor, rows: int) -> Part:
         """What the episode had brought before [...], the last of the `rows` of a table, a number, or nothing."""
         if isinstance(self.received, nn.Embedding):
             return Part([received + rows - self.received.num_embeddings])
         return Part([], None if self.received is None else self.received(received))
 
-    def _empty(self, x: Tensor) -> KeyValues:
+    def _empty(self, x: Tensor) -> KVCache:
         """An empty cache for tokens [B, C, W], in the precision of products."""
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         shape = (x.shape[0], self.heads, x.shape[1], x.shape[2] // self.heads)
-        return KeyValues(x.new_zeros(shape, dtype=dtype), x.new_zeros(shape, dtype=dtype))
+        return KVCache(x.new_zeros(shape, dtype=dtype), x.new_zeros(shape, dtype=dtype))
 
 
 def _received(spec: Spec, width: int) -> nn.Embedding | ScaledNumber | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from radt.data.steps import Steps
 from radt.data.trajectories import Statistics
 from radt.models.actions import action_head
-from radt.models.blocks import Block, KeyValues, initialize
+from radt.models.blocks import Block, KVCache, initialize
 from radt.models.embedding import Embedding
 from radt.settings.models import Model
 from radt.settings.retrieval import Aggregate
@@ -48,7 +48,7 @@ class DecisionTransformer(nn.Module):
         self.heads, self.positions = model.heads, positions
         initialize(self, model.layers)
 
-    def forward(self, steps: Steps, caches: list[KeyValues] | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, steps: Steps, caches: list[KVCache] | None = None) -> tuple[Tensor, Tensor]:
         """Outputs of the head [B, T, O] and, of [B, T] steps, the outputs [B, T, W] that make vectors: those of states.
 
         With `caches` (token form `step` only), the steps follow those that the caches hold.
@@ -80,7 +80,7 @@ class DecisionTransformer(nn.Module):
         """Steps whose outputs are averaged in the vector of a chunk of so many steps."""
         return 1 if self.aggregate == "last" else chunk_length
 
-    def remember(self, steps: Steps, caches: list[KeyValues]) -> None:
+    def remember(self, steps: Steps, caches: list[KVCache]) -> None:
         """Put [B, T] steps into the caches, as `forward` does, whose outputs are not wanted: the last block only keeps."""
         x = self.embedding(steps, caches[0].length)
         *blocks, last = self.blocks
@@ -93,8 +93,8 @@ class DecisionTransformer(nn.Module):
         """Where the weights are."""
         return str(self.norm.weight.device)
 
-    def new_caches(self, batch: int) -> list[KeyValues]:
+    def new_caches(self, batch: int) -> list[KVCache]:
         """Empty caches for `batch` sequences, one per block."""
         weight = self.norm.weight
         shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, len(weight) // self.heads)
-        return [KeyValues(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]
+        return [KVCache(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]

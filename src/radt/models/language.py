@@ -108,8 +108,8 @@ class LanguageEncoder:
         self.tokens_per_step = 1 if settings.tokens == "step" else 4
         self._model: Any = load(settings.model, settings.layers, chunk_length * self.tokens_per_step).to(device)
         self._bfloat16, self._device = settings.precision == "bfloat16", device
-        told = settings.model_dump(mode="json", exclude={"model", "batch_size"})
-        self._identity = json.dumps({**told, "chunk": chunk_length, "sizes": self.sizes}, sort_keys=True)
+        identifying = settings.model_dump(mode="json", exclude={"model", "batch_size"})
+        self._identity = json.dumps({**identifying, "chunk": chunk_length, "sizes": self.sizes}, sort_keys=True)
         words = word_embeddings(self._model, settings.model)
         sizes = [self.sizes] if self.form == "step" else [spec.observation.sizes, (levels,), actions, (2,)]
         self._hopfield = [

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from radt.data.steps import Steps
 from radt.data.trajectories import Statistics
 from radt.models.actions import action_head
-from radt.models.blocks import Block, CrossAttention, KeyValues, Reading, initialize
+from radt.models.blocks import Block, ContextKV, CrossAttention, KVCache, initialize
 from radt.models.embedding import Embedding
 from radt.settings.models import Model
 from radt.spaces import Spec
@@ -45,32 +45,32 @@ class RetrievalTransformer(nn.Module):
         self.embedding = Embedding(model, spec, True, positions, statistics)
         self.context_embedding = None if shared else Embedding(model, spec, True, context_steps, statistics)
         named = {"first": [0], "all": list(range(model.layers))}
-        reading = named[cross_attention] if isinstance(cross_attention, str) else cross_attention
+        reading_blocks = named[cross_attention] if isinstance(cross_attention, str) else cross_attention
         self.blocks = nn.ModuleList(
-            Block(model.width, model.heads, model.dropout, number in reading) for number in range(model.layers)
+            Block(model.width, model.heads, model.dropout, number in reading_blocks) for number in range(model.layers)
         )
         self.norm = nn.LayerNorm(model.width)
         self.head = action_head(model.head, model.width, spec)
         self.heads, self.positions = model.heads, model.window
         initialize(self, model.layers)
 
-    def read(self, context: Steps) -> list[Reading | None]:
+    def read(self, context: Steps) -> list[ContextKV | None]:
         """What each block reads of [B, S, C] retrieved steps."""
         finished = replace(context, previous_action=context.action, previous_reward=context.reward)
         tokens = (self.context_embedding or self.embedding)(finished)
         mask = context.mask.repeat_interleave(self.embedding.tokens_per_step, -1)
-        readings: list[Reading | None] = []
+        context_kvs: list[ContextKV | None] = []
         for block in self.blocks:
             part = block.cross_attention
-            readings.append(part.project(tokens, mask) if isinstance(part, CrossAttention) else None)
-        return readings
+            context_kvs.append(part.project(tokens, mask) if isinstance(part, CrossAttention) else None)
+        return context_kvs
 
-    def forward(self, steps: Steps, readings: list[Reading | None] | None, caches: list[KeyValues] | None = None) -> Tensor:
+    def forward(self, steps: Steps, context_kvs: list[ContextKV | None] | None, caches: list[KVCache] | None = None) -> Tensor:
         """Outputs of the head [B, T, O].
 
         Args:
             steps: [B, T] windows; with `caches`, the steps that follow those in the caches.
-            readings: from `read`; segment s of the window (T / S steps) reads context s. None: nothing is read.
+            context_kvs: from `read`; segment s of the window (T / S steps) reads context s. None: nothing is read.
             caches: as in `DecisionTransformer.forward`.
         """
         x = self.embedding(steps, caches[0].length if caches else 0)
@@ -79,7 +79,7 @@ class RetrievalTransformer(nn.Module):
         if caches is None and not bool(steps.mask.all()):
             padding = steps.mask.repeat_interleave(per_step, -1)
         for number, block in enumerate(self.blocks):
-            x = block(x, padding, caches[number] if caches else None, readings[number] if readings else None)
+            x = block(x, padding, caches[number] if caches else None, context_kvs[number] if context_kvs else None)
         x = self.norm(x).unflatten(1, (-1, per_step))
         outputs: Tensor = self.head(x[:, :, self.embedding.action_token])
         return outputs
@@ -89,8 +89,8 @@ class RetrievalTransformer(nn.Module):
         """Where the weights are."""
         return str(self.norm.weight.device)
 
-    def new_caches(self, batch: int) -> list[KeyValues]:
+    def new_caches(self, batch: int) -> list[KVCache]:
         """Empty caches for `batch` sequences, one per block."""
         weight = self.norm.weight
         shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, len(weight) // self.heads)
-        return [KeyValues(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]
+        return [KVCache(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]

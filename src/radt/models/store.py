@@ -20,7 +20,7 @@ from radt.settings.retrieval import Aggregate, Embed
 from radt.spaces import Spec
 
 WEIGHTS = "model.safetensors"
-FORM = {"kind": str, "room": dict, "inputs": dict, "training": dict, "sha256": str}
+FORM = {"kind": str, "experiment": dict, "inputs": dict, "training": dict, "sha256": str}
 """Keys of `config.json` that are read, with the types of their values."""
 
 
@@ -62,11 +62,11 @@ def read_config(directory: Path, kind: str, suite: Described) -> dict[str, Any]:
     path = directory / "config.json"
     config = artifacts.read_checked_json(path)
     if not FORM.keys() <= config.keys() or not all(isinstance(config[key], form) for key, form in FORM.items()):
-        raise RadtError(f"{path} is damaged: delete {directory} and train it again")
+        raise RadtError(f"{path} is damaged or of an older version: delete {directory} and train it again")
     if config.get("kind") != kind:
         raise RadtError(f"{path} is of a {config.get('kind')!r} model, not {kind!r}: give the directory of a {kind!r} model")
     expected = suite.experiment.model_dump(mode="json")
-    if config.get("room") != expected:
+    if config.get("experiment") != expected:
         raise RadtError(f"{path} was trained on {config.get('room')}, but the experiment is {expected}: train it again")
     weights = directory / WEIGHTS
     if artifacts.sha256(weights) != config["sha256"]:

@@ -14,7 +14,7 @@ from math import prod
 from radt.settings.experiments import AnyExperiment, GridExperiment
 from radt.settings.models import Model, Optimization
 from radt.settings.stages import Stages
-from radt.suites import outline
+from radt.suites import experiment_spec
 
 ATTENTION, OTHER = 14, 5000
 """Cost per channel of a block, in weight multiplications: of attending to one token, and of norms, copies and the like. Fitted on
@@ -79,7 +79,7 @@ def data(s: Sections) -> float:
 
 def _bytes(s: Sections) -> int:
     """Bytes of what is seen and done in a step."""
-    spec = outline(s.experiment).spec
+    spec = experiment_spec(s.experiment).spec
     sizes = {"uint8": 1, "float32": FLOAT}
     return prod(spec.observation.shape) * sizes[spec.dtypes["observations"]] + len(spec.actions) * sizes[spec.dtypes["actions"]]
 

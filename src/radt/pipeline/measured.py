@@ -163,13 +163,13 @@ def recorded(runs: Runs, damaged: list[str]) -> Iterator[Measured]:
     for path in sorted(provenance.RECORDED.glob("*/timeline.csv")):
         run, settings = path.parent.name, path.with_name("settings.json")
         try:
-            told, jobs = artifacts.read_json(settings), timeline.read_table(path)
-            if not isinstance(told, dict):
+            recorded_settings, jobs = artifacts.read_json(settings), timeline.read_table(path)
+            if not isinstance(recorded_settings, dict):
                 raise RadtError(f"{settings} holds no settings: restore it from the repository")
         except RadtError as error:
             damaged.append(str(error))
             continue
-        if sections := sections_of(runs, run, told):
+        if sections := sections_of(runs, run, recorded_settings):
             for job in jobs:
                 yield from measured(Name(run, job.rule, job.name), run, "recorded", sections, job)
 

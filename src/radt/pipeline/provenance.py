@@ -208,7 +208,7 @@ def content_of(path: Path) -> str | None:
 class Stale:
     """Why an artifact would be made differently now."""
 
-    told: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
     """What is wrong with the record, or what changed in settings and command line, such as `train_ad.episode_gap: 1 -> 3`."""
     code: bool = False
     """Whether the code of the stage changed."""
@@ -235,11 +235,11 @@ def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) ->
         raise
     except RadtError as error:
         return Stale([str(error).partition(": ")[0]])
-    told = differences(record.settings, settings)
+    changes = differences(record.settings, settings)
     if record.arguments != arguments:
-        told.append(f"command line: {' '.join(record.arguments)} -> {' '.join(arguments)}")
+        changes.append(f"command line: {' '.join(record.arguments)} -> {' '.join(arguments)}")
     changed = sorted(name for name in record.inputs.keys() | present.keys() if record.inputs.get(name) != present.get(name))
-    found = Stale(told, code not in (record.code, *record.accepted), changed)
+    found = Stale(changes, code not in (record.code, *record.accepted), changed)
     return None if found == Stale() else found
 
 

@@ -125,7 +125,7 @@ class Runs:
     def sources(self, ablation: str) -> dict[str, str]:
         """The learning curve of each variant's histories, by variant; none where all variants learn from the same source."""
         runs = {variant: f"ablations/{ablation}/{variant}" for variant in self.settings.ablations[ablation].variants}
-        told = [self.sections(run)["trajectories"] for run in runs.values()]
-        if all(one == told[0] for one in told):
+        sources = [self.sections(run)["trajectories"] for run in runs.values()]
+        if all(one == sources[0] for one in sources):
             return {}
         return {variant: self.path(run, "trajectories", "learning.csv") for variant, run in runs.items()}

@@ -109,8 +109,8 @@ def unfinished(now: float) -> Iterator[Job]:
 
 def wanted(runs: Runs, run: str) -> list[Path]:
     """The records of all that the figure of an experiment is made from, and its own."""
-    asked = runs.settings.methods
-    models = dict.fromkeys(runs.model(run, method) for method in asked)
+    methods = runs.settings.methods
+    models = dict.fromkeys(runs.model(run, method) for method in methods)
     seeds = [f"seed{seed}" for seed in runs.settings.seeds]
     files = [("trajectories", FILE), ("", FILE)]
     files += [(WEIGHTS[model], f"{seed}/{FILE}") for model in models if model in WEIGHTS for seed in seeds]
@@ -119,7 +119,7 @@ def wanted(runs: Runs, run: str) -> list[Path]:
     if "radt" in models:
         files.append((WEIGHTS["dt"], f"seed{runs.settings.encoder_seed}/{FILE}"))
     paths = [Path(runs.path(run, directory, file)) if directory else Path("results", run, file) for directory, file in files]
-    paths += [Path("results", run, "evaluate", method, f"{seed}.{FILE}") for method in asked for seed in seeds]
+    paths += [Path("results", run, "evaluate", method, f"{seed}.{FILE}") for method in methods for seed in seeds]
     paths += [Path(path).with_suffix(f".{FILE}") for path in runs.ppo(run)]
     return list(dict.fromkeys(paths))
 

@@ -21,12 +21,12 @@ def given(argv: list[str]) -> list[str]:
 
     options, targets = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     try:
-        told, _ = get_argument_parser().parse_known_args(options)
+        options_given, _ = get_argument_parser().parse_known_args(options)
     except (Exception, SystemExit):
         return targets
-    jobs = [_file_of(job.wildcards_dict or {}) for job in told.target_jobs or ()]
-    asked = [*told.targets, *targets, *jobs] or ["all"]
-    return [*asked, *(told.forcerun or ()), *(told.until or ())]
+    jobs = [_file_of(job.wildcards_dict or {}) for job in options_given.target_jobs or ()]
+    asked = [*options_given.targets, *targets, *jobs] or ["all"]
+    return [*asked, *(options_given.forcerun or ()), *(options_given.until or ())]
 
 
 def _file_of(wildcards: dict[str, str]) -> str:

@@ -54,7 +54,7 @@ def window_means(outputs: Tensor, weight: Tensor, stop: Tensor, chunk_length: in
 
 
 @torch.no_grad()
-def ask(encoder: DecisionTransformer, chunk_length: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
+def encode_queries(encoder: DecisionTransformer, chunk_length: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
     """Queries [B, W] at the end of [B, T] windows, without the steps whose `weight` [B, T] is 0; `episode` does not matter."""
     stop = steps.mask.sum(1, keepdim=True)
     return window_means(state_outputs(encoder, steps), weight, stop, encoder.averaged(chunk_length))[:, 0]

@@ -19,7 +19,7 @@ from radt.retrieval.index import ChunkIndex
 from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings.retrieval import Embed, Retrieval
 
-Ask = Callable[[Steps, Tensor, Tensor], Tensor]
+EncodeQueries = Callable[[Steps, Tensor, Tensor], Tensor]
 
 
 def _check_fit(index: ChunkIndex, episodes: Episodes, queries: NDArray[np.float32] | None) -> None:
@@ -37,14 +37,14 @@ class TrainingContexts:
     """Finds the context of every segment of a training window.
 
     Args:
-        ask: makes the queries of scope `window`, [B, W] of [B, T] windows of `episode` [B] whose `weight` [B, T] is 0 where a
-            step is left out.
+        encode_queries: makes the queries [B, W] of scope `window` from [B, T] windows of `episode` [B], without the steps whose
+            `weight` [B, T] is 0.
         index: keys and chunk table of the training tasks.
         episodes: the data that the chunk table points into.
         settings: search and ranking.
         embed: steps of a chunk and between two queries.
         queries: [E, S, W] query of each segment of each episode, as the embed stage writes them, for scope `segment`; queries of
-            scope `window` are made with `ask`.
+            scope `window` are made with `encode_queries`.
         device: where the torch engine searches.
 
     Raises `RadtError` when scope is `segment` and there are no such queries, or when index or queries do not fit the data.
@@ -54,7 +54,7 @@ class TrainingContexts:
 
     def __init__(
         self,
-        ask: Ask,
+        encode_queries: EncodeQueries,
         index: ChunkIndex,
         episodes: Episodes,
         settings: Retrieval,
@@ -67,7 +67,7 @@ class TrainingContexts:
                 "the embeddings hold no queries, which scope 'segment' needs: set embed.query_stride and run the embed stage"
             )
         _check_fit(index, episodes, queries)
-        self.ask, self.index, self.episodes, self.settings = ask, index, episodes, settings
+        self.encode_queries, self.index, self.episodes, self.settings = encode_queries, index, episodes, settings
         self.chunk_length, self.query_stride = embed.chunk_length, embed.query_stride or 1
         self.embedded = queries if settings.scope == "segment" else None
         self.search = index.search(settings, device)
@@ -124,7 +124,7 @@ class TrainingContexts:
         weight = steps.mask.float()
         if self.settings.query_dropout:
             weight = weight * torch.from_numpy(random("query dropout").random(weight.shape) >= self.settings.query_dropout)
-        return self.ask(steps, episode, weight)[:, None], stops - 1
+        return self.encode_queries(steps, episode, weight)[:, None], stops - 1
 
     def memory(self, episode: Tensor, random: np.random.Generator) -> Tensor:
         """Exclusive upper episode index [B] of each window's memory; pool `all` holds every episode.

@@ -125,7 +125,9 @@ def episode_codes(
     return windows
 
 
-def ask(encoder: LanguageEncoder, episodes: Episodes, chunk_length: int, steps: Steps, episode: Tensor, weight: Tensor) -> Tensor:
+def encode_queries(
+    encoder: LanguageEncoder, episodes: Episodes, chunk_length: int, steps: Steps, episode: Tensor, weight: Tensor
+) -> Tensor:
     """Queries [B, W] at the end of [B, T] windows of `episode` [B]; steps cannot be left out, so `weight` does not matter."""
     last = steps.mask.sum(1, keepdim=True) - 1
     end = steps.time.gather(1, last)[:, 0] + 1

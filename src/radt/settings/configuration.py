@@ -127,8 +127,8 @@ class Settings(Stages, Shared):
     def check(self, run: str) -> None:
         """Raise `RadtError` when the settings of a run do not fit together, or its methods are not those that are evaluated."""
         stages = self.stages(run)
-        asked = self.ablations[run.split("/")[1]].methods if "/" in run else self.methods
-        if unknown := [method for method in asked if method not in stages.evaluate.methods]:
+        methods = self.ablations[run.split("/")[1]].methods if "/" in run else self.methods
+        if unknown := [method for method in methods if method not in stages.evaluate.methods]:
             allowed = sorted(stages.evaluate.methods)
             raise RadtError(f"methods of {run!r} names {unknown}, allowed are the keys of evaluate.methods: {allowed}")
         _check_fit(run, self.experiment(run), stages)

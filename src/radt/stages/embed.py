@@ -19,7 +19,7 @@ from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
 from radt.settings.retrieval import Embed
 from radt.stages import run
-from radt.suites import outline
+from radt.suites import experiment_spec
 from radt.training import job, loop
 
 
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
     device = loop.prepare(selection.embed.device)
-    suite = outline(selection.experiment)
+    suite = experiment_spec(selection.experiment)
     data = job.read_data(given.trajectories, suite)
     encoder, _, encoder_hash = store.read_dt(given.encoder, suite, selection.embed.aggregate)
     encoder.to(device)

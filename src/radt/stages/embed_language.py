@@ -13,7 +13,7 @@ from radt.settings.parsing import parse
 from radt.settings.retrieval import Embed, Language
 from radt.stages import run
 from radt.stages.embed import write
-from radt.suites import outline
+from radt.suites import experiment_spec
 from radt.training import job, loop
 
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    suite, embed = outline(selection.experiment), selection.embed
+    suite, embed = experiment_spec(selection.experiment), selection.embed
     device = loop.prepare(embed.device)
     data = job.read_data(given.trajectories, suite)
     encoder = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk_length, device)

@@ -13,7 +13,7 @@ import numpy as np
 from radt import artifacts
 from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
-from radt.evaluation.agents import AdAgent, Agent, Asker, DtAgent, LanguageQueries, Queries, RetrievalAgent
+from radt.evaluation.agents import AdAgent, Agent, DtAgent, DtQueryEncoder, LanguageQueryEncoder, QueryEncoder, RetrievalAgent
 from radt.evaluation.dpt_agent import DptAgent
 from radt.evaluation.memory import EmbedEpisodes, OnlineMemory
 from radt.evaluation.references import RandomAgent, RetrieveAgent
@@ -83,20 +83,21 @@ def retrieval_agent(
     if kind == "radt":
         if encoder is None:
             raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
-        reader, reading, origin = store.read_dt(encoder, suite, embed.aggregate)
-        reader.to(device)
-        keys: EmbedEpisodes = partial(chunks.embed_episodes, reader, embed.chunk_length)
-        asker: Asker = Queries(reader, reading.model, history, embed.chunk_length)
+        dt, dt_training, origin = store.read_dt(encoder, suite, embed.aggregate)
+        dt.to(device)
+        keys: EmbedEpisodes = partial(chunks.embed_episodes, dt, embed.chunk_length)
+        query_encoder: QueryEncoder = DtQueryEncoder(dt, dt_training.model, history, embed.chunk_length)
     else:
         if selection.embed_language is None:
             raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
         language = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk_length, device)
-        keys, asker = partial(language_keys.embed_episodes, language), LanguageQueries(language, history, embed.chunk_length)
+        keys = partial(language_keys.embed_episodes, language)
+        query_encoder = LanguageQueryEncoder(language, history, embed.chunk_length)
         origin = language.identity
     network, training = store.read_radt(model, kind, suite, embed, origin)
     network.to(device)
     memory = OnlineMemory(keys, history, settings.memory, embed.chunk_length, training.retrieval.k_context)
-    return RetrievalAgent(network, training.retrieval.scope == "segment", asker, memory, settings.memory.query_stride)
+    return RetrievalAgent(network, training.retrieval.scope == "segment", query_encoder, memory, settings.memory.query_stride)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from radt.settings.experiments import AnyExperiment
 from radt.settings.models import Training
 from radt.settings.parsing import parse
 from radt.stages import run
-from radt.suites import outline
+from radt.suites import experiment_spec
 from radt.training import job, loop, ranks
 
 
@@ -24,13 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
-    room, training = selection.experiment, selection.pretrain
-    suite = outline(room)
+    experiment, training = selection.experiment, selection.pretrain
+    suite = experiment_spec(experiment)
     device = loop.prepare_training(training.optimization)
     data = job.read_data(given.trajectories, suite)
     seeding.seed_torch(given.seed, "dt weights")
     model = store.dt(suite.spec, training, statistics=data.statistics).to(device)
-    window, stride = training.model.span(room), training.model.stride(room)
+    window, stride = training.model.span(experiment), training.model.stride(experiment)
     share = ranks.share(training.optimization.batch_size)
 
     def batch_loss(update: int) -> loop.Loss:
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
             outputs, _ = model(steps)
         return loop.action_loss(model.head, outputs, steps)
 
-    job.finish("dt", given, selection, training, room, model, batch_loss, {"trajectories": data.sha256})
+    job.train_and_save("dt", given, selection, training, experiment, model, batch_loss, {"trajectories": data.sha256})
     return 0
 
 

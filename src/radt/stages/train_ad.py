@@ -16,7 +16,7 @@ from radt.settings.experiments import AnyExperiment
 from radt.settings.models import TrainAd
 from radt.settings.parsing import parse
 from radt.stages import run
-from radt.suites import outline
+from radt.suites import experiment_spec
 from radt.training import job, loop, ranks
 
 
@@ -45,13 +45,13 @@ def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
-    room, training = selection.experiment, selection.train_ad
-    suite = outline(room)
+    experiment, training = selection.experiment, selection.train_ad
+    suite = experiment_spec(experiment)
     device = loop.prepare_training(training.optimization)
     data = job.read_data(given.trajectories, suite)
     seeding.seed_torch(given.seed, "ad weights")
     model = store.ad(suite.spec, training, data.statistics).to(device)
-    window, stride = training.model.span(room), training.model.stride(room)
+    window, stride = training.model.span(experiment), training.model.stride(experiment)
     share = ranks.share(training.optimization.batch_size)
 
     def batch_loss(update: int) -> loop.Loss:
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
             outputs, _ = model(steps)
         return loop.action_loss(model.head, outputs, steps)
 
-    job.finish("ad", given, selection, training, room, model, batch_loss, {"trajectories": data.sha256})
+    job.train_and_save("ad", given, selection, training, experiment, model, batch_loss, {"trajectories": data.sha256})
     return 0
 
 

@@ -16,7 +16,7 @@ from radt.settings.experiments import AnyExperiment
 from radt.settings.models import TrainDpt
 from radt.settings.parsing import parse
 from radt.stages import run
-from radt.suites import outline
+from radt.suites import experiment_spec
 from radt.suites.transitions import experience
 from radt.training import job, loop, ranks
 
@@ -55,11 +55,11 @@ def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     given = job.arguments(__doc__).parse_args(argv)
     selection = parse(Selection, given.settings)
-    room, training = selection.experiment, selection.train_dpt
-    suite = outline(room)
+    experiment, training = selection.experiment, selection.train_dpt
+    suite = experiment_spec(experiment)
     device = loop.prepare_training(training.optimization)
     data = trajectories.read(given.trajectories, suite)
-    experienced = experience(room, data)
+    experienced = experience(experiment, data)
     seeding.seed_torch(given.seed, "dpt weights")
     model = store.dpt(suite.spec, training, data.statistics).to(device)
     share = ranks.share(training.optimization.batch_size)
@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     def batch_loss(update: int) -> loop.Loss:
         return loss_of(model, experienced, training, len(share), share.generator(given.seed, "dpt batches", update))
 
-    job.finish("dpt", given, selection, training, room, model, batch_loss, {"trajectories": job.shards_digest(data)})
+    inputs = {"trajectories": job.shards_digest(data)}
+    job.train_and_save("dpt", given, selection, training, experiment, model, batch_loss, inputs)
     return 0
 
 

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from radt import artifacts, seeding
 from radt.data.steps import Steps
-from radt.data.trajectories import Outline
+from radt.data.trajectories import ExperimentSpec
 from radt.data.windows import Episodes
 from radt.errors import RadtError
 from radt.models import store
 from radt.models.language import LanguageEncoder
 from radt.retrieval import chunks, index, language_keys
-from radt.retrieval.context import Ask, TrainingContexts
+from radt.retrieval.context import EncodeQueries, TrainingContexts
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.models import TrainRetrieval
 from radt.settings.parsing import parse
 from radt.settings.retrieval import Embed, Language
 from radt.stages import run
-from radt.suites import outline
+from radt.suites import experiment_spec
 from radt.training import job, loop, ranks
 
 
@@ -56,16 +56,18 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
     return index.read_embeddings(directory)[0].get("queries")
 
 
-def asker(selection: Selection, suite: Outline, episodes: Episodes, encoder: Path | None, device: str) -> tuple[Ask, str]:
-    """What makes the queries of scope `window`, and the identity of the encoder: the DT in a directory, or a language model."""
+def query_encoder(
+    selection: Selection, suite: ExperimentSpec, episodes: Episodes, encoder: Path | None, device: str
+) -> tuple[EncodeQueries, str]:
+    """The function that makes queries of scope `window`, and the identity of its encoder: a DT, or a language model."""
     chunk_length = selection.embed.chunk_length
     if encoder is not None:
         network, _, identity = store.read_dt(encoder, suite, selection.embed.aggregate)
-        return partial(chunks.ask, network.to(device), chunk_length), identity
+        return partial(chunks.encode_queries, network.to(device), chunk_length), identity
     if selection.embed_language is None:
         raise RadtError("--encoder is missing: radt needs the directory of the DT, radt_lm the section embed_language")
     language = LanguageEncoder(selection.embed_language, suite.spec, chunk_length, device)
-    return partial(language_keys.ask, language, episodes, chunk_length), language.identity
+    return partial(language_keys.encode_queries, language, episodes, chunk_length), language.identity
 
 
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
@@ -80,16 +82,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT (radt only)")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    room, training, kind = selection.experiment, selection.train_retrieval, str(given.model)
-    suite = outline(room)
-    optimization, window, stride = training.optimization, training.model.span(room), training.model.stride(room)
+    experiment, training, kind = selection.experiment, selection.train_retrieval, str(given.model)
+    suite = experiment_spec(experiment)
+    optimization, window, stride = training.optimization, training.model.span(experiment), training.model.stride(experiment)
     device = loop.prepare_training(optimization)
     data = job.read_data(given.trajectories, suite)
-    ask, encoder_hash = asker(selection, suite, data.episodes, given.encoder, device)
+    encode_queries, encoder_hash = query_encoder(selection, suite, data.episodes, given.encoder, device)
     check_origin(given.index, {"encoder": encoder_hash, "trajectories": data.sha256, **selection.embed.origin()})
     keys = index.read(given.index)
     queries = read_queries(given.embeddings, encoder_hash, data.sha256, selection.embed)
-    retrieve = TrainingContexts(ask, keys, data.episodes, training.retrieval, selection.embed, queries, device)
+    retrieve = TrainingContexts(encode_queries, keys, data.episodes, training.retrieval, selection.embed, queries, device)
     seeding.seed_torch(given.seed, "radt weights")
     model = store.radt(suite.spec, training, selection.embed, data.statistics).to(device)
     share = ranks.share(optimization.batch_size)
@@ -112,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     inputs |= {name: str(value) for name, value in selection.embed.origin().items()}
     recall = retrieve.recall()
     print(f"{len(keys.keys)} keys, searched with a recall of {recall:.4f}")
-    job.finish(kind, given, selection, training, room, model, batch_loss, inputs, {"recall": recall})
+    job.train_and_save(kind, given, selection, training, experiment, model, batch_loss, inputs, {"recall": recall})
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from radt.data.trajectories import Outline
+from radt.data.trajectories import ExperimentSpec
 from radt.errors import RadtError
 from radt.settings.experiments import Experiment, GridExperiment, GymnasiumExperiment
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from radt.suites.base import Suite
 
 
-def outline(experiment: Experiment) -> Outline:
-    """An experiment and its spec: all that stages need that play nothing."""
+def experiment_spec(experiment: Experiment) -> ExperimentSpec:
+    """An experiment and its spec, which is all that a stage needs that plays nothing."""
     if isinstance(experiment, GridExperiment):
         from radt.suites.grid.spec import spec_of
 
-        return Outline(experiment, spec_of(experiment))
-    return Outline(experiment, suite_of(experiment).spec)
+        return ExperimentSpec(experiment, spec_of(experiment))
+    return ExperimentSpec(experiment, suite_of(experiment).spec)
 
 
 def suite_of(experiment: Experiment) -> Suite:

@@ -10,7 +10,7 @@ from radt.data.trajectories import Shard, Trajectories, read
 from radt.errors import RadtError
 from radt.settings.experiments import Experiment, GridExperiment
 from radt.settings.sources import Trajectories as Settings
-from radt.suites import outline
+from radt.suites import experiment_spec
 
 
 def histories(experiment: Experiment, settings: Settings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
@@ -27,7 +27,7 @@ def histories(experiment: Experiment, settings: Settings, folder: Path | None) -
             f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: write learning"
             " histories with radt.data.trajectories.write (docs/formats.md), and set it to import"
         )
-    data = read(Path(str(settings.import_folder)), outline(experiment))
+    data = read(Path(str(settings.import_folder)), experiment_spec(experiment))
     return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
 
 

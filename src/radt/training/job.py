@@ -58,12 +58,12 @@ def shards_digest(data: trajectories.Trajectories) -> str:
     return checkpoints.digest(json.dumps(data.manifest["shards"], sort_keys=True))
 
 
-def finish(
+def train_and_save(
     kind: str,
     given: argparse.Namespace,
     selection: Section,
     training: Training | TrainDpt,
-    room: Experiment,
+    experiment: Experiment,
     model: torch.nn.Module,
     batch_loss: Callable[[int], loop.Loss],
     inputs: dict[str, str],
@@ -80,6 +80,6 @@ def finish(
     metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
     if rank():
         return
-    config = {"kind": kind, "seed": given.seed, "room": room.model_dump(mode="json"), "inputs": inputs}
+    config = {"kind": kind, "seed": given.seed, "experiment": experiment.model_dump(mode="json"), "inputs": inputs}
     config |= measured or {}
     store.write(given.output, model, {**config, "training": training.model_dump(mode="json")}, metrics)

@@ -149,15 +149,15 @@ def train(
         loss, accuracy, steps = batch_loss(update)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        asked = interruption.asked
+        requested = interruption.requested
         if world_size() > 1:
-            loss, accuracy, asked = ranks.combine(model.parameters(), loss, accuracy, steps, asked)
+            loss, accuracy, requested = ranks.combine(model.parameters(), loss, accuracy, steps, requested)
         norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
         optimizer.step()
         bar.update()
         done = update + 1
         logged = done % settings.log_every == 0 or done == settings.updates
-        kept = done % settings.checkpoint_every == 0 or done == settings.updates or asked
+        kept = done % settings.checkpoint_every == 0 or done == settings.updates or requested
         watch.see(done, loss, norm, logged, kept)
         if logged:
             cpu = spent + ranks.total(time.process_time() - started)
@@ -168,7 +168,7 @@ def train(
             cpu = spent + ranks.total(time.process_time() - started)
             if not rank():
                 checkpoints.save(state, identity, checkpoints.State(done, cpu, rows), model, optimizer)
-        if asked and done < settings.updates:
+        if requested and done < settings.updates:
             bar.close()
             ranks.leave()
             stop(done, settings.updates)

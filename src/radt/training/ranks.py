@@ -91,7 +91,7 @@ def join(device: str) -> None:
 
 
 def combine(
-    parameters: Iterable[nn.Parameter], loss: Tensor, accuracy: Tensor, steps: Tensor, asked: bool
+    parameters: Iterable[nn.Parameter], loss: Tensor, accuracy: Tensor, steps: Tensor, stop: bool
 ) -> tuple[Tensor, Tensor, bool]:
     """Give every rank the gradients of the whole batch, in one sum over all ranks, in a fixed order.
 
@@ -102,14 +102,14 @@ def combine(
         loss: mean over this rank's real steps.
         accuracy: the same.
         steps: how many these are.
-        asked: whether this rank asks to end the training.
+        stop: whether this rank asks to end the training.
 
     Returns:
         Loss and accuracy of the whole batch, and whether any rank asks.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     means = [*(gradient.flatten() for gradient in gradients), torch.stack([loss.detach(), accuracy])]
-    counts = torch.stack([steps, steps.new_tensor(asked)])
+    counts = torch.stack([steps, steps.new_tensor(stop)])
     summed = _sum(torch.cat([torch.cat(means) * steps, counts]))
     *shared, values = (summed[:-2] / summed[-2]).split([mean.numel() for mean in means])
     for gradient, mean in zip(gradients, shared, strict=True):

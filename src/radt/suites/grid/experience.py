@@ -13,7 +13,7 @@ from torch import Tensor
 
 from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Shard, Trajectories
-from radt.data.transitions import Transitions, told
+from radt.data.transitions import Transitions, reward_phase
 from radt.settings.experiments import GridExperiment
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.spec import PHASES
@@ -190,7 +190,7 @@ class DistinctTransitions:
         last = row - episode * buffer.horizon == buffer.lengths.flatten()[episode] - 1
         transitions = Transitions(
             observation=columns.observation[row].long(),
-            received=told(buffer.spec, columns.received[row]),
+            received=reward_phase(buffer.spec, columns.received[row]),
             action=columns.action[row].long(),
             reward=columns.reward[row],
             following=columns.observation[after].long(),

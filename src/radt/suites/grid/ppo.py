@@ -17,7 +17,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
-from radt.data.trajectories import Outline, Shard, read_shard, tensors
+from radt.data.trajectories import ExperimentSpec, Shard, read_shard, tensors
 from radt.errors import RadtError
 from radt.seeding import generator
 from radt.settings.experiments import GridExperiment
@@ -165,7 +165,7 @@ def read(folder: Path, experiment: GridExperiment, settings: Ppo) -> Iterator[Sh
         manifest = read_json(path.with_suffix(".json"))
         if not isinstance(manifest, dict) or {key: manifest.get(key) for key in origin} != origin:
             raise RadtError(f"{path} was made with other settings of the experiment or of trajectories.ppo: {AGAIN}")
-        shard = read_shard(path, str(manifest.get("sha256")), Outline(experiment, spec_of(experiment)), AGAIN)
+        shard = read_shard(path, str(manifest.get("sha256")), ExperimentSpec(experiment, spec_of(experiment)), AGAIN)
         if (shard.episode_task != task).any():
             raise RadtError(f"{path} holds another task: {AGAIN}")
         yield shard

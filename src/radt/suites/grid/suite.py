@@ -22,8 +22,8 @@ class GridSuite:
 
     def tasks(self) -> list[Task]:
         """See `Suite`."""
-        splits, told = self.experiment.splits, worlds.descriptions(self.experiment)
-        table = zip(splits, told, worlds.optimum(self.experiment).tolist(), strict=True)
+        splits, descriptions = self.experiment.splits, worlds.descriptions(self.experiment)
+        table = zip(splits, descriptions, worlds.optimum(self.experiment).tolist(), strict=True)
         return [Task(number, split, own, {"optimum": best}) for number, (split, own, best) in enumerate(table)]
 
     def make(self, tasks: NDArray[np.int64]) -> GridVectorEnv:
