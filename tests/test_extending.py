@@ -50,7 +50,6 @@ def test_recipes_make_what_they_add(extended):
     assert status == 0, text
     assert {*counted(text)} == {
         "evaluate_reference",
-        "evaluate_retrieval",
         "figure",
         "bars",
         "ablation",

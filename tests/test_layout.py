@@ -26,9 +26,10 @@ RANK = {
     "training": 7,
     "evaluation": 7,
     "figures": 8,
-    "stages": 9,
-    "commands": 10,
-    "__main__": 11,
+    "methods": 9,
+    "stages": 10,
+    "commands": 11,
+    "__main__": 12,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BENCH = sorted((ROOT / "bench").glob("*.py"))

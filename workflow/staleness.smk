@@ -60,7 +60,10 @@ def command(job):
     return words[stage], atomic_stage.parse(words[stage + 1 :])[2]
 
 
-code_of = functools.cache(fingerprint)  # once for all jobs of a stage
+@functools.cache  # once for all jobs of a stage
+def code_of(stage, method):
+    """The fingerprint of a stage, with the agent of a method."""
+    return fingerprint(stage, method=method)
 
 
 @functools.lru_cache(maxsize=1)  # Snakemake asks four times in a row about each job
@@ -71,7 +74,7 @@ def stale(job):
         return None
     try:
         stage, arguments = command(job)
-        found = provenance.stale(record, code_of(stage), job.input, arguments)
+        found = provenance.stale(record, code_of(stage, provenance.method_of(*provenance.split(arguments))), job.input, arguments)
         damaged = provenance.problems(record) if found is None and asked_for(job) else []
     except RadtError as error:
         stop(error)

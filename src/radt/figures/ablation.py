@@ -16,10 +16,11 @@ from radt.figures import draw
 from radt.figures.curves import COLUMNS as CURVE_COLUMNS
 from radt.figures.curves import curves
 from radt.figures.inputs import SPLITS, method_order, scores, tested
-from radt.figures.style import GREY, PANELS, STYLE, Look, name_of, render
+from radt.figures.style import PANELS, STYLE, Look, name_of, render
 from radt.figures.table import Row, estimates, verdict
 from radt.settings.evaluation import Evaluate
 from radt.settings.figures import Figure as Interval
+from radt.settings.methods import GREY
 
 COLUMNS = {
     "ablation": "str",

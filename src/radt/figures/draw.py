@@ -23,7 +23,8 @@ from matplotlib.ticker import MaxNLocator
 
 from radt.evaluation.statistics import Floats
 from radt.figures.inputs import SPLITS
-from radt.figures.style import GREY, PANELS, STYLE, Look, looks, render
+from radt.figures.style import PANELS, STYLE, Look, looks, render
+from radt.settings.methods import GREY
 
 WIDTH = 3.5  # inches: one column
 MAIN_HEIGHT, OTHER_HEIGHT = 2.25, 1.7  # inches of the first panel and of each further one

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from radt import artifacts
 from radt.errors import RadtError
-from radt.figures.style import MODEL_NAMES
 from radt.settings.evaluation import Evaluate
 from radt.settings.experiments import Experiment
+from radt.settings.registry import THEMES
 
 EVALUATION = {
     "experiment": "str",
@@ -186,11 +186,11 @@ def tested(splits: Iterable[str]) -> str:
 
 
 def method_order(methods: Iterable[str], evaluate: Evaluate) -> list[str]:
-    """Methods by model (as in `MODEL_NAMES`), the method named like its model first, then by name."""
+    """Methods by model (as in `THEMES`), the method named like its model first, then by name."""
 
     def key(method: str) -> tuple[int, bool, str]:
         model = evaluate.methods[method].model
-        return list(MODEL_NAMES).index(model), method != model, method
+        return list(THEMES).index(model), method != model, method
 
     return sorted(methods, key=key)
 

@@ -17,9 +17,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from radt.errors import RadtError
 from radt.figures.inputs import AGAIN, lines, read, tested
-from radt.figures.style import GREY, STYLE, Look, looks, render
+from radt.figures.style import STYLE, Look, looks, render
 from radt.figures.table import COLUMNS
 from radt.settings.experiments import Experiment
+from radt.settings.methods import GREY
 
 WIDTH, ACROSS = 7.16, 4  # inches: two columns; panels in a row
 PANEL_HEIGHT, SHARES_HEIGHT, KEY_HEIGHT = 1.55, 2.2, 0.34  # inches

@@ -10,8 +10,8 @@ from jinja2 import Environment, StrictUndefined
 
 from radt.figures.style import name_of
 from radt.settings.experiments import Experiment
+from radt.settings.registry import THEMES
 
-NOTES = {"radt_lm": ", domain-agnostic", "retrieve": ", no network", "random": ", no network"}
 COLOURS = {"better": "#cfe3f7", "within": "#ececec", "worse": "#fbdcb8"}  # blue, grey, orange: apart for colour-blind readers
 SIGNS = {"better": "▲ better", "within": "● within", "worse": "▼ worse"}
 SPLITS = {"held_out": "held-out tasks", "train": "training tasks", "validation": "validation tasks"}
@@ -92,7 +92,7 @@ def page(rows: pd.DataFrame, experiments: Mapping[str, Experiment], confidence: 
     records = rows.astype(object).where(rows.notna(), None).to_dict("records")
     groups: dict[str, list[dict[Any, Any]]] = {}
     for row in records:
-        label = name_of(row["method"], row["model"]) + NOTES.get(row["model"], "")
+        label = name_of(row["method"], row["model"]) + THEMES[row["model"]].note
         groups.setdefault(row["experiment"], []).append({**row, "label": label})
     titles = {name: experiments[name].title for name in groups}
     words = {"signs": SIGNS, "colours": COLOURS, "splits": SPLITS}

@@ -11,36 +11,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-GREY = "#666666"
-MODEL_NAMES = {
-    "radt": "RA-DT",
-    "radt_lm": "RA-DT LM",
-    "ad": "AD",
-    "dpt": "DPT",
-    "dt": "DT",
-    "retrieve": "Retrieve",
-    "random": "Random",
-}
-COLOURS = {
-    "radt": ("#004488", "#6699CC"),
-    "radt_lm": ("#117733", "#44AA99"),
-    "ad": ("#882255", "#AA4499"),
-    "dpt": ("#CC6677", "#EE7733"),
-    "dt": ("#997700", "#999933"),
-    "retrieve": (GREY, GREY),
-    "random": (GREY, GREY),
-}
-DASHES: dict[str, tuple[float, ...]] = {
-    "radt": (),
-    "radt_lm": (3.2, 1.2),
-    "ad": (5.0, 1.6),
-    "dpt": (5.0, 1.2, 1.2, 1.2),
-    "dt": (1.2, 1.4),
-    "retrieve": (8.0, 3.0),
-    "random": (1.5, 2.5),
-}
-MARKERS = {"radt": "osh", "radt_lm": "^dH", "ad": "DvP", "dpt": "Xp*", "dt": "s<>", "retrieve": "+|x", "random": "x1|"}
-REFERENCES = ("retrieve", "random")
+from radt.settings.registry import THEMES
+
 PANELS = {"held_out": "Held-out tasks", "train": "Training tasks", "validation": "Validation tasks"}
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -78,17 +50,17 @@ class Look:
 def name_of(method: str, model: str) -> str:
     """Name of a method: that of its model, with what its own name adds in brackets, `radt_fixed` -> RA-DT (fixed)."""
     own = method.removeprefix(model).strip("_").replace("_", " ")
-    return f"{MODEL_NAMES[model]} ({own})" if own else MODEL_NAMES[model]
+    return f"{THEMES[model].name} ({own})" if own else THEMES[model].name
 
 
 def looks(models: dict[str, str]) -> dict[str, Look]:
     """Look of every method, from the model of each: by the model, then by the place among the methods of the same model."""
     found = {}
     for method, model in models.items():
-        place = [other for other in models if models[other] == model].index(method)
-        dashes = DASHES[model] if place == 0 else (*(DASHES[model] or (6.0, 1.4)), 1.0, 1.4)
-        marker, colour = MARKERS[model][place % 3], COLOURS[model][place % 2]
-        found[method] = Look(name_of(method, model), colour, dashes, marker, place % 2 == 1, model in REFERENCES)
+        look, place = THEMES[model], [other for other in models if models[other] == model].index(method)
+        dashes = look.dashes if place == 0 else (*(look.dashes or (6.0, 1.4)), 1.0, 1.4)
+        marker, colour = look.markers[place % 3], look.colours[place % 2]
+        found[method] = Look(name_of(method, model), colour, dashes, marker, place % 2 == 1, look.reference)
     return found
 
 

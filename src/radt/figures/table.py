@@ -10,10 +10,10 @@ import pandas as pd
 from radt.errors import RadtError
 from radt.evaluation import statistics
 from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
-from radt.figures.style import REFERENCES
 from radt.seeding import generator
 from radt.settings.evaluation import Evaluate
 from radt.settings.figures import Figure
+from radt.settings.registry import TRAINED
 
 COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "experiment": "str",
@@ -149,7 +149,7 @@ def _paper(curve: pd.Series) -> Row:
 
 def _cost(training: pd.DataFrame, model: str, seeds: list[int]) -> Row:
     """Updates, parameters and mean training CPU seconds of a model's seeds; nothing for a model that is not trained."""
-    if model in REFERENCES:
+    if model not in TRAINED:
         return {}
     runs = training[(training["model"] == model) & training["seed"].isin(seeds)]
     if absent := sorted(set(seeds) - set(runs["seed"])):

@@ -71,9 +71,9 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
     if stage.rpartition(".")[2] not in provenance.WRITES:
         raise RadtError(f"{stage} is not in radt.pipeline.provenance.WRITES: add the names of the files that it writes")
     begun, spent = time.monotonic(), time.process_time()
-    hashes, code = provenance.check(inputs), fingerprint(stage)
-    former = _former(record, stage)
     settings, rest = provenance.split(arguments)
+    hashes, code = provenance.check(inputs), fingerprint(stage, method=provenance.method_of(settings, rest))
+    former = _former(record, stage)
     output = arguments.index("--output") + 1
     waiting, target = provenance.waiting_folder(record), Path(arguments[output])
     moved = waiting if target == record.parent else waiting / target.relative_to(record.parent)

@@ -13,6 +13,7 @@ from math import prod
 
 from radt.settings.experiments import AnyExperiment, GridExperiment
 from radt.settings.models import Model, Optimization
+from radt.settings.registry import METHODS, TRAINED
 from radt.settings.stages import Stages
 from radt.suites import experiment_spec
 
@@ -132,12 +133,6 @@ def ppo(s: Sections, _: str) -> Demand:
     return Demand(s.trajectories.ppo.steps, disk=data(s) / tasks(s, ["train"]))
 
 
-def pretrain(s: Sections, _: str) -> Demand:
-    """Updates x batch x steps of a window."""
-    span = s.pretrain.model.span(s.experiment)
-    return trained(s, s.pretrain.model, s.pretrain.optimization, span, span)
-
-
 def embed(s: Sections, encoder: str) -> Demand:
     """The DT reads each step, twice where episodes are longer than its window; the language model those before a key or query."""
     model, how, span = s.pretrain.model, s.embed, s.pretrain.model.span(s.experiment)
@@ -157,30 +152,9 @@ def index(s: Sections, encoder: str) -> Demand:
     return Demand(numbers, vectors(s, encoder), FLOAT * numbers)
 
 
-def train_retrieval(s: Sections, model: str) -> Demand:
-    """Updates x batch x (steps of a window + `CONTEXT` x steps of its contexts, one for each query or one for all)."""
-    chosen, span = s.train_retrieval, s.train_retrieval.model.span(s.experiment)
-    contexts = span / s.embed.query_stride if chosen.retrieval.scope == "segment" and s.embed.query_stride else 1
-    length = span + CONTEXT * contexts * 2 * s.embed.chunk_length * chosen.retrieval.k_context
-    return trained(s, chosen.model, chosen.optimization, length, span, vectors(s, "lm" if model == "radt_lm" else "dt"))
-
-
-def train_ad(s: Sections, _: str) -> Demand:
-    """Updates x batch x steps of two windows."""
-    length = 2 * s.train_ad.model.span(s.experiment)
-    return trained(s, s.train_ad.model, s.train_ad.optimization, length, length)
-
-
-def train_dpt(s: Sections, _: str) -> Demand:
-    """Updates x batch x (transitions of a context + queries)."""
-    chosen, model = s.train_dpt, s.train_dpt.model.model_copy(update={"tokens": "step"})  # it has one form only
-    return trained(s, model, chosen.optimization, chosen.context + chosen.queries, chosen.context)
-
-
 def evaluate(s: Sections, model: str) -> Demand:
     """Episodes x horizon x (a call of each block + tasks x a step of the network)."""
-    models = {"ad": s.train_ad.model, "dpt": s.train_dpt.model, "dt": s.pretrain.model}
-    own = models.get(model, s.train_retrieval.model)
+    own = getattr(s, METHODS[model].stage).model
     count = tasks(s, list(s.evaluate.splits))
     acted = s.evaluate.episodes * s.experiment.horizon
     work = acted * (CALL * own.layers + count * network(own, own.span(s.experiment)))
@@ -216,12 +190,9 @@ class Stage:
 STAGES = {
     "trajectories": Stage(1.0, trajectories),
     "ppo": Stage(5.0, ppo, rate=1.35e-3),  # three core-hours for 80 tasks of 100,000 steps (config/config.yaml)
-    "pretrain": Stage(4.5, pretrain, "pretrain"),
     "embed": Stage(3.5, embed, "embed"),
     "index": Stage(2.2, index),
-    "train_retrieval": Stage(4.5, train_retrieval, "train_retrieval"),
-    "train_ad": Stage(4.5, train_ad, "train_ad"),
-    "train_dpt": Stage(4.5, train_dpt, "train_dpt"),
+    **{method.stage: Stage(4.5, method.work, method.stage) for method in TRAINED.values() if method.work},
     "evaluate_retrieval": Stage(4.0, evaluate, "evaluate"),
     "evaluate_plain": Stage(3.0, evaluate, "evaluate"),
     "evaluate_reference": Stage(2.4, evaluate_reference),

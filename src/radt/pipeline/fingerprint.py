@@ -33,6 +33,8 @@ FIELDS: dict[Any, tuple[tuple[str, str], ...]] = {
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
 """The other fields by kind of node, each with the text that stands before its value."""
+METHODS, THEMES, THEME, AGENT = "radt.methods", ("radt.settings.registry", "THEMES"), "THEME", "agent"
+"""The package whose modules are imported by name, the table of what figures take of all, and what is taken of one."""
 Symbol = tuple[str, str]
 """A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
 WITHOUT_EFFECT: tuple[Symbol, ...] = (("radt.pipeline.provenance", "WRITES"), ("radt.settings.renamed", "RENAMED"))
@@ -66,14 +68,15 @@ class Module:
         return self.statements.get(name, [])
 
 
-def fingerprint(module: str, source: Path = SOURCE) -> str:
-    """16 hex digits for the code that `python -m {module}` runs.
+def fingerprint(module: str, source: Path = SOURCE, method: str = "") -> str:
+    """16 hex digits for the code that `python -m {module}` runs, with the agent of a `method` that it imports by name.
 
     `source` is the folder that holds the package. Raises `RadtError` when a module is missing or is not valid Python.
     """
     reached: set[Symbol] = set()
     main = _read(module, source).main
     waiting: list[Symbol] = [(module, EVERYTHING), *(need for statement in main for need in _needs_of(statement, module, source))]
+    waiting += [(f"{METHODS}.{method}", AGENT)] if method else []
     while waiting:
         symbol = waiting.pop()
         if symbol not in reached and symbol not in WITHOUT_EFFECT:
@@ -88,7 +91,9 @@ def fingerprint(module: str, source: Path = SOURCE) -> str:
 def _needs(name: str, wanted: str, source: Path) -> frozenset[Symbol]:
     """The symbols that a symbol needs."""
     module = _read(name, source)
-    first = _imported_at_once(name, source) if wanted == RUN_ON_IMPORT else [(name, RUN_ON_IMPORT)]
+    first = list(_imported_at_once(name, source)) if wanted == RUN_ON_IMPORT else [(name, RUN_ON_IMPORT)]
+    if (name, wanted) == THEMES:
+        first += [(f"{METHODS}.{file.stem}", THEME) for file in source.joinpath(*METHODS.split(".")).glob("[a-z]*.py")]
     return frozenset([*first, *(need for part in module.chosen(wanted) for need in _needs_of(part, name, source))])
 
 
@@ -149,6 +154,8 @@ def _read(name: str, source: Path) -> Module:
     module = Module({}, {}, [])
     for node in (part for statement in body for part in _split(statement)):
         statement = _statement(node, package)
+        if isinstance(node, ast.If) and not node.orelse and ("TYPE_CHECKING", EVERYTHING) in statement.uses:
+            continue
         if isinstance(node, ast.If) and ("__name__", EVERYTHING) in statement.uses:
             module.main.append(statement)
         else:

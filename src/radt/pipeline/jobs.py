@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from radt.settings.registry import TRAINED
+
 LOGS, BENCHMARKS, STATE = Path("logs"), Path("benchmarks"), Path("state")
 
 RECORDS = {
     "trajectories": "{run}/trajectories/{file}",
     "ppo": "{run}/ppo/{name}.{file}",
-    "pretrain": "{run}/pretrain/{name}/{file}",
     "embed": "{run}/embed/{name}/{file}",
     "index": "{run}/index/{name}/{file}",
-    "train_retrieval": "{run}/train/{what}/{seed}/{file}",
-    "train_ad": "{run}/train/ad/{seed}/{file}",
-    "train_dpt": "{run}/train/dpt/{seed}/{file}",
+    **{method.stage: f"{{run}}/{method.folder}/{{seed}}/{{file}}" for method in TRAINED.values()},
+    "train_retrieval": "{run}/train/{what}/{seed}/{file}",  # of two methods
     "evaluate_retrieval": "{run}/evaluate/{what}/{seed}.{file}",
     "evaluate_plain": "{run}/evaluate/{what}/{seed}.{file}",
     "evaluate_reference": "{run}/evaluate/{what}/{seed}.{file}",

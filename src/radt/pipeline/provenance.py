@@ -28,6 +28,7 @@ from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import version
 from radt.settings.base import NonNegativeFloat, PositiveInt, Section
+from radt.settings.registry import TRAINED
 
 FORMAT = 2
 WITHOUT_CHECKSUM = 1
@@ -39,17 +40,14 @@ SHOWN = 60
 """Characters of a value in a reason."""
 RECORDED = Path("results/recorded")
 """Copies for readers (`radt.commands.record`): no rule reads or writes there."""
-TRAINED = r"model\.safetensors|config\.json|metrics\.csv"
+WEIGHTS = r"model\.safetensors|config\.json|metrics\.csv"
 WRITES = {
     "trajectories": r"manifest\.json|learning\.csv|tasks_[0-9a-f]{16}\.safetensors",
     "ppo": r"task\d+\.(json|safetensors)",
-    "pretrain": TRAINED,
     "embed": r"config\.json|embeddings\.safetensors",
     "embed_language": r"config\.json|embeddings\.safetensors",
     "index": r"config\.json|index\.safetensors",
-    "train_retrieval": TRAINED,
-    "train_ad": TRAINED,
-    "train_dpt": TRAINED,
+    **{method.stage: WEIGHTS for method in TRAINED.values()},
     "evaluate": r"seed\d+\.csv",
     "figure": r"(curves|table|seeds)\.csv|figure\.(pdf|png)",
     "overview": r"overview\.(csv|pdf|png|html)",
@@ -262,6 +260,14 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The settings in the command line of a stage, and the rest of it."""
     place = arguments.index("--settings")
     return json.loads(arguments[place + 1]), [*arguments[:place], *arguments[place + 2 :]]
+
+
+def method_of(settings: dict[str, Any], arguments: list[str]) -> str:
+    """The method whose agent an evaluation imports by its name; empty for other stages."""
+    try:
+        return str(settings["evaluate"]["methods"][arguments[arguments.index("--method") + 1]]["model"])
+    except (LookupError, TypeError, ValueError):
+        return ""
 
 
 def problems(path: Path) -> list[str]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, get_args
+from typing import Any
 
 from radt.devices import present
 from radt.errors import RadtError
 from radt.settings.configuration import Settings
 from radt.settings.evaluation import Protocol
+from radt.settings.registry import METHODS, TRAINED
 from radt.settings.stages import Stages
 
 EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
 """The sections that embed, by encoder: the pre-trained DT or the language model."""
-ENCODERS = {"radt": "dt", "radt_lm": "lm"}
+ENCODERS = {name: method.encoder for name, method in TRAINED.items() if method.encoder}
 """What embeds for a model that retrieves."""
 
 _DT = ("trajectories", "pretrain")
@@ -29,16 +30,14 @@ MADE_FROM = {
     "pretrain": _DT,
     **{f"embed/{encoder}": sections for encoder, sections in _MEMORY.items()},
     **{f"index/{encoder}": (*sections, "index") for encoder, sections in _MEMORY.items()},
-    **{f"train/{model}": (*_MEMORY[encoder], "index", "train_retrieval") for model, encoder in ENCODERS.items()},
-    "train/ad": ("trajectories", "train_ad"),
-    "train/dpt": ("trajectories", "train_dpt"),
+    **{m.folder: ((*_MEMORY[m.encoder], "index", m.stage) if m.encoder else ("trajectories", m.stage)) for m in TRAINED.values()},
 }
 """The sections behind the artifacts of a directory: its own and those of all that it is made from."""
-WEIGHTS = {path.removeprefix("train/"): path for path in MADE_FROM if path.startswith("train/")} | {"dt": "pretrain"}
+WEIGHTS = {name: method.folder for name, method in TRAINED.items()}
 """The directory of a model's weights."""
 PLAIN = tuple(model for model in WEIGHTS if model not in ENCODERS)
 """Models with weights that retrieve nothing."""
-REFERENCES = tuple(model for model in get_args(Protocol.model_fields["model"].annotation) if model not in WEIGHTS)
+REFERENCES = tuple(name for name in METHODS if name not in TRAINED)
 """Models without weights."""
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from radt.settings.base import Device, Name, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from radt.settings.registry import METHODS
+
+AnyMethod: Any = Literal[tuple(METHODS)]
+"""The name of a method."""
 
 
 class Protocol(Section):
     """How one method acts in context."""
 
-    model: Literal["radt", "radt_lm", "ad", "dpt", "dt", "retrieve", "random"]
+    model: AnyMethod
     """The trained model. `retrieve` (replays the nearest stored step of its best episode) and `random` have no weights."""
     target_return: Literal["fixed", "from_memory", "none"]
     """`fixed`: drawn around `target_mean`; `from_memory`: low while no episode was better than chance, then more;
@@ -24,8 +28,7 @@ class Protocol(Section):
 
     @model_validator(mode="after")
     def _target_is_read(self) -> Self:
-        conditioned = {"radt": ("fixed", "from_memory"), "radt_lm": ("fixed", "from_memory"), "dt": ("fixed",)}
-        allowed = conditioned.get(self.model, ("none",))
+        allowed = METHODS[self.model].targets
         if self.target_return not in allowed:
             raise ValueError(f"target_return is {self.target_return!r}, allowed for {self.model!r} is {' or '.join(allowed)}")
         return self

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from pydantic import create_model
+
 from radt.settings.base import Section
 from radt.settings.evaluation import Evaluate
 from radt.settings.figures import Figure
 from radt.settings.models import TrainAd, TrainDpt, Training, TrainRetrieval
+from radt.settings.registry import TRAINED
 from radt.settings.retrieval import Embed, Index, Language
 from radt.settings.sources import Trajectories
 
 
-class Stages(Section):
+class OwnStages(Section):
     """The sections of the stages."""
 
     trajectories: Trajectories
@@ -23,3 +28,10 @@ class Stages(Section):
     train_dpt: TrainDpt
     evaluate: Evaluate
     figure: Figure
+
+
+if TYPE_CHECKING:
+    Stages = OwnStages
+else:
+    OF_METHODS = {method.stage: (method.section, ...) for method in TRAINED.values() if method.section}
+    Stages = create_model("Stages", __base__=OwnStages, __doc__=OwnStages.__doc__, **OF_METHODS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +12,16 @@ import numpy as np
 from radt import artifacts
 from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
-from radt.evaluation.agents import AdAgent, Agent, DtAgent, DtQueryEncoder, LanguageQueryEncoder, QueryEncoder, RetrievalAgent
-from radt.evaluation.dpt_agent import DptAgent
-from radt.evaluation.memory import EmbedEpisodes, OnlineMemory
-from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
-from radt.models import store
-from radt.models.language import LanguageEncoder
-from radt.retrieval import chunks, language_keys
+from radt.evaluation.setup import Setup
 from radt.settings.base import Section
 from radt.settings.evaluation import Evaluate
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
+from radt.settings.registry import module
 from radt.settings.retrieval import Embed, Language
 from radt.stages import run
 from radt.suites import suite_of
-from radt.suites.base import Suite
-from radt.suites.transitions import recollection
 from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
@@ -42,62 +34,6 @@ class Selection(Section):
     embed: Embed | None = None
     embed_language: Language | None = None
     evaluate: Evaluate
-
-
-def make_agent(
-    kind: str,
-    selection: Selection,
-    suite: Suite,
-    model: Path | None,
-    encoder: Path | None,
-    history: EpisodeBuffer,
-    seed: int,
-    device: str,
-) -> Agent:
-    """The agent of a kind of model; `model` is the directory of its weights, `encoder` that of the DT that embeds."""
-    if kind == "random":
-        return RandomAgent(history)
-    if kind == "retrieve":
-        return RetrieveAgent(history, seed)
-    if model is None:
-        raise RadtError(f"--model is missing: {kind} needs the directory of its weights")
-    if kind == "dt":
-        network, training, _ = store.read_dt(model, suite)
-        return DtAgent(network.to(device), training.model, history)
-    if kind == "ad":
-        network, training_ad = store.read_ad(model, suite)
-        return AdAgent(network.to(device), training_ad.model, history)
-    if kind == "dpt":
-        pretrained, training_dpt = store.read_dpt(model, suite)
-        return DptAgent(pretrained.to(device), training_dpt.context, recollection(suite.experiment, history), history, seed)
-    return retrieval_agent(kind, selection, suite, model, encoder, history, device)
-
-
-def retrieval_agent(
-    kind: str, selection: Selection, suite: Suite, model: Path, encoder: Path | None, history: EpisodeBuffer, device: str
-) -> Agent:
-    """RA-DT with the memory of its kind."""
-    embed, settings = selection.embed, selection.evaluate
-    if embed is None:
-        raise RadtError("the section embed is missing in --settings: RA-DT needs it")
-    if kind == "radt":
-        if encoder is None:
-            raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
-        dt, dt_training, origin = store.read_dt(encoder, suite, embed.aggregate)
-        dt.to(device)
-        keys: EmbedEpisodes = partial(chunks.embed_episodes, dt, embed.chunk_length)
-        query_encoder: QueryEncoder = DtQueryEncoder(dt, dt_training.model, history, embed.chunk_length)
-    else:
-        if selection.embed_language is None:
-            raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
-        language = LanguageEncoder(selection.embed_language, suite.spec, embed.chunk_length, device)
-        keys = partial(language_keys.embed_episodes, language)
-        query_encoder = LanguageQueryEncoder(language, history, embed.chunk_length)
-        origin = language.identity
-    network, training = store.read_radt(model, kind, suite, embed, origin)
-    network.to(device)
-    memory = OnlineMemory(keys, history, settings.memory, embed.chunk_length, training.retrieval.k_context)
-    return RetrievalAgent(network, training.retrieval.scope == "segment", query_encoder, memory, settings.memory.query_stride)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -122,7 +58,9 @@ def main(argv: list[str] | None = None) -> int:
     if not len(tasks):
         raise RadtError(f"evaluate.splits is {settings.splits}, but {given.experiment!r} has no such tasks: add a split")
     history = EpisodeBuffer(len(tasks), settings.episodes, suite.spec)
-    agent = make_agent(protocol.model, selection, suite, given.model, given.encoder, history, given.seed, device)
+    parts = settings.memory, selection.embed, selection.embed_language
+    setup = Setup(protocol.model, suite, history, given.seed, device, *parts, given.model, given.encoder)
+    agent = module(protocol.model).agent(setup)
     returns = in_context(agent, history, suite, tasks, protocol, settings, given.seed)
     splits, best = suite.experiment.splits, [task.references.get("optimum", "") for task in known]
     rows = [

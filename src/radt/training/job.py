@@ -19,10 +19,8 @@ from radt.pipeline.fingerprint import fingerprint
 from radt.settings.base import Section
 from radt.settings.experiments import Experiment
 from radt.settings.models import TrainDpt, Training
+from radt.settings.registry import METHODS
 from radt.training import checkpoints, loop
-
-STAGES = {"dt": "pretrain", "ad": "train_ad", "dpt": "train_dpt", "radt": "train_retrieval", "radt_lm": "train_retrieval"}
-"""Stage that trains each kind of model."""
 
 
 def arguments(description: str | None, *directories: str) -> argparse.ArgumentParser:
@@ -74,8 +72,9 @@ def train_and_save(
     The checkpoint stays until the artifact is recorded (`radt.stages.run`): a full disk must not cost a finished training.
     Another number of ranks can go on with it.
     """
-    code = fingerprint(f"radt.stages.{STAGES[kind]}")
-    settings = selection.model_dump_json(exclude={STAGES[kind]: {"optimization": {"ranks"}}})
+    stage = METHODS[kind].stage
+    code = fingerprint(f"radt.stages.{stage}")
+    settings = selection.model_dump_json(exclude={stage: {"optimization": {"ranks"}}})
     identity = checkpoints.identity(settings, given.seed, code, *inputs.values())
     metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
     if rank():

@@ -1,0 +1,44 @@
+"""What an evaluation hands to the method that makes an agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from radt.data.episodes import EpisodeBuffer
+from radt.errors import RadtError
+from radt.settings.evaluation import Memory
+from radt.settings.retrieval import Embed, Language
+from radt.suites.base import Suite
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Settings and folders for an agent. Some methods need no weights, most need no encoder."""
+
+    model: str
+    """Name of the method in `radt.methods`."""
+    suite: Suite
+    history: EpisodeBuffer
+    """The steps that the agent has lived through; empty at first."""
+    seed: int
+    device: str
+    memory: Memory
+    embed: Embed | None
+    embed_language: Language | None
+    folder: Path | None
+    """Directory of the weights."""
+    encoder: Path | None
+    """Directory of the DT that embeds."""
+
+    def weights(self) -> Path:
+        """The directory of the weights; raises `RadtError` where none was given."""
+        if self.folder is None:
+            raise RadtError(f"--model is missing: {self.model} needs the directory of its weights")
+        return self.folder
+
+    def embedding(self) -> Embed:
+        """The section embed; raises `RadtError` where it was not given."""
+        if self.embed is None:
+            raise RadtError("the section embed is missing in --settings: RA-DT needs it")
+        return self.embed
