@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pydantic import create_model
-
 from radt.settings.base import Section
 from radt.settings.evaluation import Evaluate
 from radt.settings.figures import Figure
@@ -15,7 +11,7 @@ from radt.settings.retrieval import Embed, Index, Language
 from radt.settings.sources import Trajectories
 
 
-class OwnStages(Section):
+class Stages(Section):
     """The sections of the stages."""
 
     trajectories: Trajectories
@@ -29,9 +25,4 @@ class OwnStages(Section):
     evaluate: Evaluate
     figure: Figure
 
-
-if TYPE_CHECKING:
-    Stages = OwnStages
-else:
-    OF_METHODS = {method.stage: (method.section, ...) for method in TRAINED.values() if method.section}
-    Stages = create_model("Stages", __base__=OwnStages, __doc__=OwnStages.__doc__, **OF_METHODS)
+    __annotations__.update({method.stage: method.section for method in TRAINED.values() if method.section})
