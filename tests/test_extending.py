@@ -48,14 +48,19 @@ def test_recipes_make_what_they_add(extended):
     targets = [*options, "--", FIGURE, "results/darkroom/bars.pdf", "results/ablations/weight.pdf"]
     status, text = snakemake("--cores", "2", *targets, folder=folder)
     assert status == 0, text
-    assert {*counted(text)} == {
+    jobs = counted(text)
+    assert {*jobs} == {
+        "train_bc",
+        "evaluate_plain",
         "evaluate_reference",
+        "evaluate_retrieval",
         "figure",
         "bars",
         "ablation",
-    }  # nothing was trained again
+    }
+    assert jobs["evaluate_retrieval"] == 4  # two variants and seeds: nothing of other methods was trained or evaluated again
     table = pd.read_csv(folder / "results/darkroom/table.csv")
-    assert {*table["method"]} == {"best_of_two", "radt"}
+    assert {*table["method"]} == {"bc", "best_of_two", "radt"}
     assert (folder / "results/darkroom/bars.pdf").read_bytes().startswith(b"%PDF")
     variants = pd.read_csv(folder / "results/ablations/weight.csv")
     assert {*variants["variant"]} == {"return_0", "return_1"}

@@ -1,12 +1,13 @@
 """The code fingerprint changes with what a stage uses, and with nothing else."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from radt.errors import RadtError
-from radt.pipeline.fingerprint import fingerprint
+from radt.pipeline.fingerprint import SOURCE, fingerprint
 
 STAGES = ["trajectories", "pretrain", "embed", "index", "train_retrieval", "train_ad", "evaluate", "figure"]
 FILES = {
@@ -163,3 +164,35 @@ def test_stages_differ_and_do_not_depend_on_the_process():
     code = "from radt.pipeline.fingerprint import fingerprint; print(fingerprint('radt.stages.embed'))"
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert again.stdout.strip() == prints["embed"]
+
+
+@pytest.fixture
+def changed_methods(tmp_path):
+    """The stages whose fingerprint changes with an edit of the file of a method, which is made where there is none."""
+
+    def prints(source):
+        stages = {stage: fingerprint(f"radt.stages.{stage}", source) for stage in STAGES if stage != "evaluate"}
+        methods = ("ad", "dpt", "radt")
+        return stages | {f"evaluate {name}": fingerprint("radt.stages.evaluate", source, name) for name in methods}
+
+    def changed(name, edit):
+        shutil.copytree(SOURCE, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        file, before = tmp_path / f"src/radt/methods/{name}.py", prints(SOURCE)
+        file.write_text(edit(file.read_text(encoding="utf-8") if file.exists() else ""), encoding="utf-8")
+        after = prints(tmp_path / "src")
+        return {stage for stage, code in before.items() if after[stage] != code}
+
+    return changed
+
+
+def test_an_agent_counts_in_the_evaluation_of_its_method_alone(changed_methods):
+    edited = changed_methods("ad", lambda text: text.replace("AdAgent(network", "AdAgent(1 and network"))
+    assert edited == {"evaluate ad"}
+
+
+def test_a_look_counts_in_figures_alone(changed_methods):
+    assert changed_methods("ad", lambda text: text.replace("#882255", "#882256")) == {"figure"}
+
+
+def test_a_new_method_changes_figures_alone(changed_methods):
+    assert changed_methods("new", lambda _: 'METHOD = 1\nTHEME = ("new",)\n\n\ndef agent(setup):\n    return 1\n') == {"figure"}

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 def work(s: Sections, model: str) -> Demand:
     """Updates x batch x (steps of a window + `CONTEXT` x steps of its contexts, one for each query or one for all)."""
     from radt.pipeline.costs import CONTEXT, trained, vectors
+    from radt.settings.registry import METHODS
 
     chosen, span = s.train_retrieval, s.train_retrieval.model.span(s.experiment)
     contexts = span / s.embed.query_stride if chosen.retrieval.scope == "segment" and s.embed.query_stride else 1
     length = span + CONTEXT * contexts * 2 * s.embed.chunk_length * chosen.retrieval.k_context
-    return trained(s, chosen.model, chosen.optimization, length, span, vectors(s, "lm" if model == "radt_lm" else "dt"))
+    return trained(s, chosen.model, chosen.optimization, length, span, vectors(s, METHODS[model].encoder))
 
 
 def agent(setup: Setup) -> Agent:

@@ -116,7 +116,7 @@ def wanted(runs: Runs, run: str) -> list[Path]:
     files += [(WEIGHTS[model], f"{seed}/{FILE}") for model in models if model in WEIGHTS for seed in seeds]
     for encoder in (encoder for encoder in EMBEDDED if encoder in {ENCODERS.get(model) for model in models}):
         files += [(f"embed/{encoder}", FILE), (f"index/{encoder}", FILE)]
-    if "radt" in models:
+    if "dt" in {ENCODERS.get(model) for model in models}:
         files.append((WEIGHTS["dt"], f"seed{runs.settings.encoder_seed}/{FILE}"))
     paths = [Path(runs.path(run, directory, file)) if directory else Path("results", run, file) for directory, file in files]
     paths += [Path("results", run, "evaluate", method, f"{seed}.{FILE}") for method in methods for seed in seeds]

@@ -19,6 +19,7 @@ from radt.settings import layers, yaml_reader
 from radt.settings.base import Name, NonNegativeInt, Section
 from radt.settings.experiments import AnyExperiment, Experiment
 from radt.settings.layers import Shared
+from radt.settings.models import Training
 from radt.settings.parsing import explain, parse
 from radt.settings.stages import Stages
 
@@ -148,11 +149,8 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
     """Raise `RadtError` when the settings cannot be used in an experiment."""
     horizon, retrieval, model = experiment.horizon, stages.train_retrieval.retrieval, stages.train_retrieval.model
     chunk_length, query_stride = stages.embed.chunk_length, stages.embed.query_stride
-    for section, kind in (
-        ("pretrain", stages.pretrain),
-        ("train_retrieval", stages.train_retrieval),
-        ("train_ad", stages.train_ad),
-    ):
+    windowed = {section: kind for section, kind in stages if isinstance(kind, Training)}
+    for section, kind in windowed.items():
         if kind.model.tokens == "step" and kind.model.window < horizon and kind.model.window % 2:
             raise RadtError(
                 f"{section}.model.window is {kind.model.window}, allowed are even numbers, or the horizon of {name!r}"

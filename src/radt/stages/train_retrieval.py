@@ -24,10 +24,13 @@ from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.models import TrainRetrieval
 from radt.settings.parsing import parse
+from radt.settings.registry import TRAINED
 from radt.settings.retrieval import Embed, Language
 from radt.stages import run
 from radt.suites import experiment_spec
 from radt.training import job, loop, ranks
+
+CHOICES = [name for name, method in TRAINED.items() if method.stage == "train_retrieval"]
 
 
 class Selection(Section):
@@ -78,7 +81,7 @@ def drop(contexts: Steps, dropped: Tensor) -> Steps:
 def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     parser = job.arguments(__doc__, "embeddings", "index")
-    parser.add_argument("--model", required=True, choices=("radt", "radt_lm"), help="the DT embeds, or a language model")
+    parser.add_argument("--model", required=True, choices=CHOICES, help="the DT embeds, or a language model")
     parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT (radt only)")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
