@@ -10,7 +10,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -196,12 +195,12 @@ def same_as(made, folder, targets):
 
 def interrupt(folder, number, awaited):
     """Start the workflow, and send a signal to all of it when a file is there, as a terminal does."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--", FIGURE]
+    command = [f"{project.programs()}/snakemake", "--cores", "2", "--", FIGURE]  # it and its jobs start warm
     with (folder / "interrupted.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=project.environment(folder, project.programs()),  # jobs start warm
+            env=project.environment(folder),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

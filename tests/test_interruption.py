@@ -157,9 +157,9 @@ def test_the_workflow_outlives_the_warning_of_a_scheduler_and_goes_on_with_its_r
         project.change(folder, f"pretrain.optimization.{key}", value)
     target, place = "results/darkroom/pretrain/seed42/model.safetensors", folder / "results/darkroom/pretrain/seed42"
     log = folder / "logs/darkroom/pretrain/seed42.log"
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--", target]
+    command = [f"{programs()}/snakemake", "--cores", "2", "--", target]  # it and its job start warm
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    workflow = subprocess.Popen(command, cwd=folder, env=environment(folder, programs()), **quiet)  # its job starts warm
+    workflow = subprocess.Popen(command, cwd=folder, env=environment(folder), **quiet)
     while not log.exists() or not re.search(r"^update ", log.read_text(encoding="utf-8"), re.MULTILINE):
         assert workflow.poll() is None
         time.sleep(0.05)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from project import FIGURE, change, content, environment, plain, programs, run
+from project import FIGURE, change, content, edit, environment, plain, programs, run
 from slurm import THERE, Slurm
 
 pytestmark = pytest.mark.skipif(not THERE, reason="needs root, slurm-wlm and munge of Debian, and no other Slurm")
@@ -48,6 +48,7 @@ def queue(tmp_path_factory):
 
 def test_figure_made_by_slurm_is_the_local_one(queue, copy):
     """Evaluations are grouped, so that this takes two jobs."""
+    edit(copy / "workflow/package.smk", "str(Path(sys.executable).parent), ", "")  # jobs take the first python: they start warm
     other = Path(shutil.copytree(copy, copy.parent / "other"))
     for folder in (copy, other):
         change(folder, "evaluate.target_mean", 3.0)
@@ -55,7 +56,7 @@ def test_figure_made_by_slurm_is_the_local_one(queue, copy):
     status, text = run([sys.executable, "-m", "snakemake", "--cores", "2", "--", FIGURE], other)
     assert status == 0, text
     before = len(queue.jobs("COMPLETED"))
-    status, text = plain([*SUBMIT, "--", FIGURE], copy, PATH=environment(copy, programs())["PATH"])  # stages start warm
+    status, text = plain([*SUBMIT, "--", FIGURE], copy, PATH=environment(copy, programs())["PATH"])
     assert status == 0, text
     assert len(queue.jobs("COMPLETED")) - before == 2  # evaluations of two seeds, and the figure
     assert content(copy) == content(other)

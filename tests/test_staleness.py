@@ -152,9 +152,10 @@ def test_g7_a_failing_job_tells_why_removes_nothing_and_is_tried_again(copy, key
 
 def test_a_second_run_in_the_same_folder_says_so_and_leaves(copy):
     change(copy, "train_ad.episode_gap", 3)
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--", "results/darkroom/train/ad/seed42/model.safetensors"]
-    first = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [f"{project.programs()}/snakemake", "--cores", "1", "--", "results/darkroom/train/ad/seed42/model.safetensors"]
+    first = subprocess.Popen(
+        command, cwd=copy, env=project.environment(copy), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not list((copy / ".snakemake/locks").glob("*.lock")):
         assert first.poll() is None
     status, text = snakemake("--cores", "1", "--", FIGURE, folder=copy)
@@ -168,8 +169,7 @@ def test_without_git_the_commit_is_unknown(copy, monkeypatch):
     bare.mkdir()
     for name in ("sh", "bash", "dirname", "which"):
         (bare / name).symlink_to(shutil.which(name))
-    (bare / "python").symlink_to(sys.executable)
-    status, text = project.plain([sys.executable, "-m", "snakemake", "--cores", "1", "--", FIGURE], copy, PATH=str(bare))
+    status, text = project.run(["snakemake", "--cores", "1", "--", FIGURE], copy, PATH=str(bare))
     assert status == 0, text
     assert artifacts.read_json(copy / "results/darkroom/provenance.json")["commit"] == "unknown"
 
