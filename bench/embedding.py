@@ -12,11 +12,11 @@ from torch import Tensor
 from bench.harness import Measurement, compare, darkroom, defaults, rotate, timed
 from bench.reading import histories
 from radt.data.windows import Episodes
+from radt.encoders.dt import embed_all
 from radt.models import store
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import state_outputs, window_means
 from radt.settings.retrieval import Embed
-from radt.stages.embed import embed_all
 from radt.suites import suite_of
 
 ROOM = darkroom().model_copy(update={"num_tasks": darkroom().num_held_out + 4})  # four of the training tasks

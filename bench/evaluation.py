@@ -21,7 +21,8 @@ from bench.harness import Measurement, alternate, darkroom, defaults
 from radt import seeding
 from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps, concatenate
-from radt.evaluation.agents import AdAgent, Agent, DtQueryEncoder, RetrievalAgent
+from radt.encoders.dt import DtQueryEncoder
+from radt.evaluation.agents import AdAgent, Agent, RetrievalAgent
 from radt.evaluation.memory import OnlineMemory
 from radt.evaluation.rollout import in_context
 from radt.models import store

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from bench.harness import ROOT, Measurement, compare, darkroom, defaults, rotate, timed
 from bench.reading import histories
 from radt import artifacts, seeding
+from radt.encoders.dt import embed_all
 from radt.machine import threads
 from radt.models import store
 from radt.retrieval.index import distinct
 from radt.retrieval.search import Search
-from radt.stages.embed import embed_all
 from radt.suites import suite_of
 
 QUERIES, WANTED, WINDOWS = 128, 100, 32  # of a batch of 32 windows with four segments each

@@ -8,7 +8,7 @@ import yaml
 from radt import artifacts
 from radt.settings.configuration import load
 from radt.settings.layers import written_out
-from radt.stages import embed, embed_language, evaluate, index, pretrain, train_ad, train_dpt, train_retrieval, trajectories
+from radt.stages import embed, evaluate, index, train, trajectories
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,38 +56,36 @@ class Chain:
         )
 
     def pretrain(self, output="dt"):
-        return pretrain.main([*self.common("pretrain"), *self.training(output)])
+        return train.main(["--method", "dt", *self.common("pretrain"), *self.training(output)])
 
     def embed(self):
         inputs = ["--trajectories", str(self.root / "trajectories"), "--encoder", str(self.root / "dt")]
-        return embed.main([*self.common("embed"), *inputs, "--output", str(self.root / "embed")])
+        return embed.main(["--kind", "dt", *self.common("embed"), *inputs, "--output", str(self.root / "embed")])
 
     def embed_language(self):
         inputs = ["--trajectories", str(self.root / "trajectories"), "--output", str(self.root / "embed_lm")]
-        return embed_language.main([*self.common("embed", "embed_language"), *inputs])
+        return embed.main(["--kind", "lm", *self.common("embed", "embed_language"), *inputs])
 
     def index(self, encoder="dt"):
         suffix = "" if encoder == "dt" else "_lm"
         inputs = ["--embeddings", str(self.root / f"embed{suffix}"), "--output", str(self.root / f"index{suffix}")]
-        return index.main(["--encoder", encoder, *self.common("index"), *inputs])
+        return index.main(["--kind", encoder, *self.common("index"), *inputs])
 
     def radt(self, output="radt"):
         places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
         inputs = [word for name, folder in places for word in (f"--{name}", str(self.root / folder))]
-        return train_retrieval.main(
-            ["--model", "radt", *self.common("embed", "train_retrieval"), *self.training(output), *inputs]
-        )
+        return train.main(["--method", "radt", *self.common("embed", "train_retrieval"), *self.training(output), *inputs])
 
     def radt_lm(self, output="radt_lm"):
         inputs = ["--embeddings", str(self.root / "embed_lm"), "--index", str(self.root / "index_lm")]
         sections = self.common("embed", "embed_language", "train_retrieval")
-        return train_retrieval.main(["--model", "radt_lm", *sections, *self.training(output), *inputs])
+        return train.main(["--method", "radt_lm", *sections, *self.training(output), *inputs])
 
     def dpt(self, output="dpt"):
-        return train_dpt.main([*self.common("train_dpt"), *self.training(output)])
+        return train.main(["--method", "dpt", *self.common("train_dpt"), *self.training(output)])
 
     def ad(self, output="ad"):
-        return train_ad.main([*self.common("train_ad"), *self.training(output)])
+        return train.main(["--method", "ad", *self.common("train_ad"), *self.training(output)])
 
     def evaluate(self, method, model, output):
         inputs = ["--experiment", "tiny", "--method", method, "--seed", str(self.seed), "--output", str(self.root / output)]

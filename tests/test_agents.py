@@ -12,7 +12,8 @@ from bench.harness import defaults
 from helpers import MODEL, ROOM
 from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import concatenate
-from radt.evaluation.agents import AdAgent, DtAgent, DtQueryEncoder, RetrievalAgent
+from radt.encoders.dt import DtQueryEncoder
+from radt.evaluation.agents import AdAgent, DtAgent, RetrievalAgent
 from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.evaluation.rollout import in_context
 from radt.models.blocks import attend

@@ -16,11 +16,11 @@ from bench import __main__ as bench
 from bench import embedding, evaluation, harness, reading, search, startup, training
 from helpers import DEVICES, MODEL, ROOM, random_steps
 from radt import machine
+from radt.encoders.dt import embed_all
 from radt.errors import RadtError
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.search import Search
 from radt.settings.retrieval import Embed
-from radt.stages.embed import embed_all
 from radt.suites import suite_of
 
 ENTRY = harness.Measurement("engine", 30.0, 10.0, 3.0, "steps/s", 5, "a machine", "abc1234", "a peer", 2.0)

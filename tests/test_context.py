@@ -12,6 +12,7 @@ from helpers import MODEL, ROOM, SPEC
 from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Episodes
+from radt.encoders.dt import embed_all
 from radt.errors import RadtError
 from radt.evaluation.memory import OnlineMemory
 from radt.models.decision_transformer import DecisionTransformer
@@ -19,7 +20,6 @@ from radt.retrieval.chunks import embed_episodes, state_outputs, window_means
 from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
 from radt.settings.evaluation import Memory
-from radt.stages.embed import embed_all
 from radt.suites import suite_of
 
 

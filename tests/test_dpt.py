@@ -17,7 +17,6 @@ from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings.evaluation import Evaluate, Memory, Protocol
 from radt.settings.experiments import GridExperiment
 from radt.settings.models import Optimization, TrainDpt
-from radt.stages.train_dpt import loss_of
 from radt.suites import suite_of
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS
@@ -25,6 +24,7 @@ from radt.suites.grid.experience import NEVER, REWARDS, TableExperience, cells, 
 from radt.suites.grid.qlearning import learn
 from radt.suites.transitions import recollection
 from radt.training import loop
+from radt.training.decision_pretrained import loss_of
 
 ROOMS = {
     "darkroom": GridExperiment(world="darkroom", width=4, height=3, horizon=12, num_tasks=10, num_held_out=2, num_validation=0),

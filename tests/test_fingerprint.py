@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from radt.errors import RadtError
-from radt.pipeline.fingerprint import SOURCE, fingerprint
+from radt.pipeline.fingerprint import SOURCE, agent_code, encoder_code, fingerprint, training_code
 
-STAGES = ["trajectories", "pretrain", "embed", "index", "train_retrieval", "train_ad", "evaluate", "figure"]
+STAGES = ["trajectories", "embed", "index", "train", "evaluate", "figure"]
 FILES = {
     "radt/__init__.py": '"""A package."""\n',
     "radt/stages/__init__.py": "def run(main):\n    return main()\n",
@@ -167,17 +167,21 @@ def test_stages_differ_and_do_not_depend_on_the_process():
 
 
 @pytest.fixture
-def changed_methods(tmp_path):
-    """The stages whose fingerprint changes with an edit of the file of a method, which is made where there is none."""
+def changed_files(tmp_path):
+    """The jobs whose fingerprint changes with an edit of a file of the package, which is made where there is none."""
 
     def prints(source):
-        stages = {stage: fingerprint(f"radt.stages.{stage}", source) for stage in STAGES if stage != "evaluate"}
-        methods = ("ad", "dpt", "radt")
-        return stages | {f"evaluate {name}": fingerprint("radt.stages.evaluate", source, name) for name in methods}
+        found = {stage: fingerprint(f"radt.stages.{stage}", source) for stage in ("trajectories", "index", "figure")}
+        for encoder in ("dt", "lm"):
+            found[f"embed {encoder}"] = fingerprint("radt.stages.embed", source, encoder_code(encoder))
+        for method in ("dt", "ad", "dpt", "radt", "radt_lm"):
+            found[f"train {method}"] = fingerprint("radt.stages.train", source, training_code(method))
+            found[f"evaluate {method}"] = fingerprint("radt.stages.evaluate", source, agent_code(method))
+        return found
 
     def changed(name, edit):
         shutil.copytree(SOURCE, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        file, before = tmp_path / f"src/radt/methods/{name}.py", prints(SOURCE)
+        file, before = tmp_path / f"src/radt/{name}.py", prints(SOURCE)
         file.write_text(edit(file.read_text(encoding="utf-8") if file.exists() else ""), encoding="utf-8")
         after = prints(tmp_path / "src")
         return {stage for stage, code in before.items() if after[stage] != code}
@@ -185,14 +189,34 @@ def changed_methods(tmp_path):
     return changed
 
 
-def test_an_agent_counts_in_the_evaluation_of_its_method_alone(changed_methods):
-    edited = changed_methods("ad", lambda text: text.replace("AdAgent(network", "AdAgent(1 and network"))
+def test_an_agent_counts_in_the_evaluation_of_its_method_alone(changed_files):
+    edited = changed_files("methods/ad", lambda text: text.replace("AdAgent(network", "AdAgent(1 and network"))
     assert edited == {"evaluate ad"}
 
 
-def test_a_look_counts_in_figures_alone(changed_methods):
-    assert changed_methods("ad", lambda text: text.replace("#882255", "#882256")) == {"figure"}
+def test_a_training_counts_in_its_method_alone(changed_files):
+    assert changed_files("methods/ad", lambda text: text.replace('"ad windows", update', '"ad windows", 1 + update')) == {
+        "train ad"
+    }
 
 
-def test_a_new_method_changes_figures_alone(changed_methods):
-    assert changed_methods("new", lambda _: 'METHOD = 1\nTHEME = ("new",)\n\n\ndef agent(setup):\n    return 1\n') == {"figure"}
+def test_what_acts_with_an_encoder_trains_nothing_again(changed_files):
+    edited = changed_files(
+        "encoders/dt", lambda text: text.replace("self.begun, self.outputs = 0,", "self.begun, self.outputs = 1 - 1,")
+    )
+    assert edited == {"evaluate radt"}
+
+
+def test_an_encoder_counts_where_it_embeds(changed_files):
+    edited = changed_files("models/language", lambda text: text.replace("settings.beta", "1 * settings.beta"))
+    assert edited == {"embed lm", "train radt_lm", "evaluate radt_lm"}
+
+
+def test_a_look_counts_in_figures_alone(changed_files):
+    assert changed_files("methods/ad", lambda text: text.replace("#882255", "#882256")) == {"figure"}
+
+
+def test_a_new_method_changes_figures_alone(changed_files):
+    assert changed_files("methods/new", lambda _: 'METHOD = 1\nTHEME = ("new",)\n\n\ndef agent(setup):\n    return 1\n') == {
+        "figure"
+    }

@@ -16,7 +16,7 @@ from radt.training import checkpoints
 RECORD = provenance.Record(
     format=provenance.FORMAT,
     place="results/x/provenance.json",
-    stage="radt.stages.train_ad",
+    stage="radt.stages.train",
     code="0123456789abcdef",
     accepted=["fedcba9876543210"],
     settings={"train_ad": {"episode_gap": 2, "optimization": {"learning_rate": 0.001, "ranks": 1, "device": "cpu"}}},

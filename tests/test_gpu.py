@@ -18,7 +18,7 @@ from radt.models.blocks import Block
 from radt.retrieval.context import TrainingContexts
 from radt.settings.models import Optimization
 from radt.settings.parsing import parse
-from radt.stages import embed, embed_language, evaluate, pretrain, train_ad, train_dpt, train_retrieval
+from radt.stages import embed, evaluate, train
 from radt.training import loop, ranks
 from stages import Chain, configuration, select
 
@@ -161,36 +161,38 @@ def test_without_a_compiler_a_training_ends_in_one_sentence_before_it_reads(tmp_
         Chain(tmp_path, config).dpt()
 
 
-STAGES = {
-    "pretrain": pretrain, "train_retrieval": train_retrieval, "train_ad": train_ad, "train_dpt": train_dpt,
-    "embed": embed, "embed_language": embed_language, "evaluate": evaluate,
-}  # fmt: skip
+JOBS = {
+    "dt": (train, ["pretrain"]),
+    "radt": (train, ["train_retrieval", "embed"]),
+    "radt_lm": (train, ["train_retrieval", "embed", "embed_language"]),
+    "ad": (train, ["train_ad"]),
+    "dpt": (train, ["train_dpt"]),
+    "embed": (embed, ["embed"]),
+    "evaluate": (evaluate, ["evaluate"]),
+}
+"""A stage and the sections that it reads, of which the first chooses its device, by method or by stage."""
 
 
-def words(stage):
-    """The command line of a stage on a GPU whose inputs are not there."""
-    config, extra = configuration(), {"train_retrieval": ["embed"], "embed_language": ["embed"]}.get(stage, [])
-    device = {"embed_language": config["embed"]}.get(stage, config[stage])
-    device.get("optimization", device)["device"] = "cuda"
-    command = ["--settings", select(config, *extra, stage), "--output", "output"]
-    if stage == "evaluate":
+def words(job):
+    """The command line of a job on a GPU whose inputs are not there."""
+    config, (stage, sections) = configuration(), JOBS[job]
+    first = config[sections[0]]
+    first.get("optimization", first)["device"] = "cuda"
+    command = ["--settings", select(config, *sections), "--output", "output"]
+    if stage is evaluate:
         return [*command, "--experiment", "tiny", "--method", "ad", "--seed", "1", "--model", "nowhere"]
-    command += ["--trajectories", "nowhere"]
-    if stage == "embed":
-        command += ["--encoder", "nowhere"]
-    if "optimization" in config[stage]:
-        command += ["--seed", "1", "--state", "state"]
-    if stage == "train_retrieval":
-        command += ["--model", "radt", "--encoder", "nowhere", "--embeddings", "nowhere", "--index", "nowhere"]
-    return command
+    command += ["--trajectories", "nowhere", "--encoder", "nowhere"]
+    if stage is embed:
+        return [*command, "--kind", "dt"]
+    return [*command, "--method", job, "--seed", "1", "--state", "state", "--embeddings", "nowhere", "--index", "nowhere"]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_misses_a_gpu_before_it_reads_anything(stage, tmp_path, monkeypatch):
+@pytest.mark.parametrize("job", JOBS)
+def test_every_stage_misses_a_gpu_before_it_reads_anything(job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RadtError, match="a device is set to 'cuda', but torch finds no GPU: set every `device` to cpu"):
-        STAGES[stage].main(words(stage))
+        JOBS[job][0].main(words(job))
     assert not list(tmp_path.iterdir())
 
 

@@ -36,7 +36,15 @@ class Job:
     def command(self):
         inputs = str(self.chain.root / "trajectories/manifest.json")
         prefix = [self.python, "-m", "radt.training.torchrun", str(self.ranks)] if self.ranks > 1 else []
-        stage = [self.python, "-m", "radt.stages.pretrain", *self.chain.common("pretrain"), *self.chain.training("job")]
+        stage = [
+            self.python,
+            "-m",
+            "radt.stages.train",
+            "--method",
+            "dt",
+            *self.chain.common("pretrain"),
+            *self.chain.training("job"),
+        ]
         return [*prefix, *stage, "--inputs", inputs, "--record", str(self.output / "provenance.json")]
 
     def warned(self, number, whom=None, **variables):

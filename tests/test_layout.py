@@ -25,6 +25,7 @@ RANK = {
     "retrieval": 6,
     "training": 7,
     "evaluation": 7,
+    "encoders": 8,
     "figures": 8,
     "methods": 9,
     "stages": 10,

@@ -120,7 +120,7 @@ def test_the_cause_of_failed_ranks_comes_last(chain):
     config["train_dpt"]["optimization"]["ranks"] = 2
     run = Chain(Path(chain.root) / "nowhere", config)
     python = [f"{programs()}/python", "-m"]
-    stage = [*python, "radt.stages.train_dpt", *run.common("train_dpt"), *run.training("refused")]
+    stage = [*python, "radt.stages.train", "--method", "dpt", *run.common("train_dpt"), *run.training("refused")]
     command = [*python, "radt.training.torchrun", "2", *stage]
     done = subprocess.run(command, env=environment(ROOT), capture_output=True, encoding="utf-8")
     assert done.returncode == 1

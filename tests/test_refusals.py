@@ -28,8 +28,8 @@ def test_refusals_name_the_thing_and_the_remedy(copied):
     change(copied.root / "index/config.json", encoder="0" * 64)
     places = (("encoder", "dt"), ("embeddings", "embed"), ("index", "index"))
     inputs = [word for name, folder in places for word in (f"--{name}", str(copied.root / folder))]
-    arguments = ["--model", "radt", *copied.common("embed", "train_retrieval"), *copied.training("new"), *inputs]
-    status, message = run_command("train_retrieval", arguments)
+    arguments = ["--method", "radt", *copied.common("embed", "train_retrieval"), *copied.training("new"), *inputs]
+    status, message = run_command("train", arguments)
     assert status == 1 and "made from another encoder" in message and "embed and index" in message
     assert not (copied.root / "new").exists()
 

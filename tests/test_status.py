@@ -154,7 +154,7 @@ def test_an_empty_log_is_of_a_job_that_just_started_or_was_never_submitted(folde
 
 def test_stages_that_failed_show_the_end_of_their_logs(folder):
     def fails(name, *arguments, code=None):
-        command = [sys.executable, *(("-c", code) if code else ("-m", "radt.stages.train_ad", *arguments))]
+        command = [sys.executable, *(("-c", code) if code else ("-m", "radt.stages.train", "--method", "ad", *arguments))]
         path = log_of(folder, name, text="")
         with path.open("w", encoding="utf-8") as file:
             done = subprocess.run(

@@ -8,11 +8,11 @@ from contexts import CHUNK, EACH, EMBED, HORIZON, TASKS, asking, chance, setting
 from helpers import MODEL, ROOM
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Episodes
+from radt.encoders.dt import embed_all
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.chunks import embed_episodes, state_outputs, window_start
 from radt.retrieval.context import TrainingContexts
 from radt.retrieval.index import ChunkIndex
-from radt.stages.embed import embed_all
 from radt.suites import suite_of
 
 

@@ -9,9 +9,9 @@ from radt.artifacts import read_tensors, write_tensors
 from radt.data import windows
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.windows import Columns, Episodes
+from radt.methods.ad import with_context
 from radt.retrieval.chunks import window_start
 from radt.spaces import Codes
-from radt.stages.train_ad import with_context
 
 LENGTHS = [[3, 8, 1], [5, 8, 8, 2], [7]]  # episodes of three shards
 

@@ -25,7 +25,7 @@ import threading
 import traceback
 from pathlib import Path
 
-STAGES = ("embed_language", "evaluate", "figure", "overview", "train_dpt", "train_retrieval", "trajectories")
+STAGES = ("embed", "evaluate", "figure", "index", "overview", "train", "trajectories")
 IMPORTED = (
     *("snakemake.cli", "snakemake.workflow", "snakemake.report", "dvc.cli", "dvc.repo", "torch.distributed.run"),
     *("transformers.models.auto.modeling_auto", "transformers.models.bert.modeling_bert"),

@@ -4,6 +4,7 @@ Snakemake sets OMP_NUM_THREADS and its relatives to the `threads` of a rule, so 
 """
 
 from radt.pipeline.runs import EMBEDDED, ENCODERS, PLAIN, REFERENCES, Runs
+from radt.settings.registry import VECTORS
 
 RUNS = Runs(SETTINGS)
 ENCODER = f"seed{SETTINGS.encoder_seed}/model.safetensors"

@@ -55,8 +55,8 @@ def weights(wildcards):
 
 
 def encoder_weights(wildcards):
-    """Input: the weights of the DT that encodes for a model that retrieves; none where the language model does."""
-    return made("pretrain", ENCODER)(wildcards) if encoder_of(wildcards) == "dt" else []
+    """Input: the weights of the DT that encodes for a model that retrieves; none where another encoder does."""
+    return made("pretrain", ENCODER)(wildcards) if "pretrain" in VECTORS[encoder_of(wildcards)] else []
 
 
 def variants(wildcards):

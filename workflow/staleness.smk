@@ -61,9 +61,9 @@ def command(job):
 
 
 @functools.cache  # once for all jobs of a stage
-def code_of(stage, method):
-    """The fingerprint of a stage, with the agent of a method."""
-    return fingerprint(stage, method=method)
+def code_of(stage, by_name):
+    """The fingerprint of a stage, with what it imports by name."""
+    return fingerprint(stage, by_name=by_name)
 
 
 @functools.lru_cache(maxsize=1)  # Snakemake asks four times in a row about each job
@@ -74,7 +74,8 @@ def stale(job):
         return None
     try:
         stage, arguments = command(job)
-        found = provenance.stale(record, code_of(stage, provenance.method_of(*provenance.split(arguments))), job.input, arguments)
+        code = code_of(stage, provenance.by_name(stage, *provenance.split(arguments)))
+        found = provenance.stale(record, code, job.input, arguments)
         damaged = provenance.problems(record) if found is None and asked_for(job) else []
     except RadtError as error:
         stop(error)

@@ -16,7 +16,7 @@ use rule stage as embed with:
     priority: 20
     params:
         settings=settings("embed"),
-        command="embed",
+        command="embed --kind dt",
 
 
 use rule embed as embed_language with:
@@ -30,7 +30,7 @@ use rule embed as embed_language with:
         job="{experiment}/embed/lm",
     params:
         settings=settings("embed", "embed_language"),
-        command="embed_language",
+        command="embed --kind lm",
 
 
 use rule embed as index with:
@@ -44,4 +44,4 @@ use rule embed as index with:
         job="{experiment}/index/{encoder}",
     params:
         settings=settings("index"),
-        command="index --encoder {encoder}",
+        command="index --kind {encoder}",

@@ -17,7 +17,7 @@ use rule stage as pretrain with:
     params:
         settings=settings("pretrain"),
         torchrun=torchrun,
-        command="pretrain --seed {seed}",
+        command="train --method dt --seed {seed}",
         options=state,
 
 
@@ -31,7 +31,7 @@ use rule pretrain as train_ad with:
     priority: 5
     params:
         settings=settings("train_ad"),
-        command="train_ad --seed {seed}",
+        command="train --method ad --seed {seed}",
 
 
 use rule pretrain as train_dpt with:
@@ -44,7 +44,7 @@ use rule pretrain as train_dpt with:
     priority: 5
     params:
         settings=settings("train_dpt"),
-        command="train_dpt --seed {seed}",
+        command="train --method dpt --seed {seed}",
 
 
 use rule pretrain as train_retrieval with:
@@ -62,4 +62,4 @@ use rule pretrain as train_retrieval with:
     priority: 5
     params:
         settings=retrieval_settings("train_retrieval"),
-        command="train_retrieval --model {model} --seed {seed}",
+        command="train --method {model} --seed {seed}",

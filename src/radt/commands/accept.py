@@ -36,5 +36,5 @@ def _accept(path: Path) -> bool:
 def _other_code(path: Path) -> str | None:
     """The present fingerprint of the stage of a record; None when the record has it."""
     record = provenance.read(path)
-    code = fingerprint(record.stage, method=provenance.method_of(record.settings, record.arguments))
+    code = fingerprint(record.stage, by_name=provenance.by_name(record.stage, record.settings, record.arguments))
     return None if code in (record.code, *record.accepted) else code

@@ -17,10 +17,8 @@ from radt.data.steps import Steps, concatenate
 from radt.evaluation.memory import GROUP, OnlineMemory
 from radt.models.blocks import ContextKV, KVCache
 from radt.models.decision_transformer import DecisionTransformer
-from radt.models.language import LanguageEncoder
 from radt.models.retrieval_transformer import RetrievalTransformer
-from radt.retrieval.chunks import window_means, window_start
-from radt.retrieval.language_keys import windows_before
+from radt.retrieval.chunks import window_start
 from radt.settings.models import Model
 
 
@@ -137,67 +135,6 @@ class AdAgent:
 
     def finish(self) -> None:
         """See `Agent`."""
-
-
-class DtQueryEncoder:
-    """Queries of the DT: the encoder's outputs over the last `chunk_length` steps of the current episode.
-
-    Nothing is read until a query is asked for; then, where keys and values are kept, all steps since the last one at once.
-    """
-
-    def __init__(self, encoder: DecisionTransformer, settings: Model, history: EpisodeBuffer, chunk_length: int):
-        self.encoder, self.window, self.history, self.chunk_length = encoder, settings.window, history, chunk_length
-        self.cached = can_cache(settings)
-        self.caches: list[KVCache] | None = None
-        self.begun, self.outputs = 0, torch.zeros(0)
-
-    def begin(self) -> None:
-        """Called before the first step of every episode."""
-        self.caches = emptied(self.caches, self.encoder, self.history.tasks) if self.cached else None
-        self.begun, self.outputs = 0, torch.zeros(self.history.tasks, 0, self.encoder.norm.weight.shape[0])
-
-    def query(self, time: int) -> Tensor:
-        """Query [B, W] of step `time`; steps are given in rising order."""
-        if self.caches:
-            while (read := self.begun + self.caches[0].length) <= time:
-                if self.caches[0].length == self.encoder.positions:
-                    self.caches = emptied(self.caches, self.encoder, self.history.tasks)
-                    self.begun = window_start(read, self.encoder.positions)
-                    remember(self.encoder, self.history.steps(self.history.episode, self.begun, read), self.caches)
-                stop = min(time + 1, self.begun + self.encoder.positions)
-                outputs = self._read(self.history.steps(self.history.episode, read, stop))
-                self.outputs = torch.cat([self.outputs, outputs], 1)[:, -self.chunk_length :]
-        else:
-            self.outputs = self._read(self.history.window(time, self.window))
-        stop_at = torch.full((len(self.outputs), 1), self.outputs.shape[1])
-        averaged = self.encoder.averaged(self.chunk_length)
-        return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop_at, averaged)[:, 0]
-
-    def _read(self, steps: Steps) -> Tensor:
-        """State outputs [B, T, W] of [B, T] steps, a group of tasks at a time."""
-        steps, parts = steps.to(self.encoder.device), []
-        for rows in groups(self.history.tasks):
-            caches = [cache.rows(rows) for cache in self.caches] if self.caches else None
-            parts.append(self.encoder(steps[rows], caches)[1].float().cpu())
-        if self.caches:
-            advance(self.caches, steps)
-        return torch.cat(parts)
-
-
-class LanguageQueryEncoder:
-    """Queries of a language model: the vector of the last `chunk_length` steps before the present one."""
-
-    def __init__(self, encoder: LanguageEncoder, history: EpisodeBuffer, chunk_length: int):
-        self.encoder, self.history, self.chunk_length = encoder, history, chunk_length
-
-    def begin(self) -> None:
-        """See `QueryEncoder`."""
-
-    def query(self, time: int) -> Tensor:
-        """See `QueryEncoder`."""
-        first = self.history.first(self.history.episode)
-        length, end = torch.full_like(first, self.history.horizon), torch.full_like(first, time)
-        return self.encoder.vectors(windows_before(self.history.columns, first, length, end, self.chunk_length))
 
 
 class QueryEncoder(Protocol):

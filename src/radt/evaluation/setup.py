@@ -7,6 +7,7 @@ from pathlib import Path
 
 from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
+from radt.retrieval.source import EncoderSource
 from radt.settings.evaluation import Memory
 from radt.settings.retrieval import Embed, Language
 from radt.suites.base import Suite
@@ -42,3 +43,7 @@ class Setup:
         if self.embed is None:
             raise RadtError("the section embed is missing in --settings: RA-DT needs it")
         return self.embed
+
+    def source(self) -> EncoderSource:
+        """What the encoder of RA-DT is made from; raises `RadtError` where the section embed was not given."""
+        return EncoderSource(self.suite, self.embedding(), self.embed_language, self.encoder, self.device)

@@ -4,12 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
 from radt.settings.methods import Method, Theme
+from radt.settings.models import TrainDpt
 
 if TYPE_CHECKING:
     from radt.evaluation.agents import Agent
     from radt.evaluation.setup import Setup
     from radt.pipeline.costs import Demand, Sections
+    from radt.training import job, loop
+
+
+class Selection(Section):
+    """What its training needs of the configuration."""
+
+    experiment: AnyExperiment
+    train_dpt: TrainDpt
+
+
+def training(setup: job.Setup, selection: Selection) -> job.Learner:
+    """Predicts the best action of a state from transitions of the task, see `radt.training.decision_pretrained`."""
+    from radt.models import store
+    from radt.suites.transitions import experience
+    from radt.training.decision_pretrained import loss_of
+    from radt.training.job import Learner
+
+    chosen = selection.train_dpt
+    experienced = experience(selection.experiment, setup.data.trajectories)
+    setup.seed_weights("dpt weights")
+    model = store.dpt(setup.suite.spec, chosen, setup.data.statistics).to(setup.device)
+
+    def loss(update: int) -> loop.Loss:
+        return loss_of(model, experienced, chosen, len(setup.share), setup.random("dpt batches", update))
+
+    return Learner(model, loss)
 
 
 def work(s: Sections, _: str) -> Demand:
@@ -26,9 +55,9 @@ def agent(setup: Setup) -> Agent:
     from radt.models import store
     from radt.suites.transitions import recollection
 
-    network, training = store.read_dpt(setup.weights(), setup.suite)
+    network, settings = store.read_dpt(setup.weights(), setup.suite)
     recalled = recollection(setup.suite.experiment, setup.history)
-    return DptAgent(network.to(setup.device), training.context, recalled, setup.history, setup.seed)
+    return DptAgent(network.to(setup.device), settings.context, recalled, setup.history, setup.seed)
 
 
 METHOD = Method(stage="train_dpt", folder="train/dpt", work=work)

@@ -4,12 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
 from radt.settings.methods import Method, Theme
+from radt.settings.models import Training
 
 if TYPE_CHECKING:
     from radt.evaluation.agents import Agent
     from radt.evaluation.setup import Setup
     from radt.pipeline.costs import Demand, Sections
+    from radt.training import job, loop
+
+
+class Selection(Section):
+    """What its training needs of the configuration."""
+
+    experiment: AnyExperiment
+    pretrain: Training
+
+
+def training(setup: job.Setup, selection: Selection) -> job.Learner:
+    """Imitates the windows of an episode, given what they return."""
+    from radt.models import store
+    from radt.training import loop
+    from radt.training.job import Learner
+
+    chosen = selection.pretrain
+    setup.seed_weights("dt weights")
+    model = store.dt(setup.suite.spec, chosen, statistics=setup.data.statistics).to(setup.device)
+    window, stride = chosen.model.span(selection.experiment), chosen.model.stride(selection.experiment)
+
+    def loss(update: int) -> loop.Loss:
+        random = setup.random("dt windows", update)
+        _, steps = setup.data.episodes.sample(random, len(setup.share), window, stride, chosen.start_probability)
+        steps = steps.to(setup.device)
+        with loop.autocast(chosen.optimization, setup.device):
+            outputs, _ = model(steps)
+        return loop.action_loss(model.head, outputs, steps)
+
+    return Learner(model, loss)
 
 
 def work(s: Sections, _: str) -> Demand:
@@ -25,8 +58,8 @@ def agent(setup: Setup) -> Agent:
     from radt.evaluation.agents import DtAgent
     from radt.models import store
 
-    network, training, _ = store.read_dt(setup.weights(), setup.suite)
-    return DtAgent(network.to(setup.device), training.model, setup.history)
+    network, settings, _ = store.read_dt(setup.weights(), setup.suite)
+    return DtAgent(network.to(setup.device), settings.model, setup.history)
 
 
 METHOD = Method(("fixed",), "pretrain", folder="pretrain", work=work)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
-from radt.errors import RadtError
+from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
 from radt.settings.methods import Method, Theme
+from radt.settings.models import TrainRetrieval
+from radt.settings.retrieval import Embed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from radt.evaluation.agents import Agent, QueryEncoder
     from radt.evaluation.memory import EmbedEpisodes
     from radt.evaluation.setup import Setup
     from radt.pipeline.costs import Demand, Sections
+    from radt.training import job
+
+
+class Selection(Section):
+    """What its training needs of the configuration."""
+
+    experiment: AnyExperiment
+    embed: Embed
+    train_retrieval: TrainRetrieval
+
+
+def training(setup: job.Setup, selection: Selection) -> job.Learner:
+    """See `radt.training.retrieval`."""
+    from radt.encoders.dt import training_queries
+    from radt.retrieval.source import EncoderSource
+    from radt.training.retrieval import learner
+
+    source = EncoderSource(setup.suite, selection.embed, None, setup.encoder, setup.device)
+    return learner(setup, selection, *training_queries(source, setup.data.episodes))
 
 
 def work(s: Sections, model: str) -> Demand:
@@ -30,31 +49,25 @@ def work(s: Sections, model: str) -> Demand:
 
 def agent(setup: Setup) -> Agent:
     """RA-DT with a memory of vectors of the DT."""
-    from radt.evaluation.agents import DtQueryEncoder
-    from radt.models import store
-    from radt.retrieval import chunks
+    from radt.encoders.dt import acting
 
-    weights, embed = setup.weights(), setup.embedding()
-    if setup.encoder is None:
-        raise RadtError("--encoder is missing: RA-DT needs the directory of the DT that embedded its index")
-    dt, training, origin = store.read_dt(setup.encoder, setup.suite, embed.aggregate)
-    dt.to(setup.device)
-    keys = partial(chunks.embed_episodes, dt, embed.chunk_length)
-    return retrieving(setup, weights, keys, DtQueryEncoder(dt, training.model, setup.history, embed.chunk_length), origin)
+    return retrieving(setup, *acting(setup.source(), setup.history))
 
 
-def retrieving(setup: Setup, weights: Path, keys: EmbedEpisodes, query_encoder: QueryEncoder, origin: str) -> Agent:
-    """RA-DT with `weights`, whose memory embeds episodes with `keys`; `origin` is the identity of the encoder."""
+def retrieving(setup: Setup, keys: EmbedEpisodes, query_encoder: QueryEncoder, origin: str) -> Agent:
+    """RA-DT whose memory embeds episodes with `keys`; `origin` is the identity of the encoder."""
     from radt.evaluation.agents import RetrievalAgent
     from radt.evaluation.memory import OnlineMemory
     from radt.models import store
 
     embed, memory = setup.embedding(), setup.memory
-    network, training = store.read_radt(weights, setup.model, setup.suite, embed, origin)
+    network, settings = store.read_radt(setup.weights(), setup.model, setup.suite, embed, origin)
     network.to(setup.device)
-    online = OnlineMemory(keys, setup.history, memory, embed.chunk_length, training.retrieval.k_context)
-    return RetrievalAgent(network, training.retrieval.scope == "segment", query_encoder, online, memory.query_stride)
+    online = OnlineMemory(keys, setup.history, memory, embed.chunk_length, settings.retrieval.k_context)
+    return RetrievalAgent(network, settings.retrieval.scope == "segment", query_encoder, online, memory.query_stride)
 
 
-METHOD = Method(("fixed", "from_memory"), "train_retrieval", folder="train/radt", encoder="dt", work=work)
+METHOD = Method(
+    ("fixed", "from_memory"), "train_retrieval", folder="train/radt", encoder="dt", vectors=("pretrain", "embed"), work=work
+)
 THEME = Theme(0, "RA-DT", ("#004488", "#6699CC"), (), "osh")

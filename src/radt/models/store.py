@@ -67,7 +67,7 @@ def read_config(directory: Path, kind: str, suite: Described) -> dict[str, Any]:
         raise RadtError(f"{path} is of a {config.get('kind')!r} model, not {kind!r}: give the directory of a {kind!r} model")
     expected = suite.experiment.model_dump(mode="json")
     if config.get("experiment") != expected:
-        raise RadtError(f"{path} was trained on {config.get('room')}, but the experiment is {expected}: train it again")
+        raise RadtError(f"{path} was trained on {config['experiment']}, but the experiment is {expected}: train it again")
     weights = directory / WEIGHTS
     if artifacts.sha256(weights) != config["sha256"]:
         raise RadtError(f"{weights} is damaged: delete {directory} and train it again")

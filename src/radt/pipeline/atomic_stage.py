@@ -72,7 +72,8 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
         raise RadtError(f"{stage} is not in radt.pipeline.provenance.WRITES: add the names of the files that it writes")
     begun, spent = time.monotonic(), time.process_time()
     settings, rest = provenance.split(arguments)
-    hashes, code = provenance.check(inputs), fingerprint(stage, method=provenance.method_of(settings, rest))
+    hashes = provenance.check(inputs)
+    code = fingerprint(stage, by_name=provenance.by_name(stage, settings, rest))
     former = _former(record, stage)
     output = arguments.index("--output") + 1
     waiting, target = provenance.waiting_folder(record), Path(arguments[output])

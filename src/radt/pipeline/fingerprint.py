@@ -33,10 +33,10 @@ FIELDS: dict[Any, tuple[tuple[str, str], ...]] = {
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
 """The other fields by kind of node, each with the text that stands before its value."""
-METHODS, THEMES, THEME, AGENT = "radt.methods", ("radt.settings.registry", "THEMES"), "THEME", "agent"
-"""The package whose modules are imported by name, the table of what figures take of all, and what is taken of one."""
 Symbol = tuple[str, str]
 """A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
+METHODS, THEMES, THEME = "radt.methods", ("radt.settings.registry", "THEMES"), "THEME"
+"""The package whose modules are imported by name, the table of what figures take of all, and what they take of each."""
 WITHOUT_EFFECT: tuple[Symbol, ...] = (("radt.pipeline.provenance", "WRITES"), ("radt.settings.renamed", "RENAMED"))
 """Tables that change nothing in what a stage writes: neither a new stage nor a new name of a key must rerun the others."""
 
@@ -68,15 +68,30 @@ class Module:
         return self.statements.get(name, [])
 
 
-def fingerprint(module: str, source: Path = SOURCE, method: str = "") -> str:
-    """16 hex digits for the code that `python -m {module}` runs, with the agent of a `method` that it imports by name.
+def agent_code(method: str) -> tuple[Symbol, ...]:
+    """What an evaluation imports by the name of a method."""
+    return ((f"{METHODS}.{method}", "agent"),)
+
+
+def training_code(method: str) -> tuple[Symbol, ...]:
+    """What a training imports by the name of a method."""
+    return ((f"{METHODS}.{method}", "Selection"), (f"{METHODS}.{method}", "training"))
+
+
+def encoder_code(encoder: str) -> tuple[Symbol, ...]:
+    """What the stage `embed` imports by the name of an encoder."""
+    return ((f"radt.encoders.{encoder}", "vectors"),)
+
+
+def fingerprint(module: str, source: Path = SOURCE, by_name: tuple[Symbol, ...] = ()) -> str:
+    """16 hex digits for the code that `python -m {module}` runs, with what it imports by names on its command line.
 
     `source` is the folder that holds the package. Raises `RadtError` when a module is missing or is not valid Python.
     """
     reached: set[Symbol] = set()
     main = _read(module, source).main
     waiting: list[Symbol] = [(module, EVERYTHING), *(need for statement in main for need in _needs_of(statement, module, source))]
-    waiting += [(f"{METHODS}.{method}", AGENT)] if method else []
+    waiting += by_name
     while waiting:
         symbol = waiting.pop()
         if symbol not in reached and symbol not in WITHOUT_EFFECT:

@@ -19,6 +19,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -27,8 +28,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import version
+from radt.pipeline.fingerprint import Symbol, agent_code, encoder_code, training_code
 from radt.settings.base import NonNegativeFloat, PositiveInt, Section
-from radt.settings.registry import TRAINED
 
 FORMAT = 2
 WITHOUT_CHECKSUM = 1
@@ -40,14 +41,12 @@ SHOWN = 60
 """Characters of a value in a reason."""
 RECORDED = Path("results/recorded")
 """Copies for readers (`radt.commands.record`): no rule reads or writes there."""
-WEIGHTS = r"model\.safetensors|config\.json|metrics\.csv"
 WRITES = {
     "trajectories": r"manifest\.json|learning\.csv|tasks_[0-9a-f]{16}\.safetensors",
     "ppo": r"task\d+\.(json|safetensors)",
     "embed": r"config\.json|embeddings\.safetensors",
-    "embed_language": r"config\.json|embeddings\.safetensors",
     "index": r"config\.json|index\.safetensors",
-    **{method.stage: WEIGHTS for method in TRAINED.values()},
+    "train": r"model\.safetensors|config\.json|metrics\.csv",
     "evaluate": r"seed\d+\.csv",
     "figure": r"(curves|table|seeds)\.csv|figure\.(pdf|png)",
     "overview": r"overview\.(csv|pdf|png|html)",
@@ -262,12 +261,20 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     return json.loads(arguments[place + 1]), [*arguments[:place], *arguments[place + 2 :]]
 
 
-def method_of(settings: dict[str, Any], arguments: list[str]) -> str:
-    """The method whose agent an evaluation imports by its name; empty for other stages."""
+def by_name(stage: str, settings: dict[str, Any], arguments: list[str]) -> tuple[Symbol, ...]:
+    """What a stage imports by a name on its command line: a part of a method, or an encoder; nothing for other stages."""
+    given = dict(pairwise(arguments))
     try:
-        return str(settings["evaluate"]["methods"][arguments[arguments.index("--method") + 1]]["model"])
-    except (LookupError, TypeError, ValueError):
-        return ""
+        match stage.rpartition(".")[2]:
+            case "evaluate":
+                return agent_code(settings["evaluate"]["methods"][given["--method"]]["model"])
+            case "train":
+                return training_code(given["--method"])
+            case "embed":
+                return encoder_code(given["--kind"])
+    except (LookupError, TypeError):
+        pass
+    return ()
 
 
 def problems(path: Path) -> list[str]:

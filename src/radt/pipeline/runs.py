@@ -15,19 +15,17 @@ from radt.devices import present
 from radt.errors import RadtError
 from radt.settings.configuration import Settings
 from radt.settings.evaluation import Protocol
-from radt.settings.registry import METHODS, TRAINED
+from radt.settings.registry import METHODS, TRAINED, VECTORS
 from radt.settings.stages import Stages
 
-EMBEDDED = {"dt": ("embed",), "lm": ("embed", "embed_language")}
-"""The sections that embed, by encoder: the pre-trained DT or the language model."""
+EMBEDDED = {encoder: tuple(name for name in sections if name != "pretrain") for encoder, sections in VECTORS.items()}
+"""The sections that embed, by encoder."""
 ENCODERS = {name: method.encoder for name, method in TRAINED.items() if method.encoder}
 """What embeds for a model that retrieves."""
 
-_DT = ("trajectories", "pretrain")
-_MEMORY = {"dt": (*_DT, "embed"), "lm": ("trajectories", "embed", "embed_language")}
+_MEMORY = {encoder: ("trajectories", *sections) for encoder, sections in VECTORS.items()}
 MADE_FROM = {
     "trajectories": ("trajectories",),
-    "pretrain": _DT,
     **{f"embed/{encoder}": sections for encoder, sections in _MEMORY.items()},
     **{f"index/{encoder}": (*sections, "index") for encoder, sections in _MEMORY.items()},
     **{m.folder: ((*_MEMORY[m.encoder], "index", m.stage) if m.encoder else ("trajectories", m.stage)) for m in TRAINED.values()},

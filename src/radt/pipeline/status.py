@@ -19,8 +19,9 @@ from radt.pipeline.config import settings
 from radt.pipeline.jobs import LOGS, Name, name_of
 from radt.pipeline.progress import Progress
 from radt.pipeline.provenance import FILE
-from radt.pipeline.runs import EMBEDDED, ENCODERS, WEIGHTS, Runs
+from radt.pipeline.runs import ENCODERS, WEIGHTS, Runs
 from radt.pipeline.text import duration, table
+from radt.settings.registry import VECTORS
 
 TAIL = 65536
 """Bytes that are read of a log, from its end."""
@@ -114,9 +115,10 @@ def wanted(runs: Runs, run: str) -> list[Path]:
     seeds = [f"seed{seed}" for seed in runs.settings.seeds]
     files = [("trajectories", FILE), ("", FILE)]
     files += [(WEIGHTS[model], f"{seed}/{FILE}") for model in models if model in WEIGHTS for seed in seeds]
-    for encoder in (encoder for encoder in EMBEDDED if encoder in {ENCODERS.get(model) for model in models}):
+    encoders = dict.fromkeys(ENCODERS[model] for model in models if model in ENCODERS)
+    for encoder in encoders:
         files += [(f"embed/{encoder}", FILE), (f"index/{encoder}", FILE)]
-    if "dt" in {ENCODERS.get(model) for model in models}:
+    if any("pretrain" in VECTORS[encoder] for encoder in encoders):
         files.append((WEIGHTS["dt"], f"seed{runs.settings.encoder_seed}/{FILE}"))
     paths = [Path(runs.path(run, directory, file)) if directory else Path("results", run, file) for directory, file in files]
     paths += [Path("results", run, "evaluate", method, f"{seed}.{FILE}") for method in methods for seed in seeds]

@@ -40,6 +40,8 @@ class Method:
     folder: str = ""
     """Where its weights are, below the results of a run."""
     encoder: str = ""
-    """What embeds for it, where it retrieves: `dt` or `lm`."""
+    """What embeds for it, where it retrieves: a file of `radt.encoders`."""
+    vectors: tuple[str, ...] = ()
+    """The sections behind the vectors of that encoder, besides `trajectories`."""
     work: Callable[[Any, str], Any] | None = None
     """What its training takes (`radt.pipeline.costs.Demand`), from all sections and its name."""

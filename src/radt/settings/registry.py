@@ -21,3 +21,5 @@ MODULES.sort(key=lambda module: module.THEME.order)
 METHODS: dict[str, Method] = {module.__name__.rpartition(".")[2]: module.METHOD for module in MODULES}
 THEMES: dict[str, Theme] = {module.__name__.rpartition(".")[2]: module.THEME for module in MODULES}
 TRAINED = {name: method for name, method in METHODS.items() if method.stage}
+VECTORS = {method.encoder: method.vectors for method in TRAINED.values() if method.encoder}
+"""The sections behind the vectors of each encoder, besides `trajectories`."""

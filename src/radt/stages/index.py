@@ -11,6 +11,7 @@ from radt.retrieval import index
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
+from radt.settings.registry import VECTORS
 from radt.settings.retrieval import Index
 from radt.stages import run
 
@@ -26,13 +27,13 @@ def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of the sections experiment and index")
-    parser.add_argument("--encoder", required=True, choices=("dt", "lm"), help="what embedded")
+    parser.add_argument("--kind", required=True, choices=VECTORS, help="which encoder, a file of radt.encoders")
     parser.add_argument("--embeddings", required=True, type=Path, help="directory of the embeddings")
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     given = parser.parse_args(argv)
     settings = parse(Selection, given.settings).index
     tensors, config = index.read_embeddings(given.embeddings)
-    similarity = settings.max_similarity if given.encoder == "dt" else settings.max_similarity_language
+    similarity = settings.max_similarity_language if given.kind == "lm" else settings.max_similarity
     stay = index.distinct(tensors["keys"], tensors["history"].astype("int64"), similarity)
     kept = {"keys": tensors["keys"][stay], **{name: tensors[name][stay].astype(np.int64) for name in ("episode", "anchor")}}
     values = {**config, "keys": len(stay), "removed": len(tensors["keys"]) - len(stay), "settings": settings.model_dump()}

@@ -1,45 +1,31 @@
-"""What the training stages share: their command line, their inputs, and the way their result is written."""
+"""What a method gets to train with, what it gives back, and how its network is trained and written."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from radt import seeding
 from radt.data import trajectories
-from radt.data.trajectories import Described, Statistics
+from radt.data.trajectories import Described, ExperimentSpec, Statistics
 from radt.data.windows import Episodes
 from radt.machine import rank
 from radt.models import store
-from radt.pipeline.fingerprint import fingerprint
+from radt.pipeline.fingerprint import fingerprint, training_code
 from radt.settings.base import Section
-from radt.settings.experiments import Experiment
-from radt.settings.models import TrainDpt, Training
-from radt.settings.registry import METHODS
-from radt.training import checkpoints, loop
-
-
-def arguments(description: str | None, *directories: str) -> argparse.ArgumentParser:
-    """The command line of a training stage; `directories` are inputs besides the trajectories."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--seed", required=True, type=int, help="seed of weights, batches and dropout")
-    parser.add_argument("--settings", required=True, help="JSON of the experiment and of the stage's sections")
-    parser.add_argument("--trajectories", required=True, type=Path, help="directory of the learning histories")
-    for name in directories:
-        parser.add_argument(f"--{name}", required=True, type=Path, help=f"directory of the {name}")
-    parser.add_argument("--state", required=True, type=Path, help="directory of the checkpoint")
-    parser.add_argument("--output", required=True, type=Path, help="directory to write")
-    return parser
+from radt.training import checkpoints, loop, ranks
 
 
 @dataclass(frozen=True)
 class Data:
-    """The learning histories, mapped, the statistics of their observations, and the hash of their manifest."""
+    """The learning histories, mapped, an index of their episodes, the statistics of their observations, and their hash."""
 
+    trajectories: trajectories.Trajectories
     episodes: Episodes
     statistics: Statistics | None
     sha256: str
@@ -48,37 +34,69 @@ class Data:
 def read_data(directory: Path, suite: Described) -> Data:
     """Read, verify and index the learning histories."""
     data = trajectories.read(directory, suite)
-    return Data(Episodes(data), data.statistics, shards_digest(data))
+    digest = checkpoints.digest(json.dumps(data.manifest["shards"], sort_keys=True))
+    return Data(data, Episodes(data), data.statistics, digest)
 
 
-def shards_digest(data: trajectories.Trajectories) -> str:
-    """Hash of the learning histories, from their manifest."""
-    return checkpoints.digest(json.dumps(data.manifest["shards"], sort_keys=True))
+@dataclass(frozen=True)
+class Setup:
+    """What a method trains with (`training` in its file of `radt.methods`)."""
+
+    method: str
+    seed: int
+    suite: ExperimentSpec
+    device: str
+    data: Data
+    share: ranks.Share
+    """The rows of a batch that this process takes."""
+    encoder: Path | None = None
+    """Directory of the pre-trained DT that embeds."""
+    embeddings: Path | None = None
+    """Directory of the embeddings."""
+    index: Path | None = None
+    """Directory of the index."""
+
+    def seed_weights(self, purpose: str) -> None:
+        """Seed what a fresh network draws."""
+        seeding.seed_torch(self.seed, purpose)
+
+    def random(self, purpose: str, update: int) -> np.random.Generator:
+        """What draws the random numbers of this process' rows in an update. `purpose` names the stream."""
+        return self.share.generator(self.seed, purpose, update)
 
 
-def train_and_save(
-    kind: str,
-    given: argparse.Namespace,
-    selection: Section,
-    training: Training | TrainDpt,
-    experiment: Experiment,
-    model: torch.nn.Module,
-    batch_loss: Callable[[int], loop.Loss],
-    inputs: dict[str, str],
-    measured: dict[str, float] | None = None,
-) -> None:
-    """Train `model` and write it to `given.output`, `measured` into its `config.json`. Of several ranks only the first writes.
+@dataclass(frozen=True)
+class Learner:
+    """A network and how it learns."""
 
-    The checkpoint stays until the artifact is recorded (`radt.stages.run`): a full disk must not cost a finished training.
-    Another number of ranks can go on with it.
+    model: torch.nn.Module
+    loss: Callable[[int], loop.Loss]
+    """Loss of this process' rows of the batch of an update, from the number of the update."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """Hashes of what it reads besides the learning histories."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """Numbers for `config.json`."""
+
+
+def train_and_save(setup: Setup, selection: Section, section: str, learner: Learner, state: Path, output: Path) -> None:
+    """Train a network and write it to `output`, `measured` into its `config.json`. Of several ranks only the first writes.
+
+    Args:
+        setup: what it trains with.
+        selection: the settings that it reads.
+        section: name of the section of its training among them.
+        learner: the network and its loss.
+        state: directory of the checkpoint, which stays until the artifact is recorded (`radt.stages.run`): a full disk must not
+            cost a finished training. Another number of ranks can go on with it.
+        output: directory to write.
     """
-    stage = METHODS[kind].stage
-    code = fingerprint(f"radt.stages.{stage}")
-    settings = selection.model_dump_json(exclude={stage: {"optimization": {"ranks"}}})
-    identity = checkpoints.identity(settings, given.seed, code, *inputs.values())
-    metrics = loop.train(kind, given.seed, model, batch_loss, training.optimization, given.state, identity)
+    training, inputs = getattr(selection, section), {"trajectories": setup.data.sha256, **learner.inputs}
+    code = fingerprint("radt.stages.train", by_name=training_code(setup.method))
+    settings = selection.model_dump_json(exclude={section: {"optimization": {"ranks"}}})
+    identity = checkpoints.identity(settings, setup.seed, code, *inputs.values())
+    metrics = loop.train(setup.method, setup.seed, learner.model, learner.loss, training.optimization, state, identity)
     if rank():
         return
-    config = {"kind": kind, "seed": given.seed, "experiment": experiment.model_dump(mode="json"), "inputs": inputs}
-    config |= measured or {}
-    store.write(given.output, model, {**config, "training": training.model_dump(mode="json")}, metrics)
+    config = {"kind": setup.method, "seed": setup.seed, "experiment": setup.suite.experiment.model_dump(mode="json")}
+    config |= {"inputs": inputs, **learner.measured, "training": training.model_dump(mode="json")}
+    store.write(output, learner.model, config, metrics)

@@ -1,0 +1,34 @@
+"""What an encoder is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from radt.data.trajectories import Described
+from radt.errors import RadtError
+from radt.settings.retrieval import Embed, Language
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """Settings and folders. Each encoder takes what it needs."""
+
+    suite: Described
+    embed: Embed
+    embed_language: Language | None
+    dt: Path | None
+    """Directory of the pre-trained DT."""
+    device: str
+
+    def weights(self) -> Path:
+        """The directory of the DT; raises `RadtError` where none was given."""
+        if self.dt is None:
+            raise RadtError("--encoder is missing: radt needs the directory of the DT that embeds")
+        return self.dt
+
+    def language(self) -> Language:
+        """The section embed_language; raises `RadtError` where it was not given."""
+        if self.embed_language is None:
+            raise RadtError("the section embed_language is missing in --settings: radt_lm needs it")
+        return self.embed_language
