@@ -30,8 +30,8 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import embed_episodes, window_means
 from radt.settings.configuration import Settings
-from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import tasks_of
 
 EPISODES = 4

@@ -14,7 +14,7 @@ from typing import Any
 from radt.errors import RadtError
 from radt.machine import commit, machine
 from radt.settings.configuration import Settings, read
-from radt.settings.experiments import GridExperiment
+from radt.suites.grid.settings import GridExperiment
 
 ROOT = Path(__file__).parents[1]
 

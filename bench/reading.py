@@ -17,10 +17,10 @@ from bench.harness import Measurement, alternate, compare, darkroom, defaults, p
 from bench.scale import updating
 from radt.data import trajectories, windows
 from radt.data.windows import Episodes
-from radt.settings.experiments import GridExperiment
 from radt.settings.sources import Generate
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn
+from radt.suites.grid.settings import GridExperiment
 from radt.training import job
 
 ROOM = darkroom()

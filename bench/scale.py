@@ -32,10 +32,10 @@ from radt.models import store
 from radt.retrieval.chunks import embed_episodes
 from radt.retrieval.engines import Inverted
 from radt.retrieval.search import Search
-from radt.settings.experiments import GridExperiment
 from radt.stages import run
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn
+from radt.suites.grid.settings import GridExperiment
 from radt.training import loop
 
 COLUMNS = ("axis", "size", "quantity", "value", "unit", "machine", "commit")

@@ -12,8 +12,9 @@ import pytest
 from filelock import FileLock
 
 import project
-from radt.settings.experiments import Experiment, GridExperiment
+from radt.settings.experiment import Experiment
 from radt.settings.sources import Generate
+from radt.suites.grid.settings import GridExperiment
 
 FIRST = ("test_slurm", "test_ranks", "test_interruption", "test_dvc", "test_cluster_generic", "test_guarantees", "test_stages")
 """Files that take long; what is begun last must be short. While the first makes `made`, the next two need nothing of it."""

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from radt.data.steps import Steps
-from radt.settings.experiments import GridExperiment
 from radt.settings.models import Model
 from radt.settings.sources import Generate
 from radt.suites import suite_of
 from radt.suites.grid.engine import ACTIONS
+from radt.suites.grid.settings import GridExperiment
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 DEVICES = ["cpu", pytest.param("cuda", marks=GPU)]

@@ -21,8 +21,8 @@ from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.retrieval.chunks import anchors, embed_episodes, window_means, window_start
 from radt.settings.evaluation import Evaluate, Memory, Protocol
-from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
+from radt.suites.grid.settings import GridExperiment
 
 TASKS, EPISODES, CHUNK, EVERY = GROUP + 2, 4, 2, 4
 MEMORY = Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, query_stride=EVERY)

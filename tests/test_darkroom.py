@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-import radt.suites.grid
+import radt.suites.grid.registered
 from radt.suites.grid.darkroom import DarkRoomEnv, DarkRoomVectorEnv, vector_env
 from radt.suites.grid.engine import measure
 

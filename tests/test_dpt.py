@@ -15,13 +15,13 @@ from radt.evaluation.dpt_agent import DptAgent
 from radt.evaluation.rollout import in_context
 from radt.models.decision_pretrained import DecisionPretrainedTransformer
 from radt.settings.evaluation import Evaluate, Memory, Protocol
-from radt.settings.experiments import GridExperiment
 from radt.settings.models import Optimization, TrainDpt
 from radt.suites import suite_of
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.experience import NEVER, REWARDS, TableExperience, cells, draw, kinds, phase
 from radt.suites.grid.qlearning import learn
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.transitions import recollection
 from radt.training import loop
 from radt.training.decision_pretrained import loss_of

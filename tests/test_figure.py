@@ -17,8 +17,8 @@ from matplotlib.text import Text
 from radt.errors import RadtError
 from radt.figures import draw, inputs, style, table
 from radt.settings.evaluation import Evaluate
-from radt.settings.experiments import GridExperiment
 from radt.stages import figure
+from radt.suites.grid.settings import GridExperiment
 
 REPOSITORY = Path(__file__).parent.parent
 EPISODES = 12

@@ -171,12 +171,15 @@ def changed_files(tmp_path):
     """The jobs whose fingerprint changes with an edit of a file of the package, which is made where there is none."""
 
     def prints(source):
-        found = {stage: fingerprint(f"radt.stages.{stage}", source) for stage in ("trajectories", "index", "figure")}
+        def printed(stage, *by_name):
+            return fingerprint(f"radt.stages.{stage}", source, by_name, ("grid",))
+
+        found = {stage: printed(stage) for stage in ("trajectories", "index", "figure")}
         for encoder in ("dt", "lm"):
-            found[f"embed {encoder}"] = fingerprint("radt.stages.embed", source, encoder_code(encoder))
+            found[f"embed {encoder}"] = printed("embed", *encoder_code(encoder))
         for method in ("dt", "ad", "dpt", "radt", "radt_lm"):
-            found[f"train {method}"] = fingerprint("radt.stages.train", source, training_code(method))
-            found[f"evaluate {method}"] = fingerprint("radt.stages.evaluate", source, agent_code(method))
+            found[f"train {method}"] = printed("train", *training_code(method))
+            found[f"evaluate {method}"] = printed("evaluate", *agent_code(method))
         return found
 
     def changed(name, edit):
@@ -210,6 +213,21 @@ def test_what_acts_with_an_encoder_trains_nothing_again(changed_files):
 def test_an_encoder_counts_where_it_embeds(changed_files):
     edited = changed_files("models/language", lambda text: text.replace("settings.beta", "1 * settings.beta"))
     assert edited == {"embed lm", "train radt_lm", "evaluate radt_lm"}
+
+
+def test_where_histories_come_from_counts_in_them_alone(changed_files):
+    assert changed_files("suites/grid/sources", lambda text: text.replace("experiment", "the_experiment")) == {"trajectories"}
+
+
+def test_what_dpt_learns_from_counts_in_dpt(changed_files):
+    edited = changed_files(
+        "suites/grid/experience", lambda text: text.replace("TableExperience(data", "TableExperience(1 and data")
+    )
+    assert edited == {"train dpt", "evaluate dpt"}
+
+
+def test_another_suite_counts_in_its_own_experiments_alone(changed_files):
+    assert changed_files("suites/gymnasium/spec", lambda text: text + "\nMORE = print('imported')\n") == set()
 
 
 def test_a_look_counts_in_figures_alone(changed_files):

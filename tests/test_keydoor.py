@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from radt.settings.experiments import GridExperiment
 from radt.suites.grid.engine import best_returns
 from radt.suites.grid.keydoor import KeyDoorEnv, KeyDoorVectorEnv, vector_env
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import goals, keys
 from radt.suites.grid.worlds import optimum
 

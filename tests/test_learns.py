@@ -14,10 +14,10 @@ from radt.evaluation.rollout import in_context
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.retrieval_transformer import RetrievalTransformer
 from radt.settings.evaluation import Evaluate, Memory, Protocol
-from radt.settings.experiments import GridExperiment
 from radt.settings.models import Optimization
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.worlds import optimum
 from radt.training import loop
 

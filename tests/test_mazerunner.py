@@ -7,9 +7,9 @@ from collections import Counter, deque
 import numpy as np
 import pytest
 
-from radt.settings.experiments import GridExperiment
 from radt.suites.grid.engine import measure
 from radt.suites.grid.mazerunner import MazeRunnerEnv, MazeRunnerVectorEnv, maze, vector_env
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import maze_seeds
 from radt.suites.grid.worlds import optimum
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from radt.errors import RadtError
 from radt.figures import curves, overview, page
 from radt.figures.table import COLUMNS
-from radt.settings.experiments import GridExperiment
 from radt.stages.overview import main
+from radt.suites.grid.settings import GridExperiment
 
 ROOM = {"world": "darkroom", "width": 10, "height": 10, "horizon": 100, "num_tasks": 100, "num_held_out": 20, "num_validation": 0}
 EXPERIMENTS = {

@@ -15,10 +15,10 @@ from radt.data import trajectories
 from radt.data.curve import HEADER, learning_curve
 from radt.data.trajectories import Shard, join
 from radt.errors import RadtError
-from radt.settings.experiments import GridExperiment
 from radt.settings.sources import Ppo
 from radt.suites import suite_of
 from radt.suites.grid import ppo, worlds
+from radt.suites.grid.settings import GridExperiment
 
 SMALL = Ppo(**PPO)
 ROOM = GridExperiment(world="darkroom", width=4, height=3, horizon=8, num_tasks=10, num_held_out=2, num_validation=0)

@@ -9,12 +9,12 @@ from histories import save_published, trajectories_stage
 from radt.data import trajectories
 from radt.data.trajectories import join
 from radt.errors import RadtError
-from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid import published
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.keydoor import KeyDoorVectorEnv
 from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import goals, keys, maze_seeds, permuted_cells
 
 KEYDOOR = GridExperiment(world="keydoor", width=4, height=3, horizon=20, num_tasks=8, num_held_out=2, num_validation=1)

@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from radt.settings.experiments import GridExperiment
 from radt.settings.sources import Generate
 from radt.suites.grid import worlds
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.qlearning import QLearner, afterstates, epsilon, learn
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import goals, tasks_of
 from radt.suites.grid.worlds import optimum
 

@@ -9,9 +9,9 @@ from radt.data.episodes import EpisodeBuffer
 from radt.evaluation.references import RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
 from radt.settings.evaluation import Evaluate, Memory, Protocol
-from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid import worlds
+from radt.suites.grid.settings import GridExperiment
 
 MEMORY = Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=0.0, query_stride=1)
 SETTINGS = Evaluate(

@@ -7,9 +7,9 @@ import torch
 from radt.data.episodes import EpisodeBuffer
 from radt.evaluation.rollout import Target, choose, in_context
 from radt.settings.evaluation import Evaluate, Memory, Protocol
-from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 from radt.suites.grid import worlds
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import goals
 from radt.suites.grid.worlds import optimal_actions, optimum
 

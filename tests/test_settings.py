@@ -15,10 +15,10 @@ from radt.errors import RadtError
 from radt.pipeline import targets
 from radt.pipeline.runs import Runs
 from radt.settings import configuration, layers
-from radt.settings.experiments import GridExperiment
 from radt.settings.manual import MANUAL, manual
 from radt.settings.renamed import RENAMED, with_new_names
 from radt.settings.stages import Stages
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.worlds import optimum
 
 CONFIG = Path(__file__).parents[1] / "config"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from radt.settings.experiments import Experiment, GridExperiment
+from radt.settings.experiment import Experiment
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
 from radt.suites.grid.worlds import optimum
 

@@ -19,7 +19,7 @@ from radt.data import trajectories
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.interruption import interruption
-from radt.settings.experiments import Experiment
+from radt.settings.experiment import Experiment
 from radt.settings.sources import Generate
 from radt.stages import run
 from radt.stages import trajectories as stages

@@ -16,11 +16,11 @@ from radt.errors import RadtError
 from radt.evaluation.rollout import Target
 from radt.models.actions import choose
 from radt.settings.evaluation import Evaluate, Protocol
-from radt.settings.experiments import GymnasiumExperiment
 from radt.settings.parsing import parse
 from radt.spaces import Codes, Image, Numbers, Spec
 from radt.stages import figure
 from radt.suites import suite_of
+from radt.suites.gymnasium.settings import GymnasiumExperiment
 from stages import ROOT, Chain, configuration
 
 

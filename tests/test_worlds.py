@@ -9,13 +9,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-import radt.suites.grid
-from radt.settings.experiments import GridExperiment
+import radt.suites.grid.registered
 from radt.suites import suite_of
 from radt.suites.grid.darkroom import DarkRoomEnv, DarkRoomVectorEnv
 from radt.suites.grid.engine import ACTIONS, best_actions, best_returns
 from radt.suites.grid.keydoor import KeyDoorEnv, KeyDoorVectorEnv
 from radt.suites.grid.mazerunner import MazeRunnerEnv, MazeRunnerVectorEnv
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.worlds import descriptions, make, optimal_actions, optimum
 
 NAMES = {"DarkRoom": (DarkRoomEnv, DarkRoomVectorEnv), "KeyDoor": (KeyDoorEnv, KeyDoorVectorEnv)}

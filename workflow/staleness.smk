@@ -14,7 +14,6 @@ from snakemake.logging import logger
 from snakemake.utils import format as fill
 
 from radt.pipeline import atomic_stage, provenance
-from radt.pipeline.fingerprint import fingerprint
 
 FITS = "9.27"
 ACCEPT = ": after an edit of the code that cannot change results, run `python -m radt accept`"
@@ -60,12 +59,6 @@ def command(job):
     return words[stage], atomic_stage.parse(words[stage + 1 :])[2]
 
 
-@functools.cache  # once for all jobs of a stage
-def code_of(stage, by_name):
-    """The fingerprint of a stage, with what it imports by name."""
-    return fingerprint(stage, by_name=by_name)
-
-
 @functools.lru_cache(maxsize=1)  # Snakemake asks four times in a row about each job
 def stale(job):
     """Why the artifact of a job would be made again; None where there is none yet, or where it is as it should be."""
@@ -74,7 +67,7 @@ def stale(job):
         return None
     try:
         stage, arguments = command(job)
-        code = code_of(stage, provenance.by_name(stage, *provenance.split(arguments)))
+        code = provenance.code_of(stage, *provenance.split(arguments))
         found = provenance.stale(record, code, job.input, arguments)
         damaged = provenance.problems(record) if found is None and asked_for(job) else []
     except RadtError as error:

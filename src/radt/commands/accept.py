@@ -6,7 +6,6 @@ from pathlib import Path
 
 from radt.errors import RadtError
 from radt.pipeline import atomic_stage, provenance
-from radt.pipeline.fingerprint import fingerprint
 
 
 def accept(root: Path) -> list[Path]:
@@ -36,5 +35,5 @@ def _accept(path: Path) -> bool:
 def _other_code(path: Path) -> str | None:
     """The present fingerprint of the stage of a record; None when the record has it."""
     record = provenance.read(path)
-    code = fingerprint(record.stage, by_name=provenance.by_name(record.stage, record.settings, record.arguments))
+    code = provenance.code_of(record.stage, record.settings, record.arguments)
     return None if code in (record.code, *record.accepted) else code

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from radt import spaces
 from radt.artifacts import check_finite, read_json, read_tensors, sha256, tensor_parts, write_bytes, write_json
 from radt.errors import RadtError
-from radt.settings.experiments import Experiment
+from radt.settings.experiment import Experiment
 from radt.settings.renamed import with_new_names
 from radt.spaces import Codes, Counts, Numbers, Spec
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from radt import artifacts
 from radt.errors import RadtError
 from radt.settings.evaluation import Evaluate
-from radt.settings.experiments import Experiment
+from radt.settings.experiment import Experiment
 from radt.settings.registry import THEMES
 
 EVALUATION = {

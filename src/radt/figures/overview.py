@@ -19,7 +19,7 @@ from radt.errors import RadtError
 from radt.figures.inputs import AGAIN, lines, read, tested
 from radt.figures.style import STYLE, Look, looks, render
 from radt.figures.table import COLUMNS
-from radt.settings.experiments import Experiment
+from radt.settings.experiment import Experiment
 from radt.settings.methods import GREY
 
 WIDTH, ACROSS = 7.16, 4  # inches: two columns; panels in a row
@@ -47,7 +47,7 @@ def collect(paths: Iterable[Path], columns: dict[str, str], experiments: Mapping
     if absent := sorted(experiments.keys() - parts.keys()):
         raise RadtError(f"no file holds experiment {absent[0]!r}: name its curves.csv and table.csv too")
 
-    def key(name: str) -> tuple[int, int, str]:
+    def key(name: str) -> tuple[float, int, str]:
         experiment = experiments[name]
         return *experiment.order, name
 

@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from radt.figures.style import name_of
-from radt.settings.experiments import Experiment
+from radt.settings.experiment import Experiment
 from radt.settings.registry import THEMES
 
 COLOURS = {"better": "#cfe3f7", "within": "#ececec", "worse": "#fbdcb8"}  # blue, grey, orange: apart for colour-blind readers

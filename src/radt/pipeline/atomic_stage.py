@@ -22,7 +22,6 @@ from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import commit, machine, version
 from radt.pipeline import progress, provenance
-from radt.pipeline.fingerprint import fingerprint
 from radt.pipeline.provenance import FILE, FORMAT, NewerError, Record
 
 PACKAGES = (
@@ -73,7 +72,7 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
     begun, spent = time.monotonic(), time.process_time()
     settings, rest = provenance.split(arguments)
     hashes = provenance.check(inputs)
-    code = fingerprint(stage, by_name=provenance.by_name(stage, settings, rest))
+    code = provenance.code_of(stage, settings, rest)
     former = _former(record, stage)
     output = arguments.index("--output") + 1
     waiting, target = provenance.waiting_folder(record), Path(arguments[output])

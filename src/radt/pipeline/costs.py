@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from radt.settings.experiments import AnyExperiment, GridExperiment
+from radt.settings.experiments import AnyExperiment
 from radt.settings.models import Model, Optimization
 from radt.settings.registry import METHODS, TRAINED
 from radt.settings.stages import Stages
@@ -123,8 +123,7 @@ def trained(s: Sections, model: Model, how: Optimization, length: float, reach: 
 def trajectories(s: Sections, _: str) -> Demand:
     """Steps, and with Q-learning sweeps over the cells of the room after each episode."""
     e, g = s.experiment, s.trajectories.generate
-    cells = e.width * e.height if isinstance(e, GridExperiment) else 0
-    swept = CELL * g.sweeps * cells if s.trajectories.source == "generate" else 0.0
+    swept = CELL * g.sweeps * e.cells if s.trajectories.source == "generate" else 0.0
     return Demand(episodes(s) * (e.horizon + swept), data(s), data(s))
 
 

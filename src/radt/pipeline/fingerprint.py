@@ -37,6 +37,15 @@ Symbol = tuple[str, str]
 """A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
 METHODS, THEMES, THEME = "radt.methods", ("radt.settings.registry", "THEMES"), "THEME"
 """The package whose modules are imported by name, the table of what figures take of all, and what they take of each."""
+SUITES: dict[Symbol, str] = {
+    ("radt.settings.experiments", "AnyExperiment"): "settings",
+    ("radt.suites", "experiment_spec"): "spec",
+    ("radt.suites", "suite_of"): "suite",
+    ("radt.suites.sources", "histories"): "sources",
+    ("radt.suites.transitions", "experience"): "experience",
+    ("radt.suites.transitions", "recollection"): "experience",
+}
+"""What imports a module of a suite by the name of the suite, and which."""
 WITHOUT_EFFECT: tuple[Symbol, ...] = (("radt.pipeline.provenance", "WRITES"), ("radt.settings.renamed", "RENAMED"))
 """Tables that change nothing in what a stage writes: neither a new stage nor a new name of a key must rerun the others."""
 
@@ -83,10 +92,17 @@ def encoder_code(encoder: str) -> tuple[Symbol, ...]:
     return ((f"radt.encoders.{encoder}", "vectors"),)
 
 
-def fingerprint(module: str, source: Path = SOURCE, by_name: tuple[Symbol, ...] = ()) -> str:
-    """16 hex digits for the code that `python -m {module}` runs, with what it imports by names on its command line.
+@cache
+def fingerprint(module: str, source: Path = SOURCE, by_name: tuple[Symbol, ...] = (), suites: tuple[str, ...] = ()) -> str:
+    """16 hex digits for the code that `python -m {module}` runs.
 
-    `source` is the folder that holds the package. Raises `RadtError` when a module is missing or is not valid Python.
+    Args:
+        module: the stage.
+        source: the folder that holds the package.
+        by_name: what the stage imports by names on its command line.
+        suites: the suites of its experiments, which it imports by name.
+
+    Raises `RadtError` when a module is missing or is not valid Python.
     """
     reached: set[Symbol] = set()
     main = _read(module, source).main
@@ -97,6 +113,8 @@ def fingerprint(module: str, source: Path = SOURCE, by_name: tuple[Symbol, ...] 
         if symbol not in reached and symbol not in WITHOUT_EFFECT:
             reached.add(symbol)
             waiting += _needs(*symbol, source)
+            own = [f"radt.suites.{suite}.{SUITES[symbol]}" for suite in suites if symbol in SUITES]
+            waiting += [(name, EVERYTHING) for name in own if _file(name, source)]
     texts = {f"{name}:{statement.text}" for name, item in reached for statement in _read(name, source).chosen(item)}
     texts |= {f"{module}:{statement.text}" for statement in main}
     return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:16]

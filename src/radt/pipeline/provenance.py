@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import version
-from radt.pipeline.fingerprint import Symbol, agent_code, encoder_code, training_code
+from radt.pipeline.fingerprint import Symbol, agent_code, encoder_code, fingerprint, training_code
 from radt.settings.base import NonNegativeFloat, PositiveInt, Section
 
 FORMAT = 2
@@ -261,7 +261,14 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     return json.loads(arguments[place + 1]), [*arguments[:place], *arguments[place + 2 :]]
 
 
-def by_name(stage: str, settings: dict[str, Any], arguments: list[str]) -> tuple[Symbol, ...]:
+def code_of(stage: str, settings: dict[str, Any], arguments: list[str]) -> str:
+    """Fingerprint of the code behind an artifact: of its stage, and of the method, encoder and suites that it imports by name."""
+    experiments = [settings.get("experiment"), *dict(settings.get("experiments") or {}).values()]
+    suites = {str(experiment.get("suite", "grid")) for experiment in experiments if isinstance(experiment, dict)}
+    return fingerprint(stage, by_name=_by_name(stage, settings, arguments), suites=tuple(sorted(suites)))
+
+
+def _by_name(stage: str, settings: dict[str, Any], arguments: list[str]) -> tuple[Symbol, ...]:
     """What a stage imports by a name on its command line: a part of a method, or an encoder; nothing for other stages."""
     given = dict(pairwise(arguments))
     try:

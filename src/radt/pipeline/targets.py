@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from radt.errors import RadtError
 from radt.settings.configuration import Settings
-from radt.settings.experiments import GridExperiment
 from radt.suites import suite_of
 
 
@@ -89,7 +88,7 @@ def check_paid(settings: Settings, run: str) -> None:
     Figures divide by the best possible return, and nothing can be learned where it is 0.
     """
     experiment = settings.experiment(run)
-    if not isinstance(experiment, GridExperiment) or experiment.horizon > _farthest(experiment):
+    if experiment.horizon > experiment.farthest:
         return
     tasks = suite_of(experiment).tasks()
     for split in ("train", *settings.stages(run).evaluate.splits):
@@ -99,11 +98,3 @@ def check_paid(settings: Settings, run: str) -> None:
                 f"the horizon of {run!r} is {experiment.horizon}, allowed is one in which a task of the split {split!r} can be"
                 " rewarded: no goal of them can be reached in time"
             )
-
-
-def _farthest(experiment: GridExperiment) -> int:
-    """Steps within which the goal of every task, or in a maze the first one, can be reached."""
-    if experiment.world == "mazerunner":
-        return experiment.width * experiment.height
-    across = experiment.width + experiment.height - 2
-    return 2 * across if experiment.world == "keydoor" else across

@@ -17,7 +17,8 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from radt.errors import RadtError
 from radt.settings import layers, yaml_reader
 from radt.settings.base import Name, NonNegativeInt, Section
-from radt.settings.experiments import AnyExperiment, Experiment
+from radt.settings.experiment import Experiment
+from radt.settings.experiments import AnyExperiment
 from radt.settings.layers import Shared
 from radt.settings.models import Training
 from radt.settings.parsing import explain, parse

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from radt.settings.base import Device, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Section
-from radt.settings.experiments import Experiment
+from radt.settings.experiment import Experiment
 from radt.settings.retrieval import Retrieval
 from radt.spaces import Spec
 

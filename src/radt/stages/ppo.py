@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from radt.settings.base import Section
-from radt.settings.experiments import GridExperiment
 from radt.settings.parsing import parse
 from radt.settings.sources import Ppo
 from radt.stages import run
 from radt.suites.grid import ppo
+from radt.suites.grid.settings import GridExperiment
 
 
 class Selection(Section):

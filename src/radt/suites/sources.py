@@ -8,9 +8,9 @@ from typing import Any
 
 from radt.data.trajectories import Shard, Trajectories, read
 from radt.errors import RadtError
-from radt.settings.experiments import Experiment, GridExperiment
+from radt.settings.experiment import Experiment
 from radt.settings.sources import Trajectories as Settings
-from radt.suites import experiment_spec
+from radt.suites import experiment_spec, part
 
 
 def histories(experiment: Experiment, settings: Settings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
@@ -18,10 +18,9 @@ def histories(experiment: Experiment, settings: Settings, folder: Path | None) -
 
     `folder` is that of the `ppo` stage, for `source: ppo`. Raises `RadtError` for a source that the suite does not have.
     """
-    if isinstance(experiment, GridExperiment):
-        from radt.suites.grid.sources import collect
-
-        return collect(experiment, settings, folder)
+    if own := part(experiment, "sources"):
+        collected: tuple[dict[str, Any], Iterable[Shard]] = own.collect(experiment, settings, folder)
+        return collected
     if settings.source != "import":
         raise RadtError(
             f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: write learning"
@@ -33,8 +32,5 @@ def histories(experiment: Experiment, settings: Settings, folder: Path | None) -
 
 def remark(experiment: Experiment, data: Trajectories) -> str | None:
     """What is to be said of learning histories that were written."""
-    if not isinstance(experiment, GridExperiment):
-        return None
-    from radt.suites.grid.sources import stays
-
-    return stays(experiment, data)
+    own = part(experiment, "sources")
+    return own.stays(experiment, data) if own else None

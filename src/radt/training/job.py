@@ -91,7 +91,8 @@ def train_and_save(setup: Setup, selection: Section, section: str, learner: Lear
         output: directory to write.
     """
     training, inputs = getattr(selection, section), {"trajectories": setup.data.sha256, **learner.inputs}
-    code = fingerprint("radt.stages.train", by_name=training_code(setup.method))
+    suites = (setup.suite.experiment.suite,)
+    code = fingerprint("radt.stages.train", by_name=training_code(setup.method), suites=suites)
     settings = selection.model_dump_json(exclude={section: {"optimization": {"ranks"}}})
     identity = checkpoints.identity(settings, setup.seed, code, *inputs.values())
     metrics = loop.train(setup.method, setup.seed, learner.model, learner.loss, training.optimization, state, identity)

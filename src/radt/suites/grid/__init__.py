@@ -1,10 +1,1 @@
-"""Tasks of the benchmarks; importing this package registers them with Gymnasium."""
-
-import gymnasium
-
-for _name, _module in {"DarkRoom": "darkroom", "KeyDoor": "keydoor", "MazeRunner": "mazerunner"}.items():
-    gymnasium.register(
-        id=f"radt/{_name}-v0",
-        entry_point=f"radt.suites.grid.{_module}:{_name}Env",
-        vector_entry_point=f"radt.suites.grid.{_module}:vector_env",
-    )
+"""The grid worlds of the paper."""

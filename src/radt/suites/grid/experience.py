@@ -14,8 +14,8 @@ from torch import Tensor
 from radt.data.episodes import EpisodeBuffer
 from radt.data.trajectories import Shard, Trajectories
 from radt.data.transitions import Transitions, reward_phase
-from radt.settings.experiments import GridExperiment
 from radt.suites.grid.engine import ACTIONS
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.spec import PHASES
 from radt.suites.grid.worlds import make, optimal_actions
 
@@ -197,3 +197,13 @@ class DistinctTransitions:
             ended=last,
         )
         return transitions, torch.from_numpy(number)
+
+
+def experience(experiment: GridExperiment, data: Trajectories) -> TableExperience:
+    """See `radt.suites.transitions`."""
+    return TableExperience(data, experiment)
+
+
+def recollection(experiment: GridExperiment, buffer: EpisodeBuffer) -> DistinctTransitions:
+    """See `radt.suites.transitions`."""
+    return DistinctTransitions(buffer, experiment)

@@ -20,10 +20,10 @@ from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
 from radt.data.trajectories import ExperimentSpec, Shard, read_shard, tensors
 from radt.errors import RadtError
 from radt.seeding import generator
-from radt.settings.experiments import GridExperiment
 from radt.settings.sources import Ppo
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.spec import spec_of
 from radt.suites.grid.splits import tasks_of
 

@@ -21,10 +21,10 @@ from radt import artifacts
 from radt.artifacts import sha256
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
-from radt.settings.experiments import GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
 from radt.suites.grid.mazerunner import SIZE
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.spec import sizes_of
 from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard
 from radt.seeding import generator
-from radt.settings.experiments import GridExperiment
 from radt.settings.sources import Generate
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import ACTIONS, GridVectorEnv
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import tasks_of
 
 

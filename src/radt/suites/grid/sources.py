@@ -8,10 +8,10 @@ from typing import Any
 
 from radt.data.trajectories import Shard, Trajectories
 from radt.errors import RadtError
-from radt.settings.experiments import GridExperiment
 from radt.settings.sources import Trajectories as Settings
 from radt.suites.grid import ppo, published
 from radt.suites.grid.qlearning import learn
+from radt.suites.grid.settings import GridExperiment
 
 
 def collect(experiment: GridExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from radt.settings.experiments import GridExperiment
 from radt.spaces import Codes, Counts, Spec
 from radt.suites.grid.engine import ACTIONS
 from radt.suites.grid.mazerunner import MOST_GOALS
+from radt.suites.grid.settings import GridExperiment
 
 LEVELS = 3
 """Of what was received, a token tells nothing, 1 and more apart."""

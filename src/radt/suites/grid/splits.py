@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from radt.settings.experiments import GridExperiment
+from radt.suites.grid.settings import GridExperiment
 
 GOAL_SEED, KEY_SEED = 43, 42  # the published lists are permutations with these seeds
 REPLACED_KEYS = {(10, 10): {80 + 1: (3, 1)}}  # by room size and task: the generator would put this key on its door

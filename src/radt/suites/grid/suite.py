@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
-from radt.settings.experiments import GridExperiment
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.spec import spec_of
 
 
@@ -37,3 +37,6 @@ class GridSuite:
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """See `Suite`."""
         return codes[:, 0]
+
+
+suite_of = GridSuite

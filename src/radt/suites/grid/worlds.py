@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from radt.settings.experiments import GridExperiment
 from radt.suites.grid.darkroom import DarkRoomVectorEnv
 from radt.suites.grid.engine import GridVectorEnv, best_actions
 from radt.suites.grid.keydoor import KeyDoorVectorEnv
 from radt.suites.grid.mazerunner import MazeRunnerVectorEnv
+from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.splits import goals, keys, maze_seeds
 
 
