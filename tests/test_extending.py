@@ -22,6 +22,7 @@ def follow(recipes, folder):
             for hunk in content.removesuffix("\n").split("\n@@\n"):
                 replace(path, hunk.split("\n"))
         else:
+            path.parent.mkdir(exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(content)
     return made
@@ -42,13 +43,16 @@ def extended(folder, *left_out):
 
 
 def test_recipes_make_what_they_add(copy):
-    folder, options = copy, extended(copy, "A world")  # which changes what every stage is told
+    folder, options = copy, extended(copy, "A world", "A suite")  # a world changes what every stage is told
     targets = [*options, "--", FIGURE, "results/darkroom/bars.pdf", "results/ablations/weight.pdf"]
     status, text = snakemake("--cores", "2", *targets, folder=folder)
     assert status == 0, text
     jobs = counted(text)
     assert {*jobs} == {
         "train_bc",
+        "embed",
+        "index",
+        "train_retrieval",
         "evaluate_plain",
         "evaluate_reference",
         "evaluate_retrieval",
@@ -56,9 +60,10 @@ def test_recipes_make_what_they_add(copy):
         "bars",
         "ablation",
     }
-    assert jobs["evaluate_retrieval"] == 4  # two variants and seeds: nothing of other methods was trained or evaluated again
+    assert (jobs["embed"], jobs["index"], jobs["train_retrieval"]) == (1, 1, 2)  # those of radt_xy
+    assert jobs["evaluate_retrieval"] == 6  # radt_xy, and two variants: nothing of other methods was trained or evaluated again
     table = pd.read_csv(folder / "results/darkroom/table.csv")
-    assert {*table["method"]} == {"bc", "best_of_two", "radt"}
+    assert {*table["method"]} == {"bc", "best_of_two", "radt", "radt_xy"}
     assert (folder / "results/darkroom/bars.pdf").read_bytes().startswith(b"%PDF")
     variants = pd.read_csv(folder / "results/ablations/weight.csv")
     assert {*variants["variant"]} == {"return_0", "return_1"}
@@ -78,3 +83,17 @@ def test_a_new_world_has_histories_and_tasks_with_their_optimum(copy):
     held_out = {task["task"] for task in tasks if task["split"] == "held_out"}
     played = pd.read_csv(folder / targets[1])
     assert {*played.loc[played["split"] == "held_out", "task"]} == held_out
+
+
+def test_a_new_suite_runs_through_every_method(copy):
+    """Of 12 places on a line 3 are held out; nothing of the other experiments is made again."""
+    folder = copy
+    options = extended(copy, "A world", "A method without", "A trained", "An encoder", "A figure", "An ablation")
+    figure = "results/line/figure.pdf"
+    status, text = snakemake("--cores", "2", *options, "--config", "methods=[radt,ad,dpt,dt,random]", "--", figure, folder=folder)
+    assert status == 0, text
+    table = pd.read_csv(folder / "results/line/table.csv")
+    assert {*table["method"]} == {"radt", "ad", "dpt", "dt", "random"} and {*table["split"]} >= {"held_out"}
+    goals = [task["goal"] for task in artifacts.read_json(folder / "results/line/trajectories/manifest.json")["tasks"]]
+    assert sorted(goals) == [*range(12)]
+    assert planned(*options, "--", FIGURE, folder=folder) == {}

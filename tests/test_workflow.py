@@ -49,7 +49,7 @@ def trained(chosen, others=lambda *sections, method: 0):
     return {
         "trajectories": figures + others("trajectories", method=None),
         "pretrain": figures * seeds + others(*dt, method="radt"),
-        "embed": figures + others(*dt, "embed", method="radt"),
+        "embed": 2 * figures + others(*dt, "embed", method="radt"),
         "train_retrieval": (2 * figures + others(*dt, "embed", "index", "train_retrieval", method="radt")) * seeds,
         "train_ad": (figures + others("trajectories", "train_ad", method="ad")) * seeds,
         "train_dpt": figures * seeds,
@@ -60,7 +60,7 @@ def test_all_of_the_papers_form_is_planned():
     plan, chosen = planned("--forceall", "--configfile", "config/paper.yaml", "--", "all"), settings("paper")
     figures = len(chosen.experiments)
     assert trained(chosen).items() <= plan.items()
-    assert plan["figure"] == plan["embed_language"] == plan["index"] / 2 == figures and plan["overview"] == 1
+    assert plan["figure"] == plan["index"] / 2 == figures and plan["overview"] == 1
     assert sum(plan[rule] for rule in EVALUATE) == figures * len(chosen.methods) * len(chosen.seeds)
 
 
@@ -105,7 +105,7 @@ def test_evaluation_reads_weights_only_and_the_figure_tables_only(forced):
             assert len(paths.split(", ")) == 1 + (rule == "evaluate_retrieval" and "/radt/" in paths)
         if rule == "figure":
             assert all(path.endswith(".csv") for path in paths.split(", "))
-        if rule in ("pretrain", "train_ad", "train_dpt", "embed_language"):
+        if rule in ("pretrain", "train_ad", "train_dpt"):
             assert paths == "results/smoke/trajectories/manifest.json"
     assert {"figure", "evaluate_plain", "evaluate_retrieval"} <= {rule for rule, _ in inputs}
 

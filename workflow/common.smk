@@ -45,9 +45,9 @@ def settings(*sections):
     return lambda wildcards: RUNS.select(wildcards.experiment, sections, wildcards.get("method"))
 
 
-def retrieval_settings(section):
-    """Parameter: the same of a section and of those that embed for the model that retrieves."""
-    return lambda wildcards: settings(section, *EMBEDDED[encoder_of(wildcards)])(wildcards)
+def retrieval_settings(*sections):
+    """Parameter: the same, and of the sections that embed."""
+    return lambda wildcards: settings(*sections, *EMBEDDED[encoder_of(wildcards)])(wildcards)
 
 
 def methods(*models):

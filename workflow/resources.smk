@@ -9,7 +9,7 @@ from radt.interruption import STAYS
 from radt.settings.stages import Stages
 
 NEEDS = Needs(RUNS)
-DEVICES = {"embed_language": "embed", "evaluate_plain": "evaluate", "evaluate_retrieval": "evaluate"}
+DEVICES = {"evaluate_plain": "evaluate", "evaluate_retrieval": "evaluate"}
 """The section with the `device` of a rule, where its name is not that of the rule."""
 
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler's warning is for the trainings, which then write a checkpoint

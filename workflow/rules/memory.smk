@@ -1,36 +1,23 @@
-# Input: trajectories and the DT of one seed. Output: one vector for each sub-trajectory and each query of a training window, and the
-# search structure over the sub-trajectories.
-# Both are made once and used by every seed of RA-DT.
+# Input: trajectories, and for the encoder `dt` the DT of one seed. Output: one vector for each sub-trajectory and each query of a training
+# window, and the search structure over the sub-trajectories. Both are made once for each encoder and used by every seed of RA-DT.
 
 
 use rule stage as embed with:
-    """Embed every sub-trajectory, and the queries of training windows, with the frozen DT."""
+    """Embed every sub-trajectory, and the queries of training windows, with a frozen encoder."""
     input:
         trajectories=made("trajectories", "manifest.json"),
-        encoder=made("pretrain", ENCODER),
+        encoder=encoder_weights,
     output:
-        update(["results/{experiment}/embed/dt/embeddings.safetensors", "results/{experiment}/embed/dt/config.json"]),
-        record=update("results/{experiment}/embed/dt/provenance.json"),
+        update(
+            ["results/{experiment}/embed/{encoder}/embeddings.safetensors", "results/{experiment}/embed/{encoder}/config.json"]
+        ),
+        record=update("results/{experiment}/embed/{encoder}/provenance.json"),
     pathvars:
-        job="{experiment}/embed/dt",
+        job="{experiment}/embed/{encoder}",
     priority: 20
     params:
-        settings=settings("embed"),
-        command="embed --kind dt",
-
-
-use rule embed as embed_language with:
-    """Embed the same with a frozen language model, for RA-DT's domain-agnostic variant."""
-    input:
-        trajectories=made("trajectories", "manifest.json"),
-    output:
-        update(["results/{experiment}/embed/lm/embeddings.safetensors", "results/{experiment}/embed/lm/config.json"]),
-        record=update("results/{experiment}/embed/lm/provenance.json"),
-    pathvars:
-        job="{experiment}/embed/lm",
-    params:
-        settings=settings("embed", "embed_language"),
-        command="embed --kind lm",
+        settings=retrieval_settings(),
+        command="embed --kind {encoder}",
 
 
 use rule embed as index with:
