@@ -12,12 +12,12 @@ PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-c
 
 unexport PYTHONDONTWRITEBYTECODE  # a command here starts Python many times, which compiles its modules once
 
-.PHONY: help setup setup-ppo setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
+.PHONY: help setup setup-rl setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
 	@echo "make all         figures of all seven experiments, and results/overview.html, one page of all"
-	@echo "make ablations   figures of all ablations, results/ablations/; sets up the extra ppo, too"
+	@echo "make ablations   figures of all ablations, results/ablations/; sets up the extra rl, too"
 	@echo "make report      report.html: the overview, and all figures, tables and how they were made, in one file"
 	@echo "make plan        what TARGET=results/darkroom/figure.pdf will cost: jobs, hours, memory, disk, time"
 	@echo "make status      how far a run is: jobs that run, jobs that failed, results that are there"
@@ -32,12 +32,12 @@ help:
 	@echo "make lint        ruff, mypy, snakefmt, snakemake --lint and hadolint; make type is mypy alone"
 	@echo "make format      repair what lint finds, and write config/schema.json, config/README.md and envs/radt.yaml anew"
 	@echo "make setup       only the environment, .venv"
-	@echo "make setup-ppo   the same and the extra ppo, for trajectories.source: ppo"
+	@echo "make setup-rl   the same and the extra rl, for trajectories.source: ppo, sac, dqn or minari"
 	@echo "make setup-cluster  the same and Snakemake's plugins for Slurm and other schedulers"
 
 setup: $(VENV)/.core
 
-setup-ppo: $(VENV)/.ppo
+setup-rl: $(VENV)/.rl
 
 setup-cluster: $(VENV)/.cluster
 
@@ -47,7 +47,7 @@ figure: $(VENV)/.core
 all: $(VENV)/.core
 	$(IN_VENV) snakemake -- all
 
-ablations: $(VENV)/.ppo
+ablations: $(VENV)/.rl
 	$(IN_VENV) snakemake -- ablations
 
 report: all
@@ -123,8 +123,8 @@ $(VENV)/.dev: envs/requirements.txt envs/requirements-model.txt envs/requirement
 	$(call INSTALL,envs/requirements-dev.txt)
 	@touch $(@D)/.core $@
 
-$(VENV)/.ppo: $(VENV)/.core envs/requirements-ppo.txt
-	$(PIP) -r envs/requirements-ppo.txt
+$(VENV)/.rl: $(VENV)/.core envs/requirements-rl.txt
+	$(PIP) -r envs/requirements-rl.txt
 	@touch $@
 
 $(VENV)/.cluster: $(VENV)/.core envs/requirements-cluster.txt

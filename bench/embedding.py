@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from bench.harness import Measurement, compare, darkroom, defaults, rotate, timed
+from bench.harness import Measurement, compare, darkroom, defaults, generation, rotate, timed
 from bench.reading import histories
 from radt.data.windows import Episodes
 from radt.encoders.dt import embed_all
@@ -44,7 +44,7 @@ def window_by_window(
 def measure(runs: int) -> list[Measurement]:
     """Learning histories, network and settings of config/config.yaml; sub-trajectories and queries of training windows."""
     with TemporaryDirectory() as directory:
-        return _measure(histories(Path(directory), ROOM, defaults().trajectories.generate), defaults().embed, runs)
+        return _measure(histories(Path(directory), ROOM, generation()), defaults().embed, runs)
 
 
 def _measure(episodes: Episodes, settings: Embed, runs: int) -> list[Measurement]:

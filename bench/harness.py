@@ -14,6 +14,7 @@ from typing import Any
 from radt.errors import RadtError
 from radt.machine import commit, machine
 from radt.settings.configuration import Settings, read
+from radt.settings.sources import Generate
 from radt.suites.grid.settings import GridExperiment
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +87,13 @@ def peer_package(name: str) -> Any:
 def defaults() -> Settings:
     """The settings of config/config.yaml, so that what is measured is what is used."""
     return read([ROOT / "config" / "config.yaml"])
+
+
+def generation() -> Generate:
+    """What makes the learning histories of config/config.yaml."""
+    settings = defaults().trajectories.generate
+    assert settings is not None
+    return settings
 
 
 def darkroom() -> GridExperiment:

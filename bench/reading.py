@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.harness import Measurement, alternate, compare, darkroom, defaults, peer_package, rotate, timed
+from bench.harness import Measurement, alternate, compare, darkroom, generation, peer_package, rotate, timed
 from bench.scale import updating
 from radt.data import trajectories, windows
 from radt.data.windows import Episodes
@@ -109,7 +109,7 @@ def minari(folder: Path, columns: Columns) -> Callable[[], object]:
 def measure(runs: int) -> list[Measurement]:
     """Batches of 64 windows of 100 steps; ours also returns the returns-to-go and what came before each step."""
     with TemporaryDirectory() as directory:
-        episodes, random = histories(Path(directory) / "ours", ROOM, defaults().trajectories.generate), np.random.default_rng(0)
+        episodes, random = histories(Path(directory) / "ours", ROOM, generation()), np.random.default_rng(0)
         columns, names = flat(episodes), (*CHUNKS, "Minari")
         readers = {
             "ours": lambda: episodes.sample(random, BATCH, WINDOW),

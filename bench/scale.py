@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.harness import darkroom, defaults, timed
+from bench.harness import darkroom, defaults, generation, timed
 from radt import artifacts
 from radt.data import trajectories
 from radt.data.episodes import EpisodeBuffer
@@ -76,7 +76,7 @@ def tasks() -> Iterator[Row]:
         room = GridExperiment(
             world="darkroom", width=side, height=side, horizon=HORIZON, num_tasks=count + 1, num_held_out=1, num_validation=0
         )
-        settings = defaults().trajectories.generate.model_copy(update={"episodes": 10, "epsilon_episodes": 6})
+        settings = generation().model_copy(update={"episodes": 10, "epsilon_episodes": 6})
         before, begin = resident("RssAnon"), time.perf_counter()
         shard = learn(room, settings)
         yield "tasks", count, "generation", (time.perf_counter() - begin) / len(shard.actions) * 1e6, "us per transition"

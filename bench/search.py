@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.harness import ROOT, Measurement, compare, darkroom, defaults, rotate, timed
+from bench.harness import ROOT, Measurement, compare, darkroom, defaults, generation, rotate, timed
 from bench.reading import histories
 from radt import artifacts, seeding
 from radt.encoders.dt import embed_all
@@ -36,7 +36,7 @@ def default_index() -> tuple[str, Keys, Ids]:
     settings, room = defaults(), darkroom()
     seeding.seed_torch(0, "benchmark of retrieval")
     with TemporaryDirectory() as directory:
-        episodes = histories(Path(directory), room, settings.trajectories.generate)
+        episodes = histories(Path(directory), room, generation())
         vectors = embed_all(store.dt(suite_of(room).spec, settings.pretrain).eval(), episodes, settings.embed, room.horizon)
         task = episodes.task[vectors["episode"]].long()
     return "a fresh encoder", vectors["keys"].numpy(), task.numpy()

@@ -57,9 +57,9 @@ def test_explain_tells_what_changed_since(copy, monkeypatch):
     ("path", "words"),
     [
         ("results/darkroom/nosuch.pdf", "knows no nosuch.pdf, only curves.csv"),
-        ("config/config.yaml", "config/config.yaml has no record: name a file below results/"),
-        ("results/recorded/keydoor/figure.pdf", "has no record: name a file below results/"),
-        (".", "has no record: name a file below results/"),
+        ("config/config.yaml", "config/config.yaml has no record: name a file that a job made"),
+        ("results/recorded/keydoor/figure.pdf", "has no record: name a file that a job made"),
+        (".", "has no record: name a file that a job made"),
     ],
 )
 def test_explain_refuses_what_nobody_recorded(copy, monkeypatch, path, words):

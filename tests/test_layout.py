@@ -74,7 +74,7 @@ def test_what_computes_without_a_network_starts_without_torch():
         import sys, radt.pipeline.fingerprint, radt.seeding, radt.stages.ablation, radt.stages.figure, radt.stages.overview
         radt.seeding.generator(0, "x")
         print({"torch", "faiss", "gymnasium"} & set(sys.modules))
-        import radt.stages.index, radt.stages.ppo, radt.stages.trajectories
+        import radt.stages.index, radt.stages.rl, radt.stages.trajectories
         print({"torch", "faiss"} & set(sys.modules))"""
     assert subprocess.check_output([sys.executable, "-c", code], encoding="utf-8").split() == ["set()", "set()"]
 
@@ -180,4 +180,4 @@ def test_constants_of_the_grid_worlds_stand_in_their_own_package():
         place, text = path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
         if not place.startswith("suites/grid/"):
             assert not re.search(words, text), place
-            assert not re.search(grid, text) or place.startswith("suites/") or place == "stages/ppo.py", place
+            assert not re.search(grid, text) or place.startswith("suites/"), place

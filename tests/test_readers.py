@@ -16,17 +16,17 @@ import pytest
 
 from histories import PPO
 from radt import artifacts
-from radt.data import download, trajectories
+from radt.data import download, npz, trajectories
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.figures import inputs, overview, table
 from radt.figures.curves import COLUMNS as CURVES
 from radt.retrieval import index
 from radt.settings.parsing import parse
-from radt.settings.sources import Download, Ppo
+from radt.settings.sources import Download, Ppo, Trajectories
 from radt.stages.figure import FigureSettings
-from radt.suites import suite_of
-from radt.suites.grid import ppo, published
+from radt.suites import learners, suite_of
+from radt.suites.grid import published
 from radt.suites.grid.qlearning import learn
 from stages import Chain, change
 from test_figure import SETTINGS, evaluation, metrics
@@ -189,8 +189,8 @@ def replaced(manifest: dict[str, object], random: np.random.Generator) -> dict[s
 def test_shards_with_right_hashes_and_wrong_content(tmp_path, room, histories, column, change, words):
     """The same of what PPO learned."""
     one = one_task(histories, 0, 5, room.horizon)
-    settings = parse(Ppo, PPO)
-    ppo.write(tmp_path / "task0.safetensors", room, settings, one)
+    settings = Trajectories(source="ppo", ppo=parse(Ppo, PPO))
+    learners.write(tmp_path / "task0.safetensors", suite_of(room), settings, one)
     trajectories.write(tmp_path / "data", "tiny", suite_of(room), SOURCE, [histories])
     (path,) = (tmp_path / "data").glob("*.safetensors")
     manifest = json.loads((tmp_path / "data/manifest.json").read_text(encoding="utf-8"))
@@ -205,7 +205,7 @@ def test_shards_with_right_hashes_and_wrong_content(tmp_path, room, histories, c
         json.dumps({**learned, "sha256": artifacts.sha256(tmp_path / "task0.safetensors")}), encoding="utf-8"
     )
     with pytest.raises(RadtError, match=words):
-        next(ppo.read(tmp_path, room, settings))
+        next(learners.read(tmp_path, suite_of(room), settings))
 
 
 def test_returns_that_no_episode_has(tmp_path, room):
@@ -406,7 +406,7 @@ def zeros(shape, dtype="<f8", held=None):
     ],
 )
 def test_sizes_by_headers_before_anything_is_read(tmp_path, room, arrays, words, monkeypatch):
-    monkeypatch.setattr(published, "SMALL", 2**20)
+    monkeypatch.setattr(npz, "SMALL", 2**20)
     path = tmp_path / "a.npz"
     shapes = {"actions": (8, 1, 1), "dones": (8, 1), "next_observations": (8, 1, 2), "observations": (8, 1, 2), "rewards": (8, 1)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:

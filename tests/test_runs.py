@@ -87,10 +87,10 @@ def test_methods_by_whose_weights_they_use(runs):
 
 def test_histories_of_ppo_are_those_of_the_training_tasks(runs):
     split = runs.settings.experiments["keydoor"]
-    found = runs.ppo("ablations/a/data")
+    found = runs.learned("ablations/a/data")
     assert len(found) == len(set(found)) == split.num_tasks - split.num_held_out - split.num_validation
-    assert found[3] == "results/ablations/a/data/ppo/task3.safetensors"
-    assert runs.ppo("keydoor") == runs.ppo("ablations/a/same") == []
+    assert found[3] == "results/ablations/a/data/rl/task3.safetensors"
+    assert runs.learned("keydoor") == runs.learned("ablations/a/same") == []
 
 
 def test_gpus_are_counted_where_a_stage_wants_one(runs):

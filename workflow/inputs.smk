@@ -42,12 +42,6 @@ def state(wildcards, output):
     return f"--state {Path('state', wildcards.experiment, *folder(wildcards, output).parts[-2:])}"
 
 
-def ppo_settings(wildcards):
-    """Parameter: JSON of the experiment and of trajectories.ppo alone."""
-    chosen = RUNS.sections(wildcards.experiment)
-    return json.dumps({"experiment": chosen["experiment"], "ppo": chosen["trajectories"]["ppo"]}, sort_keys=True)
-
-
 def weights(wildcards):
     """Input: the weights of a method."""
     directory = WEIGHTS[RUNS.model(wildcards.experiment, wildcards.method)]

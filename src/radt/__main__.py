@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     summarizing.add_argument("experiment", help="its name")
     commands.add_parser("pull", help="get the results that this commit records, from DVC")
+    exporting = commands.add_parser("export", help="write learning histories as a data set of Minari")
+    exporting.add_argument("directory", type=Path, help="such as results/darkroom/trajectories")
+    exporting.add_argument("--minari", required=True, metavar="NAME", help="name of the data set, such as darkroom/learning-v0")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
     return parser
 
@@ -76,6 +79,10 @@ def _keep(given: argparse.Namespace) -> None:
             from radt.commands import pull
 
             print(f"got {len(pull.pull())} folders of results")
+        case "export":
+            from radt.commands import export
+
+            print(export.export(given.directory, given.minari))
         case "redraw":
             from radt.commands import redraw
 

@@ -1,24 +1,24 @@
-# Input: nothing; with `trajectories.source: ppo` what PPO learned of every training task, one job each. Output: the learning histories
+# Input: nothing; with a `trajectories.source` that learns, what it did in every training task, one job each. Output: the learning histories
 # of all training tasks, `manifest.json` and the shards that it names, and the curve of their returns.
 
 
-use rule stage as ppo with:
-    """Let PPO learn one training task from nothing, and keep all it did."""
+use rule stage as rl with:
+    """Let PPO, SAC or DQN learn one training task from nothing, and keep all it did."""
     output:
-        update(["results/{experiment}/ppo/task{task}.safetensors", "results/{experiment}/ppo/task{task}.json"]),
-        record=update("results/{experiment}/ppo/task{task}.provenance.json"),
+        update(["results/{experiment}/rl/task{task}.safetensors", "results/{experiment}/rl/task{task}.json"]),
+        record=update("results/{experiment}/rl/task{task}.provenance.json"),
     pathvars:
-        job="{experiment}/ppo/task{task}",
+        job="{experiment}/rl/task{task}",
     params:
-        settings=ppo_settings,
-        command="ppo --experiment {experiment} --task {task}",
+        settings=settings("trajectories"),
+        command="rl --experiment {experiment} --task {task}",
         writes=file,
 
 
 use rule stage as trajectories with:
-    """Learning histories of all training tasks: generated, learned by PPO, downloaded or imported."""
+    """Learning histories of all training tasks: generated, learned, downloaded or imported."""
     input:
-        histories=lambda wildcards: RUNS.ppo(wildcards.experiment),
+        histories=lambda wildcards: RUNS.learned(wildcards.experiment),
     output:
         update(["results/{experiment}/trajectories/manifest.json", "results/{experiment}/trajectories/learning.csv"]),
         record=update("results/{experiment}/trajectories/provenance.json"),

@@ -18,7 +18,7 @@ def explain(path: Path) -> list[str]:
     for their copies. Raises `RadtError` when nobody recorded the file, or when it is not the file that was recorded.
     """
     if not path.name or not artifacts.is_there(record := provenance.record_of(path)):
-        raise RadtError(f"{path} has no record: name a file below results/ that a job made")
+        raise RadtError(f"{path} has no record: name a file that a job made, or one that was recorded with its record")
     if path.name not in {*provenance.read(record).outputs, record.name}:
         raise RadtError(f"{record} knows no {path.name}, only {', '.join(provenance.read(record).outputs)}: name one of these")
     lines: list[str] = []

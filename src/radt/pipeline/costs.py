@@ -35,6 +35,10 @@ MAZE = 0.23
 """Share of the horizon that an episode of the source takes in a maze (results/recorded/mazerunner/trajectories/learning.csv)."""
 ACTIVATIONS = 50
 """Numbers that a training keeps for a channel of a block: what a recorded pre-training held beside its data."""
+LEARNED = 100_000
+"""Steps of a history that is downloaded or imported, as the published ones have."""
+REPLAYED = 3.0
+"""Cost of a step of SAC or DQN relative to one of PPO (fitted on Pendulum and CartPole)."""
 FLOAT, PAGE, LINE = 4, 3e5, 40
 """Bytes of a number, of the figures and tables of an experiment, and of a row of an evaluation."""
 
@@ -62,10 +66,11 @@ def tasks(s: Sections, splits: list[str]) -> int:
 
 
 def episodes(s: Sections) -> float:
-    """Episodes of the learning histories of all tasks; histories that are not generated are as long as PPO's."""
+    """Episodes of the learning histories of all tasks; others are as long as the learner's, or as the published ones."""
     t = s.trajectories
-    own = t.generate.histories * t.generate.episodes if t.source == "generate" else t.ppo.steps / s.experiment.horizon
-    return tasks(s, ["train"]) * own
+    if t.source == "generate" and t.generate:
+        return tasks(s, ["train"]) * float(t.generate.histories * t.generate.episodes)
+    return tasks(s, ["train"]) * (t.learner.steps if t.learner else LEARNED) / s.experiment.horizon
 
 
 def steps(s: Sections) -> float:
@@ -123,13 +128,15 @@ def trained(s: Sections, model: Model, how: Optimization, length: float, reach: 
 def trajectories(s: Sections, _: str) -> Demand:
     """Steps, and with Q-learning sweeps over the cells of the room after each episode."""
     e, g = s.experiment, s.trajectories.generate
-    swept = CELL * g.sweeps * e.cells if s.trajectories.source == "generate" else 0.0
+    swept = CELL * g.sweeps * e.cells if g and s.trajectories.source == "generate" else 0.0
     return Demand(episodes(s) * (e.horizon + swept), data(s), data(s))
 
 
-def ppo(s: Sections, _: str) -> Demand:
-    """Steps of one task."""
-    return Demand(s.trajectories.ppo.steps, disk=data(s) / tasks(s, ["train"]))
+def rl(s: Sections, _: str) -> Demand:
+    """Steps of one task; SAC and DQN update their networks at each."""
+    learner = s.trajectories.learner
+    own = (learner.steps if learner else LEARNED) * (1.0 if s.trajectories.source == "ppo" else REPLAYED)
+    return Demand(own, disk=data(s) / tasks(s, ["train"]))
 
 
 def embed(s: Sections, encoder: str) -> Demand:
@@ -188,7 +195,7 @@ class Stage:
 
 STAGES = {
     "trajectories": Stage(1.0, trajectories),
-    "ppo": Stage(5.0, ppo, rate=1.35e-3),  # three core-hours for 80 tasks of 100,000 steps (config/config.yaml)
+    "rl": Stage(5.0, rl, rate=1.35e-3),  # three core-hours for 80 tasks of 100,000 steps (config/config.yaml)
     "embed": Stage(3.5, embed, "embed"),
     "index": Stage(2.2, index),
     **{method.stage: Stage(4.5, method.work, method.stage) for method in TRAINED.values() if method.work},

@@ -42,6 +42,7 @@ SUITES: dict[Symbol, str] = {
     ("radt.suites", "experiment_spec"): "spec",
     ("radt.suites", "suite_of"): "suite",
     ("radt.suites.sources", "histories"): "sources",
+    ("radt.suites.sources", "learn"): "rl",
     ("radt.suites.transitions", "experience"): "experience",
     ("radt.suites.transitions", "recollection"): "experience",
 }

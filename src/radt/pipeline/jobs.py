@@ -12,7 +12,7 @@ LOGS, BENCHMARKS, STATE = Path("logs"), Path("benchmarks"), Path("state")
 
 RECORDS = {
     "trajectories": "{run}/trajectories/{file}",
-    "ppo": "{run}/ppo/{name}.{file}",
+    "rl": "{run}/rl/{name}.{file}",
     "embed": "{run}/embed/{name}/{file}",
     "index": "{run}/index/{name}/{file}",
     **{method.stage: f"{{run}}/{method.folder}/{{seed}}/{{file}}" for method in TRAINED.values()},

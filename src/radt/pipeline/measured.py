@@ -69,7 +69,7 @@ def key_of(name: Name, sections: Sections) -> Key:
     model = sections.evaluate.methods[name.what].model if name.folder.startswith("evaluate") else name.what
     chosen = getattr(sections, stage.section) if stage.section else None
     device = getattr(chosen, "optimization", chosen).device if chosen else "cpu"
-    return Key(name.folder, "" if name.folder == "ppo" else model, device)
+    return Key(name.folder, "" if name.folder == "rl" else model, device)
 
 
 def ranks_of(name: str, sections: Sections) -> int:

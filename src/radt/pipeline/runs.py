@@ -16,6 +16,7 @@ from radt.errors import RadtError
 from radt.settings.configuration import Settings
 from radt.settings.evaluation import Protocol
 from radt.settings.registry import METHODS, TRAINED, VECTORS
+from radt.settings.sources import LEARNERS, Trajectories
 from radt.settings.stages import Stages
 
 EMBEDDED = {encoder: tuple(name for name in sections if name != "pretrain") for encoder, sections in VECTORS.items()}
@@ -60,6 +61,8 @@ class Runs:
         """
         self.settings.check(run)
         chosen = {name: self.sections(run)[name] for name in ("experiment", *sections)}
+        if source := chosen.get("trajectories"):
+            chosen["trajectories"] = {name: source[name] for name in ("source", Trajectories.key_of(source["source"]))}
         if method:
             chosen["evaluate"] = {**chosen["evaluate"], "methods": {method: chosen["evaluate"]["methods"][method]}}
         return json.dumps(chosen, sort_keys=True)
@@ -111,13 +114,13 @@ class Runs:
         device = values.get("device")
         return int(values.get("ranks", 1)) if device == "cuda" or (device == "auto" and present()) else 0
 
-    def ppo(self, run: str) -> list[str]:
-        """PPO's history of every training task, when it is the source; held-out and validation tasks have none."""
-        if self.sections(run)["trajectories"]["source"] != "ppo":
+    def learned(self, run: str) -> list[str]:
+        """The learner's history of every training task, when one is the source; held-out and validation tasks have none."""
+        if self.sections(run)["trajectories"]["source"] not in LEARNERS:
             return []
         split = self.settings.experiment(run)
         tasks = split.num_tasks - split.num_held_out - split.num_validation
-        return [f"results/{run}/ppo/task{task}.safetensors" for task in range(tasks)]
+        return [f"results/{run}/rl/task{task}.safetensors" for task in range(tasks)]
 
     def sources(self, ablation: str) -> dict[str, str]:
         """The learning curve of each variant's histories, by variant; none where all variants learn from the same source."""

@@ -122,7 +122,7 @@ def wanted(runs: Runs, run: str) -> list[Path]:
         files.append((WEIGHTS["dt"], f"seed{runs.settings.encoder_seed}/{FILE}"))
     paths = [Path(runs.path(run, directory, file)) if directory else Path("results", run, file) for directory, file in files]
     paths += [Path("results", run, "evaluate", method, f"{seed}.{FILE}") for method in methods for seed in seeds]
-    paths += [Path(path).with_suffix(f".{FILE}") for path in runs.ppo(run)]
+    paths += [Path(path).with_suffix(f".{FILE}") for path in runs.learned(run)]
     return list(dict.fromkeys(paths))
 
 

@@ -48,6 +48,8 @@ def _sections(entry: Schema, tree: Schema) -> list[Schema]:
     """The section that a schema entry, or each value of a mapping, stands for, or one for each of its choices."""
     inner = next(iter(entry.get("patternProperties", {}).values()), entry)
     choices = [choice["$ref"] for choice in inner.get("oneOf", [inner]) if "$ref" in choice]
+    optional = [choice.get("$ref") for choice in inner.get("anyOf", []) if choice.get("type") != "null"]
+    choices += [name for name in optional if name and len(optional) == 1]
     return [tree["$defs"][choice.rpartition("/")[2]] for choice in choices]
 
 
@@ -78,6 +80,11 @@ def _rows(key: str, entry: Schema, tree: Schema) -> Iterator[tuple[str, str, str
 
 def _allowed(entry: Schema) -> str:
     """Type and range of a value in words."""
+    if "$ref" in entry:
+        name = entry["$ref"].rpartition("/")[2]
+        return f"section [{name}](#{name.lower()})"
+    if "patternProperties" in entry:
+        return f"names, each with {_allowed(next(iter(entry['patternProperties'].values())))}"
     if "const" in entry:
         return f"`{entry['const']}`"
     if "enum" in entry:

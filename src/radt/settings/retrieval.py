@@ -56,7 +56,7 @@ class Index(Section):
     """The search structure over the training sub-trajectories."""
 
     max_similarity: PositiveFloat
-    """Keys of one task with a higher cosine similarity than this count as duplicates, and one is kept; 1 or more keeps all."""
+    """Of keys of one learning history with a higher cosine similarity than this, one is kept; 1 or more keeps all."""
     max_similarity_language: PositiveFloat
     """The same threshold for the language model, whose keys are all similar."""
 

@@ -9,6 +9,11 @@ from pydantic import Field, model_validator
 
 from radt.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, Place, PositiveFloat, PositiveInt, Section
 
+DATASET = r"^[A-Za-z0-9][\w./-]{0,200}-v\d+$"
+"""Name of a data set of Minari."""
+LEARNERS = ("ppo", "sac", "dqn")
+"""Sources that let Stable-Baselines3 learn."""
+
 
 class Generate(Section):
     """Tabular Q-learning on all training tasks at once."""
@@ -56,6 +61,61 @@ class Ppo(Section):
     """Weight of the entropy bonus."""
 
 
+class Sac(Section):
+    """Soft actor-critic (Stable-Baselines3) on one task after the other: continuous actions."""
+
+    seed: NonNegativeInt
+    """Seed; every task has its own stream."""
+    steps: PositiveInt
+    """Steps of the learning history of each task."""
+    learning_rate: PositiveFloat
+    """Step size of Adam."""
+    width: PositiveInt
+    """Units of each of two hidden layers."""
+    batch_size: PositiveInt
+    """Transitions of an update."""
+    begin: NonNegativeInt
+    """Steps at random before the first update."""
+    train_every: PositiveInt
+    """Steps between updates, of which there are as many then."""
+    discount: Fraction
+    """Discount of the return."""
+
+
+class Dqn(Section):
+    """Deep Q-learning (Stable-Baselines3) on one task after the other: one action dimension of codes."""
+
+    seed: NonNegativeInt
+    """Seed; every task has its own stream."""
+    steps: PositiveInt
+    """Steps of the learning history of each task."""
+    learning_rate: PositiveFloat
+    """Step size of Adam."""
+    width: PositiveInt
+    """Units of each of two hidden layers."""
+    batch_size: PositiveInt
+    """Transitions of an update."""
+    begin: NonNegativeInt
+    """Steps at random before the first update."""
+    train_every: PositiveInt
+    """Steps between updates, of which there are as many then."""
+    target_every: PositiveInt
+    """Steps between copies of the network to the target network."""
+    explore: Fraction
+    """Share of the steps over which the chance of a random action falls."""
+    epsilon_last: Fraction
+    """Chance of a random action after that."""
+    discount: Fraction
+    """Discount of the return."""
+
+
+class Minari(Section):
+    """Data sets of Minari that are on this machine."""
+
+    datasets: Annotated[list[Annotated[str, Field(pattern=DATASET)]], Field(min_length=1)]
+    """One data set for each training task, in their order; or one of all, as `radt export` writes it."""
+
+
 class Download(Section):
     """The published data set on the Hugging Face Hub."""
 
@@ -78,21 +138,40 @@ class Download(Section):
 
 
 class Trajectories(Section):
-    """Source of the learning histories."""
+    """Source of the learning histories. A stage is told the settings of the chosen source alone."""
 
-    source: Literal["generate", "ppo", "download", "import"]
-    """`generate` and `ppo` make them here, `download` fetches the published ones, `import` converts a folder of them."""
-    generate: Generate
+    source: Literal["generate", "ppo", "sac", "dqn", "minari", "download", "import"]
+    """`generate` makes them here. `ppo`, `sac` and `dqn` let Stable-Baselines3 learn each training task, `minari` reads data sets
+    of Minari (both: extra `rl`). `download` fetches the published ones, `import` converts a folder."""
+    generate: Generate | None = None
     """Settings of `source: generate`."""
-    ppo: Ppo
-    """Settings of `source: ppo` (extra `ppo`)."""
-    download: Download
+    ppo: Ppo | None = None
+    """Settings of `source: ppo`."""
+    sac: Sac | None = None
+    """Settings of `source: sac`."""
+    dqn: Dqn | None = None
+    """Settings of `source: dqn`."""
+    minari: Minari | None = None
+    """Settings of `source: minari`."""
+    download: Download | None = None
     """Settings of `source: download`."""
-    import_folder: Place | None
+    import_folder: Place | None = None
     """Folder for `source: import`: of `.npz` files, or, of the suite `gymnasium`, of learning histories (docs/formats.md)."""
 
+    @property
+    def learner(self) -> Ppo | Sac | Dqn | None:
+        """Settings of the learner of Stable-Baselines3; None for other sources."""
+        return {"ppo": self.ppo, "sac": self.sac, "dqn": self.dqn}.get(self.source)
+
+    @staticmethod
+    def key_of(source: str) -> str:
+        """The key that holds the settings of a source."""
+        return "import_folder" if source == "import" else source
+
     @model_validator(mode="after")
-    def _folder(self) -> Self:
+    def _chosen(self) -> Self:
         if self.source == "import" and not self.import_folder:
-            raise ValueError("import_folder is null, but source is 'import': name the folder that holds the .npz files")
+            raise ValueError("import_folder is null, but source is 'import': name the folder that holds the files")
+        if getattr(self, key := self.key_of(self.source)) is None:
+            raise ValueError(f"{key} is missing, but source is {self.source!r}: give its settings")
         return self

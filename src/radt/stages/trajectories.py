@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--settings", required=True, help="JSON of the sections experiment and trajectories")
-    parser.add_argument("--histories", type=Path, help="folder that the ppo stage wrote, for trajectories.source ppo")
+    parser.add_argument("--histories", type=Path, help="folder that the rl stage wrote, for sources that learn")
     parser.add_argument("--output", required=True, type=Path, help="directory to write")
     arguments = parser.parse_args(argv)
     selection = parse(Selection, arguments.settings)

@@ -16,7 +16,7 @@ from radt.suites import experiment_spec, part
 def histories(experiment: Experiment, settings: Settings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
     """Where the learning histories come from, for the manifest, and the histories themselves, a task or more at a time.
 
-    `folder` is that of the `ppo` stage, for `source: ppo`. Raises `RadtError` for a source that the suite does not have.
+    `folder` is that of the `rl` stage, for sources that learn. Raises `RadtError` for a source that the suite does not have.
     """
     if own := part(experiment, "sources"):
         collected: tuple[dict[str, Any], Iterable[Shard]] = own.collect(experiment, settings, folder)
@@ -34,3 +34,18 @@ def remark(experiment: Experiment, data: Trajectories) -> str | None:
     """What is to be said of learning histories that were written."""
     own = part(experiment, "sources")
     return own.stays(experiment, data) if own else None
+
+
+def learn(experiment: Experiment, settings: Settings, task: int) -> Shard:
+    """Learning history of one training task by Stable-Baselines3, `steps` steps less an unfinished episode.
+
+    Raises `RadtError` when the task is not one of the training tasks, or the suite has nothing that learns.
+    """
+    splits, own = experiment.splits, part(experiment, "rl")
+    if own is None:
+        raise RadtError(f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have")
+    if not (0 <= task < len(splits) and splits[task] == "train"):
+        allowed = [number for number, split in enumerate(splits) if split == "train"]
+        raise RadtError(f"task {task} is not a training task: allowed are {allowed}")
+    history: Shard = own.learn_task(experiment, settings, task)
+    return history

@@ -7,7 +7,6 @@ refused unless it shows and pays what the world does.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from radt import artifacts
 from radt.artifacts import sha256
+from radt.data import npz
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.suites.grid import worlds
@@ -31,7 +31,6 @@ from radt.suites.grid.splits import goals, keys, maze_seeds, tasks_of
 Array = NDArray[Any]
 COLUMNS = ("actions", "dones", "next_observations", "observations", "rewards")
 SEEN = ("observations", "next_observations")
-SMALL, PACKED = 2**28, 100  # bytes of memory that any file may ask for, and how many times its own size a larger one may
 ROUNDING = 1e-3  # a maze's observations are whole numbers divided by 15, in single precision
 
 
@@ -134,68 +133,13 @@ def _history(path: Path, experiment: GridExperiment, task: int) -> Shard:
 
 def _load(path: Path, experiment: GridExperiment) -> dict[str, Array]:
     """The five columns of a file, without the axis of its single environment: [N, D] or [N]; a maze's observations times 15."""
-    try:
-        _check_form(path)
-        _check_headers(path)
-        with np.load(path, allow_pickle=False) as file:
-            columns = {key: np.asarray(file[key]) for key in COLUMNS}
-    except RadtError:
-        raise
-    except FileNotFoundError:
-        raise RadtError(f"{path} is missing: add the files of all training tasks") from None
-    except OSError as error:
-        raise RadtError(f"{path} cannot be read ({error.strerror or error}): change its owner or mode, or get it again") from None
-    except Exception:  # zipfile, zlib, lzma and NumPy have many ways to say that
-        raise RadtError(f"{path} is damaged (no valid .npz file): get it again") from None
-    numbers = len(sizes_of(experiment))
+    columns, numbers = npz.read(path, COLUMNS), len(sizes_of(experiment))
     flat = {key: _flat(path, key, values, (numbers,) if key in SEEN else ()) for key, values in columns.items()}
     steps = len(flat["actions"])
     if other := [key for key in COLUMNS if len(flat[key]) != steps]:
         raise RadtError(f"{path} has {len(flat[other[0]])} {other[0]} for {steps} actions: get it again")
     scale = SIZE if experiment.world == "mazerunner" else 1
     return {key: values * scale if key in SEEN else values for key, values in flat.items()}
-
-
-def _check_form(path: Path) -> None:
-    """Raise `RadtError` for what is often found in the place of an .npz file."""
-    if path.exists() and not path.is_file():
-        raise RadtError(f"{path} is no file: replace it by the published file")
-    with path.open("rb") as file:
-        begin = file.read(64)
-    if begin.startswith(b"version https://git-lfs"):
-        raise RadtError(f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull` in its folder, or get it again")
-    if begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise RadtError(f"{path} is a web page, not the published file: get it again, logged in where that is needed")
-
-
-def _check_headers(path: Path) -> None:
-    """Raise `RadtError` unless the headers of a file promise plain arrays of a size that fits it, before any is read.
-
-    An array asks for as much memory as its header says, which may be a thousand times the size of the file.
-    """
-    with zipfile.ZipFile(path) as file:
-        names = file.namelist()
-        if missing := [key for key in COLUMNS if f"{key}.npy" not in names]:
-            raise RadtError(f"{path} has no array {missing[0]!r}: it is not a published trajectory file")
-        if len(set(names)) != len(names):
-            raise RadtError(f"{path} has an array twice: get it again")
-        asked = sum(_asked(path, file, key) for key in COLUMNS)
-    if asked > max(SMALL, PACKED * path.stat().st_size):
-        raise RadtError(f"{path} asks for {asked} bytes of memory, far more than a file of its size holds: get it again")
-
-
-def _asked(path: Path, file: zipfile.ZipFile, key: str) -> int:
-    """Bytes of an array as float64 by its header, which must be of the bytes that are there."""
-    with zipfile.Path(file, f"{key}.npy").open("rb") as member:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(member)
-        if dtype.hasobject:
-            raise RadtError(f"{path} holds pickled objects, which radt never loads: export its arrays as plain .npz")
-        count, held = prod(shape), file.getinfo(f"{key}.npy").file_size - member.tell()
-        if min(shape, default=0) < 0 or count * dtype.itemsize != held:
-            raise RadtError(f"{path} has a header of {key} that does not fit what follows: get it again")
-    return count * max(dtype.itemsize, 8)
 
 
 def _flat(path: Path, key: str, values: Array, inner: tuple[int, ...]) -> Array:

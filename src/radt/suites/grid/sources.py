@@ -8,8 +8,10 @@ from typing import Any
 
 from radt.data.trajectories import Shard, Trajectories
 from radt.errors import RadtError
+from radt.settings.sources import LEARNERS
 from radt.settings.sources import Trajectories as Settings
-from radt.suites.grid import ppo, published
+from radt.suites import experiment_spec, learners
+from radt.suites.grid import published
 from radt.suites.grid.qlearning import learn
 from radt.suites.grid.settings import GridExperiment
 
@@ -17,26 +19,25 @@ from radt.suites.grid.settings import GridExperiment
 def collect(experiment: GridExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
     """Where the histories come from, for the manifest, and the histories themselves, a task or more at a time.
 
-    `histories` is the folder of what PPO learned, for `source: ppo`; raises `RadtError` when that is not given.
+    `histories` is the folder of what was learned, for sources that learn; raises `RadtError` when that is not given.
     """
-    if settings.source == "generate":
+    if settings.source in LEARNERS:
+        return learners.told(settings), learners.read(histories, experiment_spec(experiment), settings)
+    if settings.source == "generate" and settings.generate:
         source = {"name": "generate", "algorithm": "q-learning", **settings.generate.model_dump(mode="json")}
         return source, [learn(experiment, settings.generate)]
-    if settings.source == "ppo":
-        if histories is None:
-            raise RadtError(
-                "trajectories.source is 'ppo', but --histories is not given: name the folder that the ppo stage wrote"
-            )
-        source = {"name": "ppo", "algorithm": "ppo", **settings.ppo.model_dump(mode="json")}
-        return source, ppo.read(histories, experiment, settings.ppo)
-    if settings.source == "download":
+    if settings.source == "download" and settings.download:
         from radt.data.download import fetch  # slow to import, and only needed here
 
         folder = fetch(settings.download, list(published.file_names(experiment).values()))
         source = {"name": "download", "algorithm": "ppo", **settings.download.model_dump(mode="json", exclude={"checksums"})}
-    else:
+    elif settings.source == "import":
         folder = Path(str(settings.import_folder))
         source = {"name": "import"}
+    else:
+        raise RadtError(
+            f"trajectories.source is {settings.source!r}, which the grid worlds do not have: set it to generate or ppo"
+        )
     return {**source, "files": published.checksums(folder, experiment)}, published.convert(folder, experiment)
 
 

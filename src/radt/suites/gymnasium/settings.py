@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from itertools import combinations
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from radt.settings.base import PositiveFloat
+from radt.seeding import generator
+from radt.settings.base import NonNegativeInt, PositiveFloat, Section
 from radt.settings.experiment import Experiment
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+Attribute = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Value = bool | int | Number | str
+
+
+class Range(Section):
+    """Numbers that are drawn for each task, all equally likely."""
+
+    low: Number
+    """Least value."""
+    high: Number
+    """Largest value."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low is {self.low} and high {self.high}, allowed is low < high")
+        return self
+
+
+class Choice(Section):
+    """Values of which one is drawn for each task."""
+
+    values: Annotated[list[Value], Field(min_length=1)]
+    """The values."""
+
+
+Values = Range | Choice | Annotated[list[Value], Field(min_length=1)]
 
 
 class GymnasiumExperiment(Experiment):
-    """Tasks of any environment that is registered with Gymnasium; the user writes its learning histories (docs/formats.md)."""
+    """Tasks of any environment that is registered with Gymnasium (docs/own_environment.md)."""
 
     suite: Literal["gymnasium"]
     """`gymnasium`."""
     environment: Annotated[str, Field(min_length=1)]
     """Id for `gymnasium.make`; `module:name-v0` imports the module first."""
-    argument: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "task"
-    """Keyword of the environment that takes the number of a task, from 0 on."""
+    arguments: dict[Name, Values] = Field(default={})
+    """What differs between tasks: keywords of the environment, each a list with a value for each task, a range, or a choice."""
+    attributes: dict[Attribute, Values] = Field(default={})
+    """The same, for attributes that are set on the environment itself when it was made."""
+    task_seed: NonNegativeInt = 0
+    """Seed of ranges and choices."""
+    hidden: list[NonNegativeInt | str] = Field(default=[])
+    """Numbers of an observation, or keys of a dictionary, that agents do not see. A learner of the histories sees them."""
     action_codes: Annotated[int, Field(ge=2, le=255)] = 11
     """Codes of each dimension of a continuous action: equally distant values from its least to its largest."""
     reward_scale: PositiveFloat = 1.0
@@ -33,6 +71,38 @@ class GymnasiumExperiment(Experiment):
     def kind(self) -> str:
         """See `Experiment`."""
         return self.environment
+
+    @property
+    def parameters(self) -> list[dict[str, dict[str, Value]]]:
+        """`arguments` and `attributes` of each task. Where none are given, the argument `task` is the number of the task."""
+        groups = {"arguments": self.arguments, "attributes": self.attributes}
+        if not any(groups.values()):
+            return [{"arguments": {"task": task}, "attributes": {}} for task in range(self.num_tasks)]
+        drawn = {group: {name: self._drawn(name, own) for name, own in values.items()} for group, values in groups.items()}
+        return [
+            {group: {name: own[task] for name, own in values.items()} for group, values in drawn.items()}
+            for task in range(self.num_tasks)
+        ]
+
+    def _drawn(self, name: str, values: Range | Choice | list[Value]) -> list[Value]:
+        """The value of every task."""
+        if isinstance(values, list):
+            return values
+        random = generator(self.task_seed, f"task {name}")
+        if isinstance(values, Range):
+            return [float(value) for value in random.uniform(values.low, values.high, self.num_tasks)]
+        return [values.values[place] for place in random.integers(0, len(values.values), self.num_tasks)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for name, values in {**self.arguments, **self.attributes}.items():
+            if isinstance(values, list) and len(values) != self.num_tasks:
+                raise ValueError(f"{name} has {len(values)} values, allowed is one for each of the {self.num_tasks} tasks")
+        told = [str(parameters) for parameters in self.parameters]
+        if len(set(told)) < len(told):
+            first, second = next(pair for pair in combinations(range(len(told)), 2) if told[pair[0]] == told[pair[1]])
+            raise ValueError(f"tasks {first} and {second} are the same, {told[first]}: no task may be there twice")
+        return self
 
 
 EXPERIMENT = GymnasiumExperiment

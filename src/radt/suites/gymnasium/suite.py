@@ -10,31 +10,38 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
+from radt.errors import RadtError
+from radt.suites.gymnasium.environment import Seen, make, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
-from radt.suites.gymnasium.spec import make, spec_of
+from radt.suites.gymnasium.spec import spec_from, spec_of
 
 
 class GymnasiumSuite:
-    """Tasks of one environment, whose number is an argument of it."""
+    """Tasks of one environment, which differ in its arguments or attributes."""
 
     def __init__(self, experiment: GymnasiumExperiment):
         self.experiment, self.spec = experiment, spec_of(experiment)
 
     def tasks(self) -> list[Task]:
         """See `Described`; no returns are known."""
-        return [
-            Task(number, split, {self.experiment.argument: number}, {}) for number, split in enumerate(self.experiment.splits)
-        ]
+        told = [{**own["arguments"], **own["attributes"]} for own in self.experiment.parameters]
+        return [Task(number, split, {**told[number]}, {}) for number, split in enumerate(self.experiment.splits)]
 
     def make(self, tasks: NDArray[np.int64]) -> SyncVectorEnv:
         """See `Suite`."""
-        made = [partial(make, self.experiment, task) for task in tasks.tolist()]
+        made = [partial(self.environment, task) for task in tasks.tolist()]
         return SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    def environment(self, task: int) -> Seen:
+        """The environment of one task; raises `RadtError` when its spaces are not those of the first one."""
+        env = make(self.experiment, task)
+        if spec_from(self.experiment, env) != self.spec:
+            raise RadtError(f"{self.experiment.environment} has other spaces in task {task} than in task 0: all must be the same")
+        return Seen(env, view_of(self.experiment, env.observation_space))
 
     def seen(self, env: SyncVectorEnv, observations: NDArray[Any]) -> NDArray[Any]:
         """See `Suite`."""
-        rows = observations.reshape(env.num_envs, *self.spec.observation.shape)
-        return rows.astype(self.spec.dtypes["observations"], copy=False)
+        return observations
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """See `Suite`."""

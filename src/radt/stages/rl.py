@@ -1,4 +1,4 @@
-"""Let PPO learn one training task and keep all it did: `python -m radt.stages.ppo --help`."""
+"""Let PPO, SAC or DQN learn one training task and keep all it did: `python -m radt.stages.rl --help`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import time
 from pathlib import Path
 
 from radt.settings.base import Section
+from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
-from radt.settings.sources import Ppo
+from radt.settings.sources import Trajectories
 from radt.stages import run
-from radt.suites.grid import ppo
-from radt.suites.grid.settings import GridExperiment
+from radt.suites import experiment_spec, learners
+from radt.suites.sources import learn
 
 
 class Selection(Section):
     """What this stage needs of the configuration."""
 
-    experiment: GridExperiment
-    ppo: Ppo
+    experiment: AnyExperiment
+    trajectories: Trajectories
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,14 +27,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", required=True, help="name of the experiment")
     parser.add_argument("--task", required=True, type=int, help="id of the task")
-    parser.add_argument("--settings", required=True, help="JSON of experiment and of trajectories.ppo, as `ppo`")
+    parser.add_argument("--settings", required=True, help="JSON of the sections experiment and trajectories")
     parser.add_argument("--output", required=True, type=Path, help="safetensors file to write; its manifest (.json) comes last")
     arguments = parser.parse_args(argv)
     selection = parse(Selection, arguments.settings)
     begun = time.perf_counter()
-    history = ppo.learn_task(selection.experiment, selection.ppo, arguments.task)
-    speed = selection.ppo.steps / (time.perf_counter() - begun)
-    ppo.write(arguments.output, selection.experiment, selection.ppo, history)
+    history = learn(selection.experiment, selection.trajectories, arguments.task)
+    speed = len(history.actions) / (time.perf_counter() - begun)
+    learners.write(arguments.output, experiment_spec(selection.experiment), selection.trajectories, history)
     last = history.returns()[-10:].mean()
     print(f"task {arguments.task} of {arguments.experiment}: {speed:.0f} steps/s, last returns {last:.1f}")
     return 0

@@ -1,4 +1,4 @@
-"""`source: ppo`: what is written down is what the world did; the library itself only where it is installed."""
+"""Sources that learn: what is written down is what the world did; the library itself only where it is installed."""
 
 import dataclasses
 import json
@@ -15,23 +15,29 @@ from radt.data import trajectories
 from radt.data.curve import HEADER, learning_curve
 from radt.data.trajectories import Shard, join
 from radt.errors import RadtError
-from radt.settings.sources import Ppo
-from radt.suites import suite_of
-from radt.suites.grid import ppo, worlds
+from radt.settings.sources import Ppo, Trajectories
+from radt.suites import learners, suite_of
+from radt.suites.grid import worlds
+from radt.suites.grid.rl import Recorder
 from radt.suites.grid.settings import GridExperiment
+from radt.suites.sources import learn
 
-SMALL = Ppo(**PPO)
+SMALL = Trajectories(source="ppo", ppo=Ppo(**PPO))
 ROOM = GridExperiment(world="darkroom", width=4, height=3, horizon=8, num_tasks=10, num_held_out=2, num_validation=0)
 KEYDOOR = GridExperiment(world="keydoor", width=4, height=3, horizon=8, num_tasks=10, num_held_out=2, num_validation=0)
 MAZE = GridExperiment(world="mazerunner", width=15, height=15, horizon=50, num_tasks=4, num_held_out=1, num_validation=0)
-library = pytest.mark.skipif(find_spec("stable_baselines3") is None, reason="the extra ppo is not installed")
+library = pytest.mark.skipif(find_spec("stable_baselines3") is None, reason="the extra rl is not installed")
 
 
-def play_at_random(recorder, settings, seed):
-    """In place of the library: random actions, in its loop, until the recorder is full."""
-    random = np.random.default_rng(seed)
+def with_settings(**changes):
+    return Trajectories(source="ppo", ppo=Ppo(**{**PPO, **changes}))
+
+
+def play_at_random(settings, recorder, task, done):
+    """In place of the library: random actions, in its loop, until all is done."""
+    random = np.random.default_rng(task)
     recorder.reset()
-    while not recorder.full:
+    while not done():
         _, _, terminated, truncated, _ = recorder.step(random.integers(0, 5))
         if terminated or truncated:
             recorder.reset()
@@ -51,15 +57,15 @@ def replayed(experiment, task, shard):
 
 @pytest.fixture
 def at_random(monkeypatch):
-    monkeypatch.setattr(ppo, "_train", play_at_random)
+    monkeypatch.setattr(learners, "fit", play_at_random)
 
 
 @pytest.mark.parametrize("train", [False, pytest.param(True, marks=library)], ids=["random", "library"])
 @pytest.mark.parametrize("experiment", [ROOM, KEYDOOR, MAZE], ids=lambda experiment: experiment.world)
 def test_history_is_what_the_world_does(experiment, train, monkeypatch):
     if not train:
-        monkeypatch.setattr(ppo, "_train", play_at_random)
-    shard = ppo.learn_task(experiment, SMALL, 2)
+        monkeypatch.setattr(learners, "fit", play_at_random)
+    shard = learn(experiment, SMALL, 2)
     seen, paid, ends = replayed(experiment, 2, shard)
     np.testing.assert_array_equal(shard.observations, seen)
     np.testing.assert_array_equal(shard.rewards, paid)
@@ -69,14 +75,14 @@ def test_history_is_what_the_world_does(experiment, train, monkeypatch):
 
 def test_network_sees_observations_as_they_are():
     """Corner by corner; the observation of the last step is that of the ended episode."""
-    recorder = ppo.Recorder(worlds.make(ROOM, np.array([0])), 20)
+    recorder = Recorder(worlds.make(ROOM, np.array([0])), 20)
     assert recorder.reset()[0].tolist() == [0, 0]
     for action in (1, 1, 1, 2, 2, 4, 4):
         recorder.step(action)
     observation, _, terminated, truncated, _ = recorder.step(4)
     assert observation.tolist() == [ROOM.height - 1, ROOM.width - 1] and recorder.observation_space.contains(observation)
     assert (terminated, truncated) == (True, False)
-    recorder = ppo.Recorder(worlds.make(MAZE, np.array([0])), 60)
+    recorder = Recorder(worlds.make(MAZE, np.array([0])), 60)
     start = recorder.reset()[0]
     np.testing.assert_allclose(start[:2], [13 / 15, 7 / 15], rtol=1e-6)
     assert [recorder.step(4)[2:4] for _ in range(50)][-1] == (False, True)
@@ -85,55 +91,55 @@ def test_network_sees_observations_as_they_are():
 def test_only_training_tasks(at_random):
     for task in (-1, 8, 9, 10):
         with pytest.raises(RadtError, match=rf"task {task} is not a training task: allowed are \[0, 1, 2, 3, 4, 5, 6, 7\]"):
-            ppo.learn_task(ROOM, SMALL, task)
+            learn(ROOM, SMALL, task)
 
 
 def test_history_without_an_episode(at_random):
-    with pytest.raises(RadtError, match=r"trajectories\.ppo\.steps is 7, in which task 0 finishes no episode: .* 8 steps"):
-        ppo.learn_task(ROOM, SMALL.model_copy(update={"steps": 7}), 0)
+    with pytest.raises(RadtError, match=r"`steps` of the learner is 7, in which task 0 finishes no episode: .* 8 steps"):
+        learn(ROOM, with_settings(steps=7), 0)
 
 
 def test_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    with pytest.raises(RadtError, match=r"its extra is not installed: run `make setup-ppo`"):
-        ppo.learn_task(ROOM, SMALL, 0)
+    with pytest.raises(RadtError, match=r"its extra is not installed: run `make setup-rl`"):
+        learn(ROOM, SMALL, 0)
 
 
 @pytest.fixture
 def learned(tmp_path, at_random):
-    """The folder of the ppo stage, with the histories of all training tasks."""
+    """The folder of the rl stage, with the histories of all training tasks."""
     for task in range(8):
-        path = tmp_path / "ppo" / f"task{task}.safetensors"
-        ppo.write(path, ROOM, SMALL, ppo.learn_task(ROOM, SMALL, task))
-    return tmp_path / "ppo"
+        path = tmp_path / "rl" / f"task{task}.safetensors"
+        learners.write(path, suite_of(ROOM), SMALL, learn(ROOM, SMALL, task))
+    return tmp_path / "rl"
 
 
 def test_comes_back_and_is_the_same_bytes(learned, at_random):
-    read = list(ppo.read(learned, ROOM, SMALL))
+    read = list(learners.read(learned, suite_of(ROOM), SMALL))
     before = contents(learned)
     for task, shard in enumerate(read):
-        again = ppo.learn_task(ROOM, SMALL, task)
+        again = learn(ROOM, SMALL, task)
         for column in trajectories.columns(suite_of(ROOM).spec):
             np.testing.assert_array_equal(getattr(shard, column), getattr(again, column))
-        ppo.write(learned / f"task{task}.safetensors", ROOM, SMALL, again)
+        learners.write(learned / f"task{task}.safetensors", suite_of(ROOM), SMALL, again)
     assert contents(learned) == before and len(before) == 16
     assert len({tuple(shard.actions[:100, 0].tolist()) for shard in read}) == 8
 
 
 def test_merging_refuses_what_does_not_belong(learned):
     with pytest.raises(RadtError, match="was made with other settings"):
-        list(ppo.read(learned, ROOM, SMALL.model_copy(update={"seed": 1})))
+        list(learners.read(learned, suite_of(ROOM), with_settings(seed=1)))
     with pytest.raises(RadtError, match="was made with other settings"):
-        list(ppo.read(learned, ROOM.model_copy(update={"horizon": 9}), SMALL))
+        list(learners.read(learned, suite_of(ROOM.model_copy(update={"horizon": 9})), SMALL))
     (learned / "task3.safetensors").write_bytes((learned / "task4.safetensors").read_bytes())
-    with pytest.raises(RadtError, match=r"task3\.safetensors is damaged, .*: delete it and run the ppo stage again"):
-        list(ppo.read(learned, ROOM, SMALL))
+    with pytest.raises(RadtError, match=r"task3\.safetensors is damaged, .*: delete it and run the rl stage again"):
+        list(learners.read(learned, suite_of(ROOM), SMALL))
     (learned / "task3.json").write_bytes((learned / "task4.json").read_bytes())
     with pytest.raises(RadtError, match=r"task3\.safetensors holds another task"):
-        list(ppo.read(learned, ROOM, SMALL))
+        list(learners.read(learned, suite_of(ROOM), SMALL))
     (learned / "task3.json").unlink()
     with pytest.raises(RadtError, match=r"task3\.json"):
-        list(ppo.read(learned, ROOM, SMALL))
+        list(learners.read(learned, suite_of(ROOM), SMALL))
 
 
 def test_trajectories_stage_merges(learned, tmp_path, generate):
@@ -141,7 +147,7 @@ def test_trajectories_stage_merges(learned, tmp_path, generate):
     assert done.returncode == 0, done.stderr
     data = trajectories.read(tmp_path / "out", suite_of(ROOM))
     assert data.manifest["source"] == {"name": "ppo", "algorithm": "ppo", **PPO}
-    np.testing.assert_array_equal(data.shards[0].actions, join(list(ppo.read(learned, ROOM, SMALL))).actions)
+    np.testing.assert_array_equal(data.shards[0].actions, join(list(learners.read(learned, suite_of(ROOM), SMALL))).actions)
     assert (tmp_path / "out" / "learning.csv").read_text(encoding="utf-8") == learning_curve(data.shards)
 
 
@@ -210,13 +216,13 @@ def test_what_the_library_refuses_is_one_sentence(monkeypatch, error):
     with pytest.raises(
         RadtError, match=r"^PPO cannot learn with these settings \((`batch_size` must .*1\.|logits are nan)\): change"
     ):
-        ppo.learn_task(ROOM, SMALL, 1)
+        learn(ROOM, SMALL, 1)
 
 
 @library
 def test_library_gives_the_same_bytes_in_fresh_processes(tmp_path):
-    text = json.dumps({"experiment": ROOM.model_dump(), "ppo": PPO})
-    command = [sys.executable, "-m", "radt.stages.ppo", "--experiment", "tiny", "--task", "1", "--settings", text]
+    text = json.dumps({"experiment": ROOM.model_dump(), "trajectories": {"source": "ppo", "ppo": PPO}})
+    command = [sys.executable, "-m", "radt.stages.rl", "--experiment", "tiny", "--task", "1", "--settings", text]
     for name in "ab":
         done = subprocess.run(
             [*command, "--output", str(tmp_path / name / "task1.safetensors")], capture_output=True, encoding="utf-8"
@@ -230,6 +236,6 @@ def test_library_learns_a_small_room():
     """A goal three steps away in a 3x3 room: from chance to nearly the best possible return."""
     room = GridExperiment(world="darkroom", width=3, height=3, horizon=20, num_tasks=9, num_held_out=1, num_validation=0)
     task = next(task for task, row in enumerate(worlds.descriptions(room)) if sum(row["goal"]) == 3)
-    settings = Ppo(**{**PPO, "steps": 6000, "rollout": 256, "epochs": 10, "learning_rate": 2.0e-3})
-    returns = ppo.learn_task(room, settings, task).returns()
+    settings = with_settings(steps=6000, rollout=256, epochs=10, learning_rate=2.0e-3)
+    returns = learn(room, settings, task).returns()
     assert returns[:20].mean() < 8 < 13 < returns[-20:].mean() <= worlds.optimum(room)[task]

@@ -1,0 +1,158 @@
+"""The environment of a task, and what an agent sees of it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from radt.errors import RadtError
+from radt.spaces import CODES, Codes, Image, Numbers
+from radt.suites.gymnasium.settings import GymnasiumExperiment
+
+Env = gymnasium.Env[Any, Any]
+Array = NDArray[Any]
+SHOWN = 200
+"""Most characters of somebody else's error that a sentence repeats."""
+
+
+def said(error: Exception) -> str:
+    """The first line of an error of somebody else's code."""
+    return next(iter(str(error).strip().splitlines()), "")[:SHOWN] or type(error).__name__
+
+
+def make(experiment: GymnasiumExperiment, task: int) -> Env:
+    """The environment of a task as it is, cut off after `horizon` steps; raises `RadtError` when Gymnasium cannot make it."""
+    name, own = experiment.environment, experiment.parameters[task]
+    try:
+        if ":" in name:
+            importlib.import_module(name.partition(":")[0])
+        env = gymnasium.make(name, max_episode_steps=experiment.horizon, disable_env_checker=True, **own["arguments"])
+    except ModuleNotFoundError as error:
+        module = (error.name or name).partition(":")[0].partition(".")[0]
+        raise RadtError(f"the environment {name!r} needs {module}, which is not installed: pip install {module}") from None
+    except Exception as error:
+        reason = said(error)
+        raise RadtError(f"Gymnasium cannot make the environment {name!r} ({reason}): check its id and arguments") from None
+    for path, value in own["attributes"].items():
+        *owners, attribute = path.split(".")
+        place: Any = env.unwrapped
+        for owner in owners:
+            place = getattr(place, owner, None)
+        if not hasattr(place, attribute):
+            raise RadtError(f"the environment {name!r} has no attribute {path!r}: correct `attributes` of the experiment")
+        setattr(place, attribute, value)
+    return env
+
+
+@dataclass(frozen=True)
+class View:
+    """What an agent sees of the observations of an environment."""
+
+    name: str
+    """Of the environment, for errors."""
+    observation: Codes | Numbers | Image
+    """The form of what is seen."""
+    parts: tuple[str, ...]
+    """Keys of a dictionary, in the order in which they are joined; none for other observations."""
+    shown: NDArray[np.int64] | None
+    """Places of the numbers that are seen; None: all."""
+
+    def __call__(self, observation: Any) -> Array:
+        """What is stored [*shape] of an observation; raises `RadtError` when it is not what the environment's space says."""
+        numbers = isinstance(self.observation, Numbers)
+        try:
+            values = np.concatenate([np.ravel(observation[key]) for key in self.parts]) if self.parts else np.asarray(observation)
+            flat = values if isinstance(self.observation, Image) else values.reshape(-1)
+            seen = flat if self.shown is None else flat[self.shown]
+            if seen.shape != self.observation.shape:
+                raise ValueError(f"{list(seen.shape)} numbers instead of {list(self.observation.shape)}")
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise RadtError(f"{self.name} shows what is not in its observation space ({said(error)}): mend it") from None
+        if numbers and not np.isfinite(seen).all():
+            raise RadtError(f"{self.name} shows a number that is not finite: mend it, or hide that number")
+        return seen.astype(np.float32 if numbers else np.uint8)
+
+    @property
+    def space(self) -> spaces.Space[Any]:
+        """The space of what is seen."""
+        shape = self.observation.shape
+        if isinstance(self.observation, Numbers):
+            return spaces.Box(-np.inf, np.inf, shape, np.float32)
+        return spaces.Box(0, CODES - 1, shape, np.uint8)
+
+
+def view_of(experiment: GymnasiumExperiment, space: spaces.Space[Any]) -> View:
+    """What is seen of an observation space; raises `RadtError` for one that is not supported, or where all is hidden."""
+    name = experiment.environment
+    if isinstance(space, spaces.Dict) and all(_is_numbers(part) for part in space.spaces.values()):
+        return _view_of_dictionary(experiment, space)
+    if isinstance(space, spaces.Discrete) and space.start == 0 and space.n <= CODES:
+        return View(name, Codes(sizes=(int(space.n),)), (), _shown(experiment, 1))
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1 and not space.start.any() and space.nvec.max() <= CODES:
+        shown = _shown(experiment, len(space.nvec))
+        sizes = space.nvec if shown is None else space.nvec[shown]
+        return View(name, Codes(sizes=tuple(sizes.tolist())), (), shown)
+    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
+        if experiment.hidden:
+            raise RadtError(f"{name} shows images, of which nothing can be hidden: remove `hidden`")
+        return View(name, Image(height=space.shape[0], width=space.shape[1], channels=space.shape[2]), (), None)
+    if _is_numbers(space):
+        count = int(np.prod(space.shape or (1,)))
+        shown = _shown(experiment, count)
+        return View(name, Numbers(size=count if shown is None else len(shown)), (), shown)
+    allowed = f"Discrete and MultiDiscrete up to {CODES} from 0 on, Box, Dict of Box, and images of uint8"
+    raise RadtError(f"{name} shows {space}: allowed are {allowed}")
+
+
+def _is_numbers(space: spaces.Space[Any]) -> bool:
+    """Whether a space is of real numbers."""
+    return isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.number) and space.dtype != np.uint8
+
+
+def _view_of_dictionary(experiment: GymnasiumExperiment, space: spaces.Dict) -> View:
+    """All numbers of a dictionary, part after part, without the keys that are hidden."""
+    if unknown := [key for key in experiment.hidden if key not in space.spaces]:
+        raise RadtError(f"hidden is {unknown[0]!r}, but {experiment.environment} shows {', '.join(space.spaces)}: name these")
+    parts = tuple(key for key in space.spaces if key not in experiment.hidden)
+    count = sum(int(np.prod(space.spaces[key].shape or (1,))) for key in parts)
+    if not count:
+        raise RadtError(f"`hidden` hides all that {experiment.environment} shows: leave something to see")
+    return View(experiment.environment, Numbers(size=count), parts, None)
+
+
+def _shown(experiment: GymnasiumExperiment, count: int) -> NDArray[np.int64] | None:
+    """Places of the numbers that are seen, of `count`; None: all. Raises `RadtError` for a place that there is not."""
+    if not experiment.hidden:
+        return None
+    if unknown := [place for place in experiment.hidden if not isinstance(place, int) or place >= count]:
+        raise RadtError(f"hidden is {unknown[0]!r}, but {experiment.environment} shows numbers 0 to {count - 1}: name these")
+    shown = np.array([place for place in range(count) if place not in experiment.hidden], np.int64)
+    if not len(shown):
+        raise RadtError(f"`hidden` hides all that {experiment.environment} shows: leave something to see")
+    return shown
+
+
+class Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment that shows an agent what it may see."""
+
+    def __init__(self, env: Env, view: View):
+        super().__init__(env)
+        self.view, self.observation_space = view, view.space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Start an episode."""
+        observation, _ = self.env.reset(seed=seed, options=options)
+        return self.view(observation), {}
+
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Act; raises `RadtError` for a reward that is not finite."""
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        if not np.isfinite(paid := float(reward)):
+            raise RadtError(f"{self.view.name} pays a reward that is not finite: mend it")
+        return self.view(observation), paid, bool(terminated), bool(truncated), {}

@@ -1,0 +1,128 @@
+"""Learning histories of Stable-Baselines3: PPO, SAC or DQN on every training task alone, a job each; every transition is kept.
+
+The library is the extra `rl`. Rewards are those of the environment: they are written down before the library adds, at a time
+limit, what it expects to come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
+from radt.data.trajectories import Described, Shard, read_shard, tensors
+from radt.errors import RadtError
+from radt.seeding import generator
+from radt.settings.sources import Dqn, Ppo, Sac
+from radt.settings.sources import Trajectories as Settings
+
+AGAIN = "delete it and run the rl stage again"
+
+
+def of(settings: Settings) -> Ppo | Sac | Dqn:
+    """The settings of the learner; raises `RadtError` where the source is another."""
+    if settings.learner is None:
+        raise RadtError(f"trajectories.source is {settings.source!r}, which does not learn: set it to ppo, sac or dqn")
+    return settings.learner
+
+
+def fit(settings: Settings, env: gymnasium.Env[Any, Any], task: int, done: Callable[[], bool]) -> Any:
+    """Let the learner play a task until all is `done`; returns it. What is no setting is the library's default.
+
+    Seeded by (seed, task). The library seeds the global generators of torch, NumPy and Python. One thread computes.
+    Raises `RadtError` when the extra is missing, or the library refuses settings or spaces.
+    """
+    learner, name = of(settings), settings.source.upper()
+    try:
+        import stable_baselines3 as library
+    except ImportError:
+        raise RadtError(
+            f"trajectories.source is {settings.source!r}, but its extra is not installed: run `make setup-rl`, or"
+            " `pip install 'radt[rl]'`"
+        ) from None
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seed = int(generator(learner.seed, settings.source, task).integers(2**31))
+        policy = "CnnPolicy" if len(env.observation_space.shape or ()) == 3 else "MlpPolicy"
+        model = getattr(library, name)(policy, env, seed=seed, device="cpu", **_keywords(learner))
+        model.learn(learner.steps, callback=lambda _locals, _globals: not done())
+    except (AssertionError, ValueError) as error:  # the library's checks of its settings, and of a policy that is not finite
+        reason = next(iter(str(error).strip().splitlines()), "")[:200]
+        raise RadtError(
+            f"{name} cannot learn with these settings ({reason}): change trajectories.{settings.source}, as to a lower"
+            " learning_rate or a larger batch_size"
+        ) from None
+    finally:
+        torch.set_num_threads(threads)
+    return model
+
+
+def _keywords(learner: Ppo | Sac | Dqn) -> dict[str, Any]:
+    """The settings of a learner in the library's words."""
+    common = {"learning_rate": learner.learning_rate, "batch_size": learner.batch_size, "gamma": learner.discount}
+    if isinstance(learner, Ppo):
+        return {**common, "n_steps": learner.rollout, "n_epochs": learner.epochs, "ent_coef": learner.entropy}
+    replayed = {
+        **common,
+        "buffer_size": learner.steps,
+        "learning_starts": learner.begin,
+        "train_freq": learner.train_every,
+        "gradient_steps": learner.train_every,
+        "policy_kwargs": {"net_arch": [learner.width, learner.width]},
+    }
+    if isinstance(learner, Sac):
+        return replayed
+    exploring = {"exploration_fraction": learner.explore, "exploration_final_eps": learner.epsilon_last}
+    return {**replayed, **exploring, "target_update_interval": learner.target_every}
+
+
+def write(path: Path, suite: Described, settings: Settings, history: Shard) -> None:
+    """Write the history of one task to `path` (safetensors, docs/formats.md), and how it was made beside it (`.json`)."""
+    parts = tensor_parts(tensors(history, suite.spec))
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(part)
+    path.with_suffix(".json").unlink(missing_ok=True)
+    write_bytes(path, *parts)
+    write_json(path.with_suffix(".json"), {**_origin(suite, settings), "sha256": hashed.hexdigest()})
+
+
+def read(folder: Path | None, suite: Described, settings: Settings) -> Iterator[Shard]:
+    """The histories of all training tasks in `folder`, `task0.safetensors` and so on, one at a time.
+
+    Raises `RadtError` when the folder or a task is missing, damaged, of another task, or was made with other settings.
+    """
+    if folder is None:
+        raise RadtError(
+            f"trajectories.source is {settings.source!r}, but --histories is not given: name the folder that the rl stage wrote"
+        )
+    origin = _origin(suite, settings)
+    for task in [number for number, split in enumerate(suite.experiment.splits) if split == "train"]:
+        path = folder / f"task{task}.safetensors"
+        manifest = read_json(path.with_suffix(".json"))
+        if not isinstance(manifest, dict) or {key: manifest.get(key) for key in origin} != origin:
+            raise RadtError(
+                f"{path} was made with other settings of the experiment or of trajectories.{settings.source}: {AGAIN}"
+            )
+        shard = read_shard(path, str(manifest.get("sha256")), suite, AGAIN)
+        if (shard.episode_task != task).any():
+            raise RadtError(f"{path} holds another task: {AGAIN}")
+        yield shard
+
+
+def _origin(suite: Described, settings: Settings) -> dict[str, Any]:
+    """What the manifest of a task says about its making."""
+    learner = {"algorithm": settings.source, **of(settings).model_dump(mode="json")}
+    return {"experiment": suite.experiment.model_dump(mode="json"), "settings": learner}
+
+
+def told(settings: Settings) -> dict[str, Any]:
+    """Where the histories come from, for the manifest."""
+    return {"name": settings.source, "algorithm": settings.source, **of(settings).model_dump(mode="json")}
