@@ -53,6 +53,12 @@ def encoder_weights(wildcards):
     return made("pretrain", ENCODER)(wildcards) if "pretrain" in VECTORS[encoder_of(wildcards)] else []
 
 
+def evaluations(wildcards):
+    """Input: the evaluations of all methods of an experiment."""
+    parts = {"method": SETTINGS.methods_of(wildcards.experiment), "seed": SETTINGS.seeds}
+    return collect("results/{experiment}/evaluate/{method}/seed{seed}.csv", experiment=wildcards.experiment, **parts)
+
+
 def variants(wildcards):
     """Input: the evaluations of all variants of an ablation."""
     ablation = SETTINGS.ablations[wildcards.ablation]

@@ -6,10 +6,8 @@ RESULTS = {"category": "Results", "subcategory": "{experiment}"}  # where the re
 use rule stage as figure with:
     """Curves, table and figure of one experiment."""
     input:
-        evaluations=collect(
-            "results/{{experiment}}/evaluate/{method}/seed{seed}.csv", method=SETTINGS.methods, seed=SETTINGS.seeds
-        ),
-        metrics=lambda wildcards: RUNS.metrics(wildcards.experiment, SETTINGS.methods),
+        evaluations=evaluations,
+        metrics=lambda wildcards: RUNS.metrics(wildcards.experiment, SETTINGS.methods_of(wildcards.experiment)),
         paper="config/paper_curves.csv",
     output:
         report(update(["results/{experiment}/figure.pdf", "results/{experiment}/figure.png"]), "../report/figure.rst", **RESULTS),

@@ -110,7 +110,7 @@ def unfinished(now: float) -> Iterator[Job]:
 
 def wanted(runs: Runs, run: str) -> list[Path]:
     """The records of all that the figure of an experiment is made from, and its own."""
-    methods = runs.settings.methods
+    methods = runs.settings.methods_of(run)
     models = dict.fromkeys(runs.model(run, method) for method in methods)
     seeds = [f"seed{seed}" for seed in runs.settings.seeds]
     files = [("trajectories", FILE), ("", FILE)]

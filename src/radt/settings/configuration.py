@@ -50,7 +50,7 @@ class Settings(Stages, Shared):
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
     """Seeds of every trained method."""
     methods: Annotated[list[Name], Field(min_length=1)]
-    """Methods drawn in the figure, keys of `evaluate.methods`."""
+    """Methods drawn in the figures, keys of `evaluate.methods`. An experiment leaves one out: `evaluate: {methods: {NAME: null}}`."""
     encoder_seed: NonNegativeInt
     """Seed of the pre-trained DT that embeds sub-trajectories. All seeds of RA-DT use it."""
     experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]
@@ -129,11 +129,16 @@ class Settings(Stages, Shared):
     def check(self, run: str) -> None:
         """Raise `RadtError` when the settings of a run do not fit together, or its methods are not those that are evaluated."""
         stages = self.stages(run)
+        allowed = sorted(self.evaluate.methods.keys() | stages.evaluate.methods.keys())
         methods = self.ablations[run.split("/")[1]].methods if "/" in run else self.methods
-        if unknown := [method for method in methods if method not in stages.evaluate.methods]:
-            allowed = sorted(stages.evaluate.methods)
+        if unknown := [method for method in methods if method not in allowed]:
             raise RadtError(f"methods of {run!r} names {unknown}, allowed are the keys of evaluate.methods: {allowed}")
         _check_fit(run, self.experiment(run), stages)
+
+    def methods_of(self, run: str) -> list[str]:
+        """The methods of a run: those that are configured, without those that its experiment leaves out."""
+        methods = self.ablations[run.split("/")[1]].methods if "/" in run else self.methods
+        return [method for method in methods if method in self.stages(run).evaluate.methods]
 
     def select(self, run: str, *sections: str) -> str:
         """JSON of a run's grid world and of the named sections, for the command line of a stage.
