@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 
 from radt.settings.experiments import AnyExperiment
 from radt.settings.models import Model, Optimization
 from radt.settings.registry import METHODS, TRAINED
 from radt.settings.stages import Stages
-from radt.suites import experiment_spec
 
 ATTENTION, OTHER = 14, 5000
 """Cost per channel of a block, in weight multiplications: of attending to one token, and of norms, copies and the like. Fitted on
@@ -80,14 +78,7 @@ def steps(s: Sections) -> float:
 
 def data(s: Sections) -> float:
     """Bytes of the learning histories: what was seen, action and reward of every step, and a table of episodes."""
-    return steps(s) * (_bytes(s) + FLOAT) + episodes(s) * 16
-
-
-def _bytes(s: Sections) -> int:
-    """Bytes of what is seen and done in a step."""
-    spec = experiment_spec(s.experiment).spec
-    sizes = {"uint8": 1, "float32": FLOAT}
-    return prod(spec.observation.shape) * sizes[spec.dtypes["observations"]] + len(spec.actions) * sizes[spec.dtypes["actions"]]
+    return steps(s) * (s.experiment.step_bytes + FLOAT) + episodes(s) * 16
 
 
 def keys(s: Sections) -> float:

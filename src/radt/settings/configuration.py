@@ -50,7 +50,7 @@ class Settings(Stages, Shared):
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
     """Seeds of every trained method."""
     methods: Annotated[list[Name], Field(min_length=1)]
-    """Methods drawn in the figures, keys of `evaluate.methods`. An experiment leaves one out: `evaluate: {methods: {NAME: null}}`."""
+    """Methods drawn in figures, keys of `evaluate.methods`. An experiment leaves one out that is null in its own."""
     encoder_seed: NonNegativeInt
     """Seed of the pre-trained DT that embeds sub-trajectories. All seeds of RA-DT use it."""
     experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]

@@ -51,6 +51,11 @@ class Experiment(Section):
         return 0
 
     @property
+    def step_bytes(self) -> int:
+        """Bytes of what is seen and done in a step, about: plans are made without an engine."""
+        return 100
+
+    @property
     def farthest(self) -> int:
         """Steps within which every task can pay something; 0 where that is not known."""
         return 0

@@ -15,6 +15,8 @@ from radt.settings.renamed import new_name
 
 SHOWN = 200
 """Most characters of a wrong value that a sentence repeats."""
+FORMS, TASKS = ("drawn", "listed"), ("arguments", "attributes")
+"""How values of tasks are given, and the keys that hold them: pydantic names the first behind the second."""
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -48,6 +50,7 @@ def _rank(problem: ErrorDetails) -> tuple[bool, bool]:
 def _without_suite(place: tuple[str | int, ...]) -> list[str]:
     """The keys that lead to a problem, without the name of a suite that stands behind an experiment."""
     parts = [str(part) for part in place]
+    parts = [part for number, part in enumerate(parts) if part not in FORMS or parts[max(number - 2, 0)] not in TASKS]
     behind = {"experiments": 2, "experiment": 1}.get(parts[0] if parts else "", len(parts))
     return parts[:behind] + parts[behind + 1 :] if parts[behind : behind + 1] and parts[behind] in SUITES else parts
 

@@ -50,6 +50,11 @@ class GridExperiment(Experiment):
         return self.width * self.height
 
     @property
+    def step_bytes(self) -> int:
+        """See `Experiment`: a byte for each number of an observation, and the action."""
+        return 7 if self.world == "mazerunner" else 3
+
+    @property
     def farthest(self) -> int:
         """See `Experiment`: the way to the goal, or in a maze to the first one."""
         if self.world == "mazerunner":

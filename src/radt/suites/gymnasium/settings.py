@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from radt.seeding import generator
 from radt.settings.base import NonNegativeInt, PositiveFloat, Section
@@ -17,29 +17,32 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Value = bool | int | Number | str
 
 
-class Range(Section):
-    """Numbers that are drawn for each task, all equally likely."""
+class Drawn(Section):
+    """What is drawn for each task: a number of a range, or one of some values, all equally likely."""
 
-    low: Number
-    """Least value."""
-    high: Number
-    """Largest value."""
+    low: Number | None = None
+    """Least number."""
+    high: Number | None = None
+    """Largest number."""
+    values: Annotated[list[Value] | None, Field(min_length=1)] = None
+    """Values, instead of a range."""
 
     @model_validator(mode="after")
-    def _rises(self) -> Self:
-        if not self.low < self.high:
+    def _one_of_both(self) -> Self:
+        if (self.values is None) == (self.low is None) or (self.low is None) != (self.high is None):
+            raise ValueError("allowed is either {low: NUMBER, high: NUMBER} or {values: [...]}")
+        if self.low is not None and self.high is not None and not self.low < self.high:
             raise ValueError(f"low is {self.low} and high {self.high}, allowed is low < high")
         return self
 
 
-class Choice(Section):
-    """Values of which one is drawn for each task."""
-
-    values: Annotated[list[Value], Field(min_length=1)]
-    """The values."""
+def _form(values: Any) -> str:
+    """Whether the values of tasks are drawn or listed."""
+    return "drawn" if isinstance(values, dict | Drawn) else "listed"
 
 
-Values = Range | Choice | Annotated[list[Value], Field(min_length=1)]
+Listed = Annotated[list[Value], Field(min_length=1)]
+Values = Annotated[Annotated[Drawn, Tag("drawn")] | Annotated[Listed, Tag("listed")], Discriminator(_form)]
 
 
 class GymnasiumExperiment(Experiment):
@@ -84,14 +87,14 @@ class GymnasiumExperiment(Experiment):
             for task in range(self.num_tasks)
         ]
 
-    def _drawn(self, name: str, values: Range | Choice | list[Value]) -> list[Value]:
+    def _drawn(self, name: str, values: Drawn | list[Value]) -> list[Value]:
         """The value of every task."""
         if isinstance(values, list):
             return values
         random = generator(self.task_seed, f"task {name}")
-        if isinstance(values, Range):
-            return [float(value) for value in random.uniform(values.low, values.high, self.num_tasks)]
-        return [values.values[place] for place in random.integers(0, len(values.values), self.num_tasks)]
+        if values.values is not None:
+            return [values.values[place] for place in random.integers(0, len(values.values), self.num_tasks)]
+        return [float(value) for value in random.uniform(values.low or 0.0, values.high or 0.0, self.num_tasks)]
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
