@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE  # a command here starts Python many times, whi
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
-	@echo "make all         figures of all seven experiments, and results/overview.html, one page of all"
+	@echo "make all         figures of all nine experiments, and results/overview.html, one page of all"
 	@echo "make ablations   figures of all ablations, results/ablations/; sets up the extra rl, too"
 	@echo "make report      report.html: the overview, and all figures, tables and how they were made, in one file"
 	@echo "make plan        what TARGET=results/darkroom/figure.pdf will cost: jobs, hours, memory, disk, time"
@@ -44,7 +44,7 @@ setup-cluster: $(VENV)/.cluster
 figure: $(VENV)/.core
 	$(IN_VENV) snakemake -- results/darkroom/figure.pdf
 
-all: $(VENV)/.core
+all: $(VENV)/.rl
 	$(IN_VENV) snakemake -- all
 
 ablations: $(VENV)/.rl

@@ -11,7 +11,7 @@ RECORDED = ROOT / "results" / "recorded"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 METHODS = {
     "RA-DT": "radt",
-    "RA-DT, published target and actions": "radt_fixed",
+    "RA-DT, published target": "radt_fixed",
     "RA-DT, language model": "radt_lm",
     "AD": "ad",
     "DPT": "dpt",
