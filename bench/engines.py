@@ -1,17 +1,24 @@
-"""Environment steps per second of the grid engines against MiniHack, which the paper used, and toymeta, one core."""
+"""Environment steps per second, one core: grid engines against MiniHack and toymeta, others against Gymnasium itself."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
+import gymnasium
 import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
 from bench.harness import Measurement, alternate, peer_package, timed
+from radt.settings.parsing import parse
+from radt.suites import suite_of
 from radt.suites.grid import darkroom, engine
+from radt.suites.gymnasium.settings import GymnasiumExperiment
 
 SIZE, HORIZON, GOAL = 10, 100, (3, 4)
 BATCH, EPISODES = 4096, 10  # of ours at once; episodes of a peer in one call
+TOGETHER = 64  # environments of a user
 
 
 def minihack_room(width: int, height: int, horizon: int, goal: tuple[int, int] | None) -> Any:
@@ -55,15 +62,43 @@ def play(env: Any, actions: list[list[int]]) -> None:
             env.step(action)
 
 
+def play_together(env: Any, actions: NDArray[np.int64]) -> None:
+    """Play random actions [steps, environments] in a vector environment."""
+    env.reset(seed=0)
+    for step in actions:
+        env.step(step)
+
+
+def registered(runs: int) -> Measurement:
+    """CartPole as the suite `gymnasium` plays it, against Gymnasium's own vector environment of as many."""
+    tasks = {"num_tasks": TOGETHER, "num_held_out": 1, "num_validation": 0, "attributes": {"gravity": {"low": 9.0, "high": 10.0}}}
+    given = {"suite": "gymnasium", "environment": "CartPole-v1", "horizon": 500, **tasks}
+    experiment = parse(GymnasiumExperiment, given)
+    ours = suite_of(experiment).make(np.arange(TOGETHER))
+    same = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    peer = gymnasium.make_vec("CartPole-v1", num_envs=TOGETHER, vectorization_mode="sync", vector_kwargs=same)
+    actions = np.random.default_rng(0).integers(0, 2, (HORIZON, TOGETHER))
+    rates = [partial(timed, partial(play_together, env, actions), float(actions.size)) for env in (ours, peer)]
+    return alternate(
+        f"CartPole steps, {TOGETHER} tasks: Gymnasium",
+        "steps/s",
+        "SyncVectorEnv of gymnasium.make_vec",
+        1.0,
+        rates[0],
+        rates[1],
+        runs,
+    )
+
+
 def measure(runs: int) -> list[Measurement]:
-    """Dark-Room against each peer; episodes of 100 random actions with their resets."""
+    """Dark-Room against each peer, episodes of 100 random actions with their resets; and a registered environment."""
     peers = [
         ("MiniHack", minihack_room(SIZE, SIZE, HORIZON, GOAL), 2000.0),
         ("MiniHack without reward", minihack_room(SIZE, SIZE, HORIZON, None), 2000.0),
         ("toymeta", toymeta_room(), 100.0),
     ]
     actions = np.random.default_rng(0).integers(0, len(darkroom.MOVES), (EPISODES, HORIZON)).tolist()
-    return [
+    return [registered(runs)] + [
         alternate(
             f"Dark-Room 10x10 steps, batch {BATCH}: {label}",
             "steps/s",

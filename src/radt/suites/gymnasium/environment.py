@@ -64,27 +64,29 @@ class View:
     """Places of the numbers that are seen; None: all."""
 
     def __call__(self, observation: Any) -> Array:
-        """What is stored [*shape] of an observation; raises `RadtError` when it is not what the environment's space says."""
+        """What is stored [*shape] of one observation."""
+        one = {key: np.asarray(observation[key])[None] for key in self.parts} if self.parts else np.asarray(observation)[None]
+        stored: Array = self.together(one)[0]
+        return stored
+
+    def together(self, observations: Any) -> Array:
+        """What is stored [n, *shape] of n observations; raises `RadtError` when they are not what the space says."""
         numbers = isinstance(self.observation, Numbers)
         try:
-            values = np.concatenate([np.ravel(observation[key]) for key in self.parts]) if self.parts else np.asarray(observation)
-            flat = values if isinstance(self.observation, Image) else values.reshape(-1)
-            seen = flat if self.shown is None else flat[self.shown]
-            if seen.shape != self.observation.shape:
-                raise ValueError(f"{list(seen.shape)} numbers instead of {list(self.observation.shape)}")
+            if self.parts:
+                flat = np.concatenate([np.reshape(observations[key], (len(observations[key]), -1)) for key in self.parts], 1)
+            else:
+                whole = np.asarray(observations)
+                flat = whole if isinstance(self.observation, Image) else whole.reshape(len(whole), -1)
+            seen = flat if self.shown is None else flat[:, self.shown]
+            if seen.shape[1:] != self.observation.shape:
+                raise ValueError(f"{list(seen.shape[1:])} numbers instead of {list(self.observation.shape)}")
+            stored: Array = seen.astype(np.float32 if numbers else np.uint8)
         except (TypeError, ValueError, KeyError, IndexError) as error:
             raise RadtError(f"{self.name} shows what is not in its observation space ({said(error)}): mend it") from None
-        if numbers and not np.isfinite(seen).all():
+        if numbers and not np.isfinite(stored).all():
             raise RadtError(f"{self.name} shows a number that is not finite: mend it, or hide that number")
-        return seen.astype(np.float32 if numbers else np.uint8)
-
-    @property
-    def space(self) -> spaces.Space[Any]:
-        """The space of what is seen."""
-        shape = self.observation.shape
-        if isinstance(self.observation, Numbers):
-            return spaces.Box(-np.inf, np.inf, shape, np.float32)
-        return spaces.Box(0, CODES - 1, shape, np.uint8)
+        return stored
 
 
 def view_of(experiment: GymnasiumExperiment, space: spaces.Space[Any]) -> View:
@@ -138,21 +140,19 @@ def _shown(experiment: GymnasiumExperiment, count: int) -> NDArray[np.int64] | N
     return shown
 
 
-class Seen(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment that shows an agent what it may see."""
+class Together(gymnasium.vector.VectorWrapper):
+    """Environments of several tasks, whose errors are sentences."""
 
-    def __init__(self, env: Env, view: View):
+    def __init__(self, env: gymnasium.vector.VectorEnv[Any, Any, Any], name: str):
         super().__init__(env)
-        self.view, self.observation_space = view, view.space
+        self.name = name
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Start an episode."""
-        observation, _ = self.env.reset(seed=seed, options=options)
-        return self.view(observation), {}
-
-    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Act; raises `RadtError` for a reward that is not finite."""
-        observation, reward, terminated, truncated, _ = self.env.step(action)
-        if not np.isfinite(paid := float(reward)):
-            raise RadtError(f"{self.view.name} pays a reward that is not finite: mend it")
-        return self.view(observation), paid, bool(terminated), bool(truncated), {}
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Act in all; raises `RadtError` for what is not in a space, and for a reward that is not finite."""
+        try:
+            told = self.env.step(actions)
+        except (TypeError, ValueError) as error:
+            raise RadtError(f"{self.name} shows or pays what it should not ({said(error)}): mend it") from None
+        if not np.isfinite(told[1]).all():
+            raise RadtError(f"{self.name} pays a reward that is not finite: mend it")
+        return told

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
 from radt.errors import RadtError
-from radt.suites.gymnasium.environment import Seen, make, view_of
+from radt.suites.gymnasium.environment import Env, Together, make, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 from radt.suites.gymnasium.spec import spec_from, spec_of
 
@@ -27,21 +27,21 @@ class GymnasiumSuite:
         told = [{**own["arguments"], **own["attributes"]} for own in self.experiment.parameters]
         return [Task(number, split, {**told[number]}, {}) for number, split in enumerate(self.experiment.splits)]
 
-    def make(self, tasks: NDArray[np.int64]) -> SyncVectorEnv:
+    def make(self, tasks: NDArray[np.int64]) -> Together:
         """See `Suite`."""
         made = [partial(self.environment, task) for task in tasks.tolist()]
-        return SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP)
+        return Together(SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP), self.experiment.environment)
 
-    def environment(self, task: int) -> Seen:
+    def environment(self, task: int) -> Env:
         """The environment of one task; raises `RadtError` when its spaces are not those of the first one."""
         env = make(self.experiment, task)
         if spec_from(self.experiment, env) != self.spec:
             raise RadtError(f"{self.experiment.environment} has other spaces in task {task} than in task 0: all must be the same")
-        return Seen(env, view_of(self.experiment, env.observation_space))
+        return env
 
-    def seen(self, env: SyncVectorEnv, observations: NDArray[Any]) -> NDArray[Any]:
+    def seen(self, env: Together, observations: Any) -> NDArray[Any]:
         """See `Suite`."""
-        return observations
+        return view_of(self.experiment, env.single_observation_space).together(observations)
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """See `Suite`."""
