@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 
 import h5py
 import minari
@@ -16,12 +17,14 @@ import reach
 from radt.commands.export import export
 from radt.data import minari as ours
 from radt.data import npz, trajectories
-from radt.data.trajectories import Shard
+from radt.data.trajectories import ExperimentSpec, Shard
 from radt.errors import RadtError
 from radt.settings.sources import Minari, Trajectories
+from radt.spaces import Image, Scaled, Spec
 from radt.suites import suite_of
 from radt.suites.grid.qlearning import learn
 from radt.suites.gymnasium.sources import collect
+from test_own_environment import odd
 from test_vectors import experiment
 
 NAME = "reach/learning-v0"
@@ -227,6 +230,11 @@ def test_files_of_columns(tmp_path):
 
 
 COLUMNS = {
+    "no flags": ({"terminated": np.full(20, 0.2)}, "`terminated` that are not whole numbers"),
+    "other flags": ({"truncated": np.full(20, 2)}, "other than 0 and 1"),
+    "two histories": ({"history": np.arange(20)}, "`history` changes within it"),
+    "half a history": ({"history": np.full(20, 0.9)}, "`history` that are not whole numbers"),
+    "turned": ({"observations": np.zeros((3, 20))}, r"observations float64 \[3, 20\]"),
     "no ends": ({"truncated": np.zeros(20, bool)}, "has no episode that ends"),
     "a column less": ({"rewards": None}, "has no array 'rewards'"),
     "other shape": ({"observations": np.zeros((20, 4))}, r"observations float64 \[20, 4\], allowed are numbers \[N, 3\]"),
@@ -250,3 +258,39 @@ def test_objects_are_never_unpickled(tmp_path):
         np.savez(tmp_path / f"task{task}.npz", **arrays(rewards=np.array([{}] * 20, dtype=object)))
     with pytest.raises(RadtError, match="holds pickled objects"):
         list(npz.histories(tmp_path, suite))
+
+
+def test_an_image_must_not_be_turned():
+    spec = Spec(observation=Image(height=4, width=5, channels=3), actions=(2,), rewards=Scaled(), horizon=8)
+    suite = ExperimentSpec(experiment(), spec)
+    given = arrays(observations=np.zeros((20, 3, 4, 5), np.uint8), actions=np.zeros(20, np.uint8))
+    with pytest.raises(RadtError, match=r"observations uint8 \[20, 3, 4, 5\], allowed are numbers \[N, 4, 5, 3\]"):
+        npz.shard_of(given, 0, suite, "a file")
+
+
+def test_a_data_set_of_another_experiment_or_task(tmp_path):
+    suite = suite_of(experiment())
+    export(written(tmp_path / "data", suite, [reach.histories(suite, range(5))]), NAME)
+    others = suite_of(experiment(arguments={"task": [7, 6, 5, 4, 3, 2, 1, 0]}))
+    with pytest.raises(RadtError, match=r"was written for the experiment .*: name another one"):
+        list(ours.read([NAME], others))
+    with pytest.raises(RadtError, match=r"episode 12 .* is of task 1, not 0"):
+        list(ours._tasks_of(NAME, 0, suite, None))
+    for names in ([NAME, NAME], ["a//b-v0"], ["a/../b-v0"]):
+        with pytest.raises(ValueError, match="datasets"):
+            Minari(datasets=names)
+
+
+def test_a_dictionary_in_another_order_is_read_by_its_keys(monkeypatch):
+    """Minari sorts the keys of a space."""
+    space = spaces.Dict(
+        OrderedDict([("velocity", spaces.Box(-9, 9, (1,), np.float32)), ("place", spaces.Box(-9, 9, (2,), np.float32))])
+    )
+    chosen = odd(monkeypatch, space=space)
+    seen = {"velocity": np.full((5, 1), 7.0, np.float32), "place": np.full((5, 2), 1.0, np.float32)}
+    for task in range(5):
+        other(f"odd/task{task}-v0", [episode(observations=seen, actions=np.zeros(4, np.int64))], space, spaces.Discrete(2))
+    settings = Trajectories(source="minari", minari=Minari(datasets=[f"odd/task{task}-v0" for task in range(5)]))
+    shard = next(iter(collect(chosen, settings, None)[1]))
+    first = suite_of(chosen).seen(suite_of(chosen).make(np.array([0])), {key: values[:1] for key, values in seen.items()})[0]
+    assert shard.observations[0].tolist() == first.tolist()

@@ -9,14 +9,16 @@ import pytest
 from gymnasium import spaces
 
 import reach
+from histories import PPO
 from project import ROOT, planned, snakemake
 from radt import artifacts
 from radt.data import trajectories
 from radt.errors import RadtError
+from radt.pipeline import provenance
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
-from radt.settings.sources import Ppo, Trajectories
+from radt.settings.sources import Dqn, Ppo, Sac, Trajectories
 from radt.spaces import Codes, Image, Numbers
 from radt.suites import experiment_spec, suite_of
 from radt.suites.gymnasium.environment import view_of
@@ -145,6 +147,8 @@ def test_tasks_come_from_arguments_and_attributes(monkeypatch):
 
 TASKS = {
     "twice": ({"arguments": {"task": [0, 1, 2, 3, 4, 5, 6, 0]}}, "tasks 0 and 7 are the same"),
+    "the same number": ({"arguments": {"task": [0, 1, 2, 3, 4, 5, 6, 0.0]}}, "tasks 0 and 7 are the same"),
+    "two places": ({"arguments": {"task": [*range(8)]}, "attributes": {"task": [*range(8)]}}, "among arguments and attributes"),
     "too few": ({"arguments": {"task": [0, 1]}}, "task has 2 values, allowed is one for each of the 8 tasks"),
     "few choices": ({"arguments": {"task": {"values": [0, 1]}}}, r"tasks \d and \d are the same"),
     "backwards": ({"attributes": {"gain": {"low": 1.0, "high": 0.0}}}, "low is 1.0 and high 0.0"),
@@ -161,7 +165,10 @@ def test_tasks_that_are_none(changes, words):
 
 MADE = {
     "not registered": ({"environment": "Nothing-v0"}, "Gymnasium cannot make the environment 'Nothing-v0'"),
-    "no module": ({"environment": "no_such_module:Nothing-v0"}, "needs no_such_module, which is not installed"),
+    "no module": (
+        {"environment": "no_such_module:Nothing-v0"},
+        "module no_such_module, .* check its spelling",
+    ),
     "other argument": ({"arguments": {"speed": {"low": 0.0, "high": 1.0}}}, "cannot make .* unexpected keyword argument 'speed'"),
     "no attribute": (
         {"attributes": {"wind": {"low": 0.0, "high": 1.0}}, "environment": "CartPole-v1"},
@@ -178,8 +185,9 @@ def test_an_environment_that_cannot_be_made(changes, words):
 
 BROKEN = {
     "not finite": ({"later": np.array([np.nan, 0.0], np.float32)}, "shows a number that is not finite"),
-    "other shape": ({"later": np.zeros(3, np.float32)}, r"shows or pays what it should not \(Output array is the wrong shape\)"),
-    "text": ({"later": "north"}, "shows or pays what it should not"),
+    "other shape": ({"later": np.zeros(3, np.float32)}, r"fails \(Output array is the wrong shape\): mend it"),
+    "text": ({"later": "north"}, "fails"),
+    "code": ({"space": spaces.MultiDiscrete([3, 9]), "seen": np.array([2, 9])}, "a code that it does not have"),
     "reward": ({"reward": np.inf}, "pays a reward that is not finite"),
 }
 
@@ -194,6 +202,13 @@ def test_an_environment_that_breaks_its_word(monkeypatch, given, words):
 
 
 SPACES = {
+    "bytes": ({"space": spaces.Box(0, 255, (5,), np.uint8)}, "Box of other types than uint8"),
+    "nothing": ({"space": spaces.Box(-1, 1, (0,), np.float32)}, "has no form here"),
+    "whole numbers": ({"action": spaces.Box(0, 5, (1,), np.int64)}, "Box of real numbers"),
+    "one value": ({"action": spaces.Box(np.float32([1.0]), np.float32([1.0]))}, "has no form here"),
+    "bits": ({"action": spaces.MultiBinary(3)}, "takes actions MultiBinary"),
+    "begins at 1": ({"space": spaces.Discrete(3, start=1)}, "shows Discrete"),
+    "tuple": ({"space": spaces.Tuple([spaces.Discrete(2)])}, "shows Tuple"),
     "text": ({"space": spaces.Text(5)}, r"shows Text\(.*allowed are Discrete"),
     "many codes": ({"space": spaces.Discrete(300)}, "allowed are Discrete and MultiDiscrete up to 256"),
     "no limits": ({"action": spaces.Box(-np.inf, np.inf, (1,))}, "takes actions Box.*with limits"),
@@ -262,3 +277,92 @@ def test_the_page_names_every_array():
 
     text = PAGE.read_text(encoding="utf-8")
     assert {*npz.COLUMNS, *npz.OPTIONAL} <= {*re.findall(r"`(\w+)`", text)}
+
+
+class Reused(gymnasium.Env):
+    """Changes its observation in its place, as some environments do."""
+
+    def __init__(self, task):
+        self.observation_space, self.action_space = spaces.Box(-9, 9, (2, 1), np.float32), spaces.Discrete(2)
+        self.seen = np.zeros((2, 1), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.seen[:] = 0
+        return self.seen, {}
+
+    def step(self, action):
+        self.seen += 1
+        return self.seen, 1.0, False, False, {}
+
+
+gymnasium.register("radt-tests/Reused-v0", entry_point=f"{__name__}:Reused")
+
+
+def test_an_environment_that_changes_its_observation_in_its_place():
+    chosen = experiment(environment="radt-tests/Reused-v0", horizon=4)
+    settings = {"steps": 40, "rollout": 8, "batch_size": 4, "epochs": 1}
+    shard = learn(chosen, Trajectories(source="ppo", ppo=Ppo(**{**PPO, **settings})), 0)
+    assert shard.observations[:4].tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
+
+
+@pytest.mark.parametrize("part", ["reset", "step"])
+def test_an_environment_that_fails_is_one_sentence(monkeypatch, part):
+    def fails(*given, **named):
+        raise ValueError("boom in user code\nmore")
+
+    chosen, settings = experiment(), Trajectories(source="ppo", ppo=Ppo(**{**PPO, "steps": 100, "rollout": 8}))
+    suite = suite_of(chosen)
+    env = suite.make(np.array([0]))
+    monkeypatch.setattr(reach.Reach, part, fails)
+    words = rf"the environment '{re.escape(reach.ID)}' fails \(boom in user code\): mend it"
+    with pytest.raises(RadtError, match=words):
+        env.reset(seed=0)
+        env.step(np.zeros((1, 2), np.float32))
+    with pytest.raises(RadtError, match=words):
+        learn(chosen, settings, 0)
+
+
+def test_learners_that_would_not_learn_are_refused():
+    with pytest.raises(ValueError, match="rollout is 64, allowed is less than steps"):
+        Ppo(**{**PPO, "steps": 64, "rollout": 64})
+    sac = {"seed": 0, "learning_rate": 1e-3, "width": 8, "batch_size": 8, "train_every": 1, "discount": 0.9}
+    with pytest.raises(ValueError, match="begin is 50, allowed is less than steps"):
+        Sac(**sac, steps=50, begin=50)
+    grasp = experiment(environment=reach.ID.replace("Reach", "Grasp"))
+    with pytest.raises(RadtError, match="SAC needs continuous actions, not MultiDiscrete"):
+        learn(grasp, Trajectories(source="sac", sac=Sac(**sac, steps=50, begin=10)), 0)
+
+
+def test_sac_and_dqn_leave_histories(monkeypatch, tmp_path):
+    off = {
+        "seed": 0,
+        "learning_rate": 1e-3,
+        "width": 8,
+        "batch_size": 8,
+        "train_every": 4,
+        "discount": 0.9,
+        "steps": 60,
+        "begin": 10,
+    }
+    shard = learn(experiment(), Trajectories(source="sac", sac=Sac(**off)), 0)
+    assert 50 < len(shard.actions) <= 60 and shard.actions.dtype == np.float32 and np.abs(shard.labels).max() <= 1
+    chosen = odd(monkeypatch)
+    dqn = Dqn(**off, target_every=10, explore=0.5, epsilon_last=0.1)
+    shard = learn(chosen, Trajectories(source="dqn", dqn=dqn), 0)
+    assert shard.episode_start.tolist() == [*range(0, 57, 8)] and {*shard.actions[:, 0].tolist()} == {0, 1}
+    assert shard.terminated.tolist() == [0] * 7
+
+
+def test_code_of_an_environment_counts(tmp_path, monkeypatch):
+    """That of a file of the project, and that of radt."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "boat.py").write_text("one = 1\n", encoding="utf-8")
+    given = {"experiment": {"suite": "gymnasium", "environment": "boat:Boat-v0"}}
+    before = provenance.code_of("radt.stages.rl", given, [])
+    (tmp_path / "boat.py").write_text("one = 2\n", encoding="utf-8")
+    assert provenance.code_of("radt.stages.rl", given, []) != before
+    plain, ours = (
+        {"experiment": {"suite": "gymnasium", "environment": name}} for name in ("X-v0", "radt.suites.gymnasium.classic:X-v0")
+    )
+    assert provenance.code_of("radt.stages.rl", plain, []) != provenance.code_of("radt.stages.rl", ours, [])

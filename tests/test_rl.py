@@ -96,7 +96,7 @@ def test_only_training_tasks(at_random):
 
 def test_history_without_an_episode(at_random):
     with pytest.raises(RadtError, match=r"`steps` of the learner is 7, in which task 0 finishes no episode: .* 8 steps"):
-        learn(ROOM, with_settings(steps=7), 0)
+        learn(ROOM, with_settings(steps=7, rollout=4), 0)
 
 
 def test_missing_extra(monkeypatch):

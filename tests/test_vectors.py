@@ -247,7 +247,7 @@ def test_images_are_refused_by_networks(tmp_path):
     ("name", "words"),
     [
         ("Nothing-v0", "cannot make the environment 'Nothing-v0'"),
-        ("nowhere_at_all:Nothing-v0", "needs nowhere_at_all, which is not installed: pip install nowhere_at_all"),
+        ("nowhere_at_all:Nothing-v0", "needs the module nowhere_at_all, which is not there: check its spelling"),
         ("CartPole-v1", "cannot make the environment 'CartPole-v1'"),
     ],
 )

@@ -1,5 +1,8 @@
 """The one exception that a user is meant to read, and how text from outside is shown to them."""
 
+SHOWN = 200
+"""Most characters of somebody else's error that a sentence repeats."""
+
 
 class RadtError(Exception):
     """Bad input or a bad machine, told in one sentence that names the thing and the remedy.
@@ -11,3 +14,8 @@ class RadtError(Exception):
 def printable(text: str) -> str:
     """A text as one line that a terminal can show: what would move its cursor, change its colours or end the line is escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def said(error: Exception) -> str:
+    """The first line of an error of somebody else's code, to repeat it in a sentence."""
+    return next(iter(str(error).strip().splitlines()), "")[:SHOWN] or type(error).__name__

@@ -27,7 +27,7 @@ def export(directory: Path, name: str) -> Path:
 
     Raises `RadtError` for a name that Minari does not take, and for a directory without learning histories of this format.
     """
-    if not re.fullmatch(DATASET, name) or ".." in name:
+    if not re.fullmatch(DATASET, name) or len(name) > 200:
         raise RadtError(f"{name!r} is no name of a data set: write one like darkroom/learning-v0")
     path = directory / "manifest.json"
     manifest = artifacts.read_json(path)

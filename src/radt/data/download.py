@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from radt import artifacts
 from radt.data import hub
-from radt.errors import RadtError
+from radt.errors import RadtError, said
 from radt.settings.sources import Download
 
 UNSET = "0" * 40  # the revision in config/config.yaml, to be replaced by a commit of the data set
@@ -90,7 +90,7 @@ def _check(settings: Download) -> None:
 def _sentence(settings: Download, error: Exception) -> str:
     """What went wrong between us and the Hub, and what to do."""
     what = f"{settings.repository} at revision {settings.revision}"
-    reason = next(iter(str(error).strip().splitlines()), "")[:200] or type(error).__name__
+    reason = said(error)
     if isinstance(error, OSError):
         return f"the cache of the Hugging Face Hub cannot be used ({error}): set HF_HOME to another folder"
     if isinstance(error, hub.Refusal) and error.status in hub.PASSING:

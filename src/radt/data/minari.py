@@ -6,6 +6,7 @@ What is seen after the last step of an episode is not kept, so an exported episo
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 from radt.data import trajectories
 from radt.data.npz import shard_of
 from radt.data.trajectories import Described, Shard, join
-from radt.errors import RadtError
+from radt.errors import RadtError, said
 from radt.spaces import Codes, Image, Numbers, Spec
 
 Array = NDArray[Any]
+EXPERIMENT = "radt_experiment"
+"""Key of the metadata of a data set that radt wrote."""
 Look = Callable[[spaces.Space[Any]], Callable[[Any], Array] | None]
 """From the observation space of a data set to what an agent sees of one observation; None: the spaces do not fit."""
 
@@ -45,11 +48,17 @@ def export(directory: Path, name: str, suite: Described) -> Path:
         written = storage.new(partial / "data", seen, done, jpeg_encoding=False)
         written.update_episodes(_buffers(data.shards, suite.spec))
         told = f"learning histories of {data.manifest['experiment']}, written by radt {data.manifest['radt']}"
-        written.update_metadata({"dataset_id": name, "minari_version": library.__version__, "description": told})
+        own = {"dataset_id": name, "minari_version": library.__version__, "description": told, EXPERIMENT: _experiment(suite)}
+        written.update_metadata(own)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _experiment(suite: Described) -> str:
+    """The experiment as text, which a data set holds, so that it is not read as one of another."""
+    return json.dumps(suite.experiment.model_dump(mode="json"), sort_keys=True)
 
 
 def space_of(spec: Spec) -> spaces.Space[Any]:
@@ -126,8 +135,11 @@ def _tasks_of(name: str, task: int | None, suite: Described, look: Look | None) 
         dataset = library.load_dataset(name)
         count, storage = int(dataset.total_episodes), dataset.storage
         seen, done = dataset.observation_space, dataset.action_space
+        experiment = storage.metadata.get(EXPERIMENT)
     except Exception as error:  # what is wrong with a folder of other people's has no common class
-        raise RadtError(f"the data set {name} cannot be read ({_said(error)}): download it again") from None
+        raise RadtError(f"the data set {name} cannot be read ({said(error)}): download it again") from None
+    if experiment not in (None, _experiment(suite)):
+        raise RadtError(f"the data set {name} was written for the experiment {experiment}: name another one")
     shown = _fitting(name, seen, done, suite.spec, look)
     for _, group in groupby(_episodes(name, storage, count, task), key=lambda episode: episode.task):
         yield join([_shard(name, episode, shown, suite) for episode in group])
@@ -151,13 +163,15 @@ def _episodes(name: str, storage: Any, count: int, task: int | None) -> Iterator
         try:
             told, columns = next(both)
         except Exception as error:  # a key that is missing, or whatever HDF5 says
-            raise RadtError(f"the data set {name} has no whole episode {number} ({_said(error)}): download it again") from None
+            raise RadtError(f"the data set {name} has no whole episode {number} ({said(error)}): download it again") from None
         options = told.get("options", {})
-        if task is None and "task" not in options:
+        if task is None and "terminated_known" not in options:
             raise RadtError(f"the data set {name} does not say which task its episodes are of: name one data set for each task")
+        ours = "terminated_known" in options
+        if ours and task is not None and int(options["task"]) != task:
+            raise RadtError(f"episode {number} of the data set {name} is of task {options['task']}, not {task}: mend the order")
         own = int(options["task"]) if task is None else task
-        history = int(options.get("history", 0)) if "task" in options else 0
-        yield Episode(own, history, bool(options.get("terminated_known", True)), columns)
+        yield Episode(own, int(options["history"]) if ours else 0, not ours or bool(options["terminated_known"]), columns)
 
 
 def _shard(name: str, given: Episode, shown: Callable[[Any], Array], suite: Described) -> Shard:
@@ -222,11 +236,6 @@ def _rows(observations: Any) -> Iterator[Any]:
             yield {key: values[number] for key, values in observations.items()}
     else:
         yield from observations
-
-
-def _said(error: Exception) -> str:
-    """The first line of somebody else's error."""
-    return next(iter(str(error).strip().splitlines()), "")[:200] or type(error).__name__
 
 
 def _library() -> tuple[Any, Any]:

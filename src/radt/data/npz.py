@@ -59,7 +59,7 @@ def _check_headers(path: Path, required: tuple[str, ...], optional: tuple[str, .
     with zipfile.ZipFile(path) as file:
         names = file.namelist()
         if missing := [key for key in required if f"{key}.npy" not in names]:
-            raise RadtError(f"{path} has no array {missing[0]!r}: it is not a published trajectory file")
+            raise RadtError(f"{path} has no array {missing[0]!r}: add it (docs/formats.md)")
         if len(set(names)) != len(names):
             raise RadtError(f"{path} has an array twice: get it again")
         present = [key for key in (*required, *optional) if f"{key}.npy" in names]
@@ -109,37 +109,45 @@ def histories(folder: Path, suite: Described) -> Iterator[Shard]:
 def shard_of(columns: dict[str, Array], task: int, suite: Described, origin: str) -> Shard:
     """One task's histories; steps behind the last end of an episode are left out.
 
-    Raises `RadtError` when arrays have other lengths, types or shapes than the spec, or no episode ends.
+    Raises `RadtError` when arrays have other lengths, types or shapes than the spec, flags are no flags, an episode is of two
+    histories, or none ends.
     """
     spec, steps = suite.spec, len(columns["rewards"]) if columns["rewards"].ndim else 0
-    shapes = {"observations": spec.observation.shape, "actions": (len(spec.actions),), "labels": (len(spec.actions),)}
-    flat: dict[str, Array] = {}
-    for name, values in columns.items():
-        inner = shapes.get(name, ())
-        if values.dtype.kind not in "biuf" or not steps or values.size != steps * prod(inner) or len(values) != steps:
-            wanted = ", ".join(["N", *map(str, inner)])
-            given = f"{name} {values.dtype} {list(values.shape)}"
-            raise RadtError(f"{origin} has {given}, allowed are numbers [{wanted}] for all of its {steps} rewards: mend it")
-        flat[name] = values.reshape(steps, *inner)
-    for name in ("observations", "actions", "labels"):
-        if name in flat:
-            flat[name] = _as(flat[name], spec.dtypes["actions" if name == "labels" else name], f"{origin} has {name}")
-    ends = np.flatnonzero(flat["terminated"].astype(bool) | flat["truncated"].astype(bool)) + 1
+    done = (len(spec.actions),)
+    shapes = {"observations": spec.observation.shape, "actions": done, "labels": done}
+    flat = {name: _shaped(values, name, steps, shapes.get(name, ()), origin) for name, values in columns.items()}
+    types = {"observations": spec.dtypes["observations"], "actions": spec.dtypes["actions"], "labels": spec.dtypes["actions"]}
+    for name in types.keys() & flat.keys():
+        flat[name] = _as(flat[name], types[name], f"{origin} has {name}")
+    flags = [_as(flat[name], "uint8", f"{origin} has values of `{name}`") for name in ("terminated", "truncated")]
+    if max(flag.max() for flag in flags) > 1:
+        raise RadtError(f"{origin} has values of `terminated` or `truncated` other than 0 and 1: mend them")
+    ends = np.flatnonzero(flags[0] | flags[1]) + 1
     if not len(ends):
         raise RadtError(f"{origin} has no episode that ends: `terminated` or `truncated` must be true at the last step of each")
-    count, last = int(ends[-1]), ends - 1
-    history = flat.get("history", np.zeros(steps))[last].astype(np.int32)
-    labels = flat["labels"][:count] if "labels" in flat else None
+    count, last, starts = int(ends[-1]), ends - 1, np.concatenate([[0], ends]).astype(np.int64)
+    history = _as(flat.get("history", np.zeros(steps)), "int32", f"{origin} has values of `history`")
+    if (np.diff(history[:count]) != 0)[np.setdiff1d(np.arange(count - 1), last[:-1])].any():
+        raise RadtError(f"{origin} has an episode of two histories: `history` changes within it")
     return Shard(
         flat["observations"][:count],
         flat["actions"][:count],
         flat["rewards"][:count].astype(np.float32),
-        np.concatenate([[0], ends]).astype(np.int64),
+        starts,
         np.full(len(ends), task, np.int32),
-        history,
-        flat["terminated"][last].astype(bool).astype(np.uint8),
-        labels,
+        history[last],
+        flags[0][last],
+        flat["labels"][:count] if "labels" in flat else None,
     )
+
+
+def _shaped(values: Array, name: str, steps: int, inner: tuple[int, ...], origin: str) -> Array:
+    """An array as [N, *inner], where axes of length 1 may be missing or more; raises `RadtError` for another shape or type."""
+    axes, wanted = ([size for size in shape if size != 1] for shape in (values.shape[1:], inner))
+    if values.dtype.kind not in "biuf" or not steps or not values.ndim or len(values) != steps or axes != wanted:
+        allowed, given = ", ".join(["N", *map(str, inner)]), f"{name} {values.dtype} {list(values.shape)}"
+        raise RadtError(f"{origin} has {given}, allowed are numbers [{allowed}] for all of its {steps} rewards: mend it")
+    return values.reshape(steps, *inner)
 
 
 def _as(values: Array, dtype: str, what: str) -> Array:
@@ -147,5 +155,5 @@ def _as(values: Array, dtype: str, what: str) -> Array:
     with np.errstate(invalid="ignore"):
         cast: Array = values.astype(dtype)
     if dtype != "float32" and not np.array_equal(cast, values):
-        raise RadtError(f"{what} that are not whole numbers from 0 to 255: mend them")
+        raise RadtError(f"{what} that are not whole numbers that {dtype} holds: mend them")
     return cast

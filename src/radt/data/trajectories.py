@@ -233,6 +233,12 @@ def read(directory: Path, suite: Described) -> Trajectories:
     return Trajectories(shards, manifest, suite.spec)
 
 
+def imported(directory: Path, suite: Described) -> tuple[dict[str, Any], list[Shard]]:
+    """Learning histories in a directory as a source of others: what a manifest says of it, and the histories."""
+    data = read(directory, suite)
+    return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
+
+
 def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
     """`shards` joined into as few as hold at most `limit` steps."""
     group: list[Shard] = []

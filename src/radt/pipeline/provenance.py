@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from radt import artifacts
 from radt.errors import RadtError
 from radt.machine import version
-from radt.pipeline.fingerprint import Symbol, agent_code, encoder_code, fingerprint, training_code
+from radt.pipeline.fingerprint import EVERYTHING, Symbol, agent_code, encoder_code, fingerprint, training_code
 from radt.settings.base import NonNegativeFloat, PositiveInt, Section
 
 FORMAT = 2
@@ -262,10 +262,18 @@ def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 def code_of(stage: str, settings: dict[str, Any], arguments: list[str]) -> str:
-    """Fingerprint of the code behind an artifact: of its stage, and of the method, encoder and suites that it imports by name."""
+    """Fingerprint of the code behind an artifact: of its stage, and of what it imports by name.
+
+    That is a method, an encoder, suites, and the module of an environment, where it is part of radt or a file of the project.
+    """
     experiments = [settings.get("experiment"), *dict(settings.get("experiments") or {}).values()]
-    suites = {str(experiment.get("suite", "grid")) for experiment in experiments if isinstance(experiment, dict)}
-    return fingerprint(stage, by_name=_by_name(stage, settings, arguments), suites=tuple(sorted(suites)))
+    known = [experiment for experiment in experiments if isinstance(experiment, dict)]
+    suites = tuple(sorted({str(experiment.get("suite", "grid")) for experiment in known}))
+    modules = sorted({str(experiment.get("environment", "")).rpartition(":")[0] for experiment in known} - {""})
+    ours = tuple((module, EVERYTHING) for module in modules if module.startswith("radt."))
+    code = fingerprint(stage, by_name=(*_by_name(stage, settings, arguments), *ours), suites=suites)
+    files = [file for module in modules if (file := Path(*module.split(".")).with_suffix(".py")).is_file()]
+    return hashlib.sha256("".join([code, *map(artifacts.sha256, files)]).encode()).hexdigest()[:16] if files else code
 
 
 def _by_name(stage: str, settings: dict[str, Any], arguments: list[str]) -> tuple[Symbol, ...]:

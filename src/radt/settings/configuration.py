@@ -129,10 +129,13 @@ class Settings(Stages, Shared):
     def check(self, run: str) -> None:
         """Raise `RadtError` when the settings of a run do not fit together, or its methods are not those that are evaluated."""
         stages = self.stages(run)
-        allowed = sorted(self.evaluate.methods.keys() | stages.evaluate.methods.keys())
-        methods = self.ablations[run.split("/")[1]].methods if "/" in run else self.methods
+        variant, own = "/" in run, stages.evaluate.methods.keys()
+        allowed = sorted(own if variant else own | self.evaluate.methods.keys())
+        methods = self.ablations[run.split("/")[1]].methods if variant else self.methods
         if unknown := [method for method in methods if method not in allowed]:
             raise RadtError(f"methods of {run!r} names {unknown}, allowed are the keys of evaluate.methods: {allowed}")
+        if not self.methods_of(run):
+            raise RadtError(f"{run!r} leaves out all of methods {methods}: name one that it has")
         _check_fit(run, self.experiment(run), stages)
 
     def methods_of(self, run: str) -> list[str]:

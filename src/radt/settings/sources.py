@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from radt.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, Place, PositiveFloat, PositiveInt, Section
 
-DATASET = r"^[A-Za-z0-9][\w./-]{0,200}-v\d+$"
+DATASET = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*-v\d+$"
 """Name of a data set of Minari."""
 LEARNERS = ("ppo", "sac", "dqn")
 """Sources that let Stable-Baselines3 learn."""
@@ -60,6 +60,12 @@ class Ppo(Section):
     entropy: NonNegativeFloat
     """Weight of the entropy bonus."""
 
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if self.rollout >= self.steps:
+            raise ValueError(f"rollout is {self.rollout}, allowed is less than steps ({self.steps}): nothing is learned before")
+        return self
+
 
 class Sac(Section):
     """Soft actor-critic (Stable-Baselines3) on one task after the other: continuous actions."""
@@ -77,9 +83,15 @@ class Sac(Section):
     begin: NonNegativeInt
     """Steps at random before the first update."""
     train_every: PositiveInt
-    """Steps between updates, of which there are as many then."""
+    """After so many steps, as many updates follow."""
     discount: Fraction
     """Discount of the return."""
+
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if self.begin >= self.steps:
+            raise ValueError(f"begin is {self.begin}, allowed is less than steps ({self.steps}): nothing is learned before")
+        return self
 
 
 class Dqn(Section):
@@ -98,7 +110,7 @@ class Dqn(Section):
     begin: NonNegativeInt
     """Steps at random before the first update."""
     train_every: PositiveInt
-    """Steps between updates, of which there are as many then."""
+    """After so many steps, as many updates follow."""
     target_every: PositiveInt
     """Steps between copies of the network to the target network."""
     explore: Fraction
@@ -108,12 +120,24 @@ class Dqn(Section):
     discount: Fraction
     """Discount of the return."""
 
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if self.begin >= self.steps:
+            raise ValueError(f"begin is {self.begin}, allowed is less than steps ({self.steps}): nothing is learned before")
+        return self
+
 
 class Minari(Section):
     """Data sets of Minari that are on this machine."""
 
     datasets: Annotated[list[Annotated[str, Field(pattern=DATASET)]], Field(min_length=1)]
     """One data set for each training task, in their order; or one of all, as `radt export` writes it."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len(set(self.datasets)) < len(self.datasets):
+            raise ValueError(f"datasets is {self.datasets}, allowed is each of them once")
+        return self
 
 
 class Download(Section):

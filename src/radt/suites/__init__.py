@@ -5,7 +5,7 @@
 | `settings` | `EXPERIMENT`, the class of its experiments | yes; it imports settings alone |
 | `spec` | `spec_of(experiment)`, what is seen, done and paid | yes |
 | `suite` | `suite_of(experiment)`, the tasks and their environments (`radt.suites.base.Suite`) | yes |
-| `sources` | `collect` and `stays`, see `radt.suites.sources` | no: histories are imported then |
+| `sources` | `collect`, and `remark` if there is one to make, see `radt.suites.sources` | no: histories are imported then |
 | `rl` | `learn_task`, see `radt.suites.sources.learn` | no: nothing learns them then |
 | `experience` | `experience` and `recollection`, see `radt.suites.transitions` | no: DPT reads labels then |
 """

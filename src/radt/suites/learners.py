@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
 from radt.data.trajectories import Described, Shard, read_shard, tensors
-from radt.errors import RadtError
+from radt.errors import RadtError, said
 from radt.seeding import generator
 from radt.settings.sources import Dqn, Ppo, Sac
 from radt.settings.sources import Trajectories as Settings
@@ -44,19 +45,23 @@ def fit(settings: Settings, env: gymnasium.Env[Any, Any], task: int, done: Calla
             f"trajectories.source is {settings.source!r}, but its extra is not installed: run `make setup-rl`, or"
             " `pip install 'radt[rl]'`"
         ) from None
+    if settings.source == "sac" and not isinstance(env.action_space, gymnasium.spaces.Box):
+        raise RadtError(f"SAC needs continuous actions, not {env.action_space}: set trajectories.source to ppo or dqn")
+    if settings.source == "dqn" and not isinstance(env.action_space, gymnasium.spaces.Discrete):
+        raise RadtError(f"DQN needs one action of codes, not {env.action_space}: set trajectories.source to ppo or sac")
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         seed = int(generator(learner.seed, settings.source, task).integers(2**31))
-        policy = "CnnPolicy" if len(env.observation_space.shape or ()) == 3 else "MlpPolicy"
+        image = env.observation_space.dtype == np.uint8 and len(env.observation_space.shape or ()) == 3
+        policy = "CnnPolicy" if image else "MlpPolicy"
         model = getattr(library, name)(policy, env, seed=seed, device="cpu", **_keywords(learner))
         model.learn(learner.steps, callback=lambda _locals, _globals: not done())
     except (AssertionError, ValueError) as error:  # the library's checks of its settings, and of a policy that is not finite
-        reason = next(iter(str(error).strip().splitlines()), "")[:200]
         raise RadtError(
-            f"{name} cannot learn with these settings ({reason}): change trajectories.{settings.source}, as to a lower"
+            f"{name} cannot learn with these settings ({said(error)}): change trajectories.{settings.source}, as to a lower"
             " learning_rate or a larger batch_size"
         ) from None
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radt.data.trajectories import Shard, Trajectories, read
+from radt.data.trajectories import Shard, Trajectories, imported
 from radt.errors import RadtError
 from radt.settings.experiment import Experiment
 from radt.settings.sources import Trajectories as Settings
@@ -26,14 +26,13 @@ def histories(experiment: Experiment, settings: Settings, folder: Path | None) -
             f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: write learning"
             " histories with radt.data.trajectories.write (docs/formats.md), and set it to import"
         )
-    data = read(Path(str(settings.import_folder)), experiment_spec(experiment))
-    return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
+    return imported(Path(str(settings.import_folder)), experiment_spec(experiment))
 
 
 def remark(experiment: Experiment, data: Trajectories) -> str | None:
     """What is to be said of learning histories that were written."""
     own = part(experiment, "sources")
-    return own.stays(experiment, data) if own else None
+    return own.remark(experiment, data) if hasattr(own, "remark") else None
 
 
 def learn(experiment: Experiment, settings: Settings, task: int) -> Shard:

@@ -16,7 +16,7 @@ from radt.data.trajectories import Described, ExperimentSpec, Statistics
 from radt.data.windows import Episodes
 from radt.machine import rank
 from radt.models import store
-from radt.pipeline.fingerprint import fingerprint, training_code
+from radt.pipeline.provenance import code_of
 from radt.settings.base import Section
 from radt.training import checkpoints, loop, ranks
 
@@ -91,13 +91,13 @@ def train_and_save(setup: Setup, selection: Section, section: str, learner: Lear
         output: directory to write.
     """
     training, inputs = getattr(selection, section), {"trajectories": setup.data.sha256, **learner.inputs}
-    suites = (setup.suite.experiment.suite,)
-    code = fingerprint("radt.stages.train", by_name=training_code(setup.method), suites=suites)
+    experiment = setup.suite.experiment.model_dump(mode="json")
+    code = code_of("radt.stages.train", {"experiment": experiment}, ["--method", setup.method])
     settings = selection.model_dump_json(exclude={section: {"optimization": {"ranks"}}})
     identity = checkpoints.identity(settings, setup.seed, code, *inputs.values())
     metrics = loop.train(setup.method, setup.seed, learner.model, learner.loss, training.optimization, state, identity)
     if rank():
         return
-    config = {"kind": setup.method, "seed": setup.seed, "experiment": setup.suite.experiment.model_dump(mode="json")}
+    config = {"kind": setup.method, "seed": setup.seed, "experiment": experiment}
     config |= {"inputs": inputs, **learner.measured, "training": training.model_dump(mode="json")}
     store.write(output, learner.model, config, metrics)

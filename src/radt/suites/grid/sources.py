@@ -41,7 +41,7 @@ def collect(experiment: GridExperiment, settings: Settings, histories: Path | No
     return {**source, "files": published.checksums(folder, experiment)}, published.convert(folder, experiment)
 
 
-def stays(experiment: GridExperiment, data: Trajectories) -> str | None:
+def remark(experiment: GridExperiment, data: Trajectories) -> str | None:
     """In how many published histories of Key-Door the key stays taken, in words."""
     stay = published.key_stays(data.shards, experiment) if data.manifest["source"].get("name") in ("download", "import") else []
     words = f"the key stays taken in {len(stay)} of the histories, as in the published engine (docs/differences.md)"

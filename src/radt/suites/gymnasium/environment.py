@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +13,23 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from radt.errors import RadtError
+from radt.errors import RadtError, said
 from radt.spaces import CODES, Codes, Image, Numbers
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 
 Env = gymnasium.Env[Any, Any]
 Array = NDArray[Any]
-SHOWN = 200
-"""Most characters of somebody else's error that a sentence repeats."""
 
 
-def said(error: Exception) -> str:
-    """The first line of an error of somebody else's code."""
-    return next(iter(str(error).strip().splitlines()), "")[:SHOWN] or type(error).__name__
+@contextmanager
+def sentences(name: str) -> Iterator[None]:
+    """Turn whatever an environment of a user raises into a `RadtError`."""
+    try:
+        yield
+    except RadtError:
+        raise
+    except Exception as error:  # it is somebody else's code
+        raise RadtError(f"the environment {name!r} fails ({said(error)}): mend it") from None
 
 
 def make(experiment: GymnasiumExperiment, task: int) -> Env:
@@ -35,7 +41,8 @@ def make(experiment: GymnasiumExperiment, task: int) -> Env:
         env = gymnasium.make(name, max_episode_steps=experiment.horizon, disable_env_checker=True, **own["arguments"])
     except ModuleNotFoundError as error:
         module = (error.name or name).partition(":")[0].partition(".")[0]
-        raise RadtError(f"the environment {name!r} needs {module}, which is not installed: pip install {module}") from None
+        remedy = "check its spelling, or install its package"
+        raise RadtError(f"the environment {name!r} needs the module {module}, which is not there: {remedy}") from None
     except Exception as error:
         reason = said(error)
         raise RadtError(f"Gymnasium cannot make the environment {name!r} ({reason}): check its id and arguments") from None
@@ -46,7 +53,8 @@ def make(experiment: GymnasiumExperiment, task: int) -> Env:
             place = getattr(place, owner, None)
         if not hasattr(place, attribute):
             raise RadtError(f"the environment {name!r} has no attribute {path!r}: correct `attributes` of the experiment")
-        setattr(place, attribute, value)
+        with sentences(name):
+            setattr(place, attribute, value)
     return env
 
 
@@ -82,11 +90,17 @@ class View:
             if seen.shape[1:] != self.observation.shape:
                 raise ValueError(f"{list(seen.shape[1:])} numbers instead of {list(self.observation.shape)}")
             stored: Array = seen.astype(np.float32 if numbers else np.uint8)
+            if (isinstance(self.observation, Codes) and not (stored == seen).all()) or self._beyond(stored):
+                raise ValueError("a code that it does not have")
         except (TypeError, ValueError, KeyError, IndexError) as error:
-            raise RadtError(f"{self.name} shows what is not in its observation space ({said(error)}): mend it") from None
+            raise RadtError(f"the environment {self.name!r} shows what is not in its space ({said(error)}): mend it") from None
         if numbers and not np.isfinite(stored).all():
-            raise RadtError(f"{self.name} shows a number that is not finite: mend it, or hide that number")
+            raise RadtError(f"the environment {self.name!r} shows a number that is not finite: mend it, or hide that number")
         return stored
+
+    def _beyond(self, stored: Array) -> bool:
+        """Whether codes [n, D] are larger than the space has."""
+        return isinstance(self.observation, Codes) and bool((stored >= np.array(self.observation.sizes)).any())
 
 
 def view_of(experiment: GymnasiumExperiment, space: spaces.Space[Any]) -> View:
@@ -108,7 +122,9 @@ def view_of(experiment: GymnasiumExperiment, space: spaces.Space[Any]) -> View:
         count = int(np.prod(space.shape or (1,)))
         shown = _shown(experiment, count)
         return View(name, Numbers(size=count if shown is None else len(shown)), (), shown)
-    allowed = f"Discrete and MultiDiscrete up to {CODES} from 0 on, Box, Dict of Box, and images of uint8"
+    allowed = (
+        f"Discrete and MultiDiscrete up to {CODES} from 0 on, Box of other types than uint8, Dict of these, and images of uint8"
+    )
     raise RadtError(f"{name} shows {space}: allowed are {allowed}")
 
 
@@ -147,12 +163,15 @@ class Together(gymnasium.vector.VectorWrapper):
         super().__init__(env)
         self.name = name
 
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode of all."""
+        with sentences(self.name):
+            return self.env.reset(seed=seed, options=options)
+
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Act in all; raises `RadtError` for what is not in a space, and for a reward that is not finite."""
-        try:
+        """Act in all; raises `RadtError` for a reward that is not finite."""
+        with sentences(self.name):
             told = self.env.step(actions)
-        except (TypeError, ValueError) as error:
-            raise RadtError(f"{self.name} shows or pays what it should not ({said(error)}): mend it") from None
         if not np.isfinite(told[1]).all():
-            raise RadtError(f"{self.name} pays a reward that is not finite: mend it")
+            raise RadtError(f"the environment {self.name!r} pays a reward that is not finite: mend it")
         return told

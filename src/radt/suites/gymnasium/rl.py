@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -12,20 +13,25 @@ from numpy.typing import NDArray
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings.sources import Trajectories as Settings
-from radt.spaces import Spec
+from radt.spaces import Codes, Image, Spec
 from radt.suites import learners
-from radt.suites.gymnasium.environment import Env, View, make, view_of
+from radt.suites.gymnasium.environment import Env, View, sentences, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
-from radt.suites.gymnasium.spec import spec_from
+from radt.suites.gymnasium.suite import suite_of
+
+CNN = 36
+"""Least side of an image that the library's convolutions take."""
 
 
 class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment that writes down its first `steps` transitions."""
 
     def __init__(self, env: Env, view: View, spec: Spec, steps: int):
-        flat = gymnasium.wrappers.FlattenObservation(env) if isinstance(env.observation_space, spaces.Dict) else env
-        super().__init__(flat)
-        self.view, self.form, self._raw = view, spec, env
+        whole = isinstance(spec.observation, Codes) or (
+            isinstance(spec.observation, Image) and min(spec.observation.shape[:2]) >= CNN
+        )
+        super().__init__(env if whole else gymnasium.wrappers.FlattenObservation(env))
+        self.view, self.form, self._raw, self._whole = view, spec, env, whole
         self.full_observations: list[Any] = []
         self.observations = np.zeros((steps, *spec.observation.shape), spec.dtypes["observations"])
         self.actions = np.zeros((steps, len(spec.actions)), spec.dtypes["actions"])
@@ -41,15 +47,18 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start a new episode."""
-        self._last, told = self.env.reset(seed=seed, options=options)
+        with sentences(self.view.name):
+            self._last, told = self.env.reset(seed=seed, options=options)
         return self._last, told
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Act and write the transition down; raises `RadtError` for a reward that is not finite."""
-        before = self._last
-        self._last, reward, terminated, truncated, told = self.env.step(action)
-        if not np.isfinite(float(reward)):
-            raise RadtError(f"{self.view.name} pays a reward that is not finite: mend it")
+        before = deepcopy(self._last)  # which an environment may change in its place
+        with sentences(self.view.name):
+            self._last, reward, terminated, truncated, told = self.env.step(action)
+            paid = float(reward)
+        if not np.isfinite(paid):
+            raise RadtError(f"the environment {self.view.name!r} pays a reward that is not finite: mend it")
         if not self.full:
             row = self.recorded
             self.full_observations.append(before)
@@ -63,9 +72,8 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._last, reward, terminated, truncated, told
 
     def _visible(self, observation: Any) -> NDArray[Any]:
-        """What an agent sees of an observation, which is flat where the environment shows a dictionary."""
-        space = self._raw.observation_space
-        return self.view(spaces.unflatten(space, observation) if isinstance(space, spaces.Dict) else observation)
+        """What an agent sees of an observation of the learner, which is flat unless it is codes or a large image."""
+        return self.view(observation if self._whole else spaces.unflatten(self._raw.observation_space, observation))
 
     def history(self, task: int, policy: Any) -> Shard:
         """All finished episodes, with what the learned policy would have done; raises `RadtError` when there are none."""
@@ -90,7 +98,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def learn_task(experiment: GymnasiumExperiment, settings: Settings, task: int) -> Shard:
     """See `radt.suites.sources.learn`; the labels are what the policy of the end would have done."""
-    env = make(experiment, task)
-    view, spec = view_of(experiment, env.observation_space), spec_from(experiment, env)
-    recorder = Recorder(env, view, spec, learners.of(settings).steps)
+    suite = suite_of(experiment)
+    env = suite.environment(task)
+    recorder = Recorder(env, view_of(experiment, env.observation_space), suite.spec, learners.of(settings).steps)
     return recorder.history(task, learners.fit(settings, recorder, task, lambda: recorder.full))

@@ -101,10 +101,12 @@ class GymnasiumExperiment(Experiment):
         for name, values in {**self.arguments, **self.attributes}.items():
             if isinstance(values, list) and len(values) != self.num_tasks:
                 raise ValueError(f"{name} has {len(values)} values, allowed is one for each of the {self.num_tasks} tasks")
-        told = [str(parameters) for parameters in self.parameters]
+        if both := self.arguments.keys() & self.attributes.keys():
+            raise ValueError(f"{min(both)} is among arguments and attributes, allowed is one of them")
+        told = [tuple({**own["arguments"], **own["attributes"]}.items()) for own in self.parameters]
         if len(set(told)) < len(told):
             first, second = next(pair for pair in combinations(range(len(told)), 2) if told[pair[0]] == told[pair[1]])
-            raise ValueError(f"tasks {first} and {second} are the same, {told[first]}: no task may be there twice")
+            raise ValueError(f"tasks {first} and {second} are the same, {dict(told[first])}: no task may be there twice")
         return self
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from radt.data import npz, trajectories
-from radt.data.trajectories import Shard, Trajectories
+from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings.sources import LEARNERS
 from radt.settings.sources import Trajectories as Settings
 from radt.suites import experiment_spec, learners
-from radt.suites.gymnasium.environment import View, view_of
+from radt.suites.gymnasium.environment import View, make, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 
 
@@ -27,8 +27,8 @@ def collect(
         from radt.data import minari  # an extra
 
         def look(space: Any) -> View | None:
-            view = view_of(experiment, space)
-            return view if view.observation == suite.spec.observation else None
+            shown = make(experiment, 0).observation_space
+            return view_of(experiment, shown) if space == shown else None
 
         names = settings.minari.datasets
         return {"name": "minari", "datasets": names}, minari.read(names, suite, look)
@@ -39,10 +39,5 @@ def collect(
         )
     folder = Path(str(settings.import_folder))
     if (folder / "manifest.json").is_file():
-        data = trajectories.read(folder, suite)
-        return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
+        return trajectories.imported(folder, suite)
     return {"name": "import", "files": npz.checksums(folder, suite)}, npz.histories(folder, suite)
-
-
-def stays(experiment: GymnasiumExperiment, data: Trajectories) -> None:
-    """What is to be said of histories that were written; nothing."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from pydantic import ValidationError
 
 from radt.errors import RadtError
 from radt.spaces import CODES, Scaled, Spec
@@ -24,9 +25,13 @@ def spec_of(experiment: GymnasiumExperiment) -> Spec:
 
 def spec_from(experiment: GymnasiumExperiment, env: Env) -> Spec:
     """From the spaces of one environment; raises `RadtError` for spaces that are not supported."""
-    view, rewards = view_of(experiment, env.observation_space), Scaled(scale=experiment.reward_scale)
-    actions = _actions(env.action_space, experiment)
-    return Spec(observation=view.observation, rewards=rewards, horizon=experiment.horizon, **actions)
+    try:
+        view, actions = view_of(experiment, env.observation_space), _actions(env.action_space, experiment)
+        rewards = Scaled(scale=experiment.reward_scale)
+        return Spec(observation=view.observation, rewards=rewards, horizon=experiment.horizon, **actions)
+    except ValidationError as error:
+        given, reason = f"shows {env.observation_space} and takes {env.action_space}", error.errors()[0]["msg"]
+        raise RadtError(f"{experiment.environment} {given}, which has no form here ({reason}): change its spaces") from None
 
 
 def _actions(space: spaces.Space[Any], experiment: GymnasiumExperiment) -> dict[str, Any]:
@@ -36,8 +41,9 @@ def _actions(space: spaces.Space[Any], experiment: GymnasiumExperiment) -> dict[
     sizes = space.nvec if isinstance(space, spaces.MultiDiscrete) and not space.start.any() else np.zeros(0)
     if sizes.ndim == 1 and len(sizes) and sizes.min() >= 2 and sizes.max() < CODES:
         return {"actions": tuple(sizes.tolist())}
-    if isinstance(space, spaces.Box) and len(space.shape) == 1 and np.isfinite([space.low, space.high]).all():
+    floating = isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+    if isinstance(space, spaces.Box) and floating and len(space.shape) == 1 and np.isfinite([space.low, space.high]).all():
         bounds = {name: tuple(np.asarray(getattr(space, name), np.float64).tolist()) for name in ("low", "high")}
         return {"actions": (experiment.action_codes,) * space.shape[0], **bounds}
-    allowed = f"Discrete and MultiDiscrete below {CODES} from 0 on, and Box of one dimension with limits"
+    allowed = f"Discrete and MultiDiscrete below {CODES} from 0 on, and Box of real numbers, of one dimension, with limits"
     raise RadtError(f"{experiment.environment} takes actions {space}: allowed are {allowed}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
 from radt.errors import RadtError
-from radt.suites.gymnasium.environment import Env, Together, make, view_of
+from radt.suites.gymnasium.environment import Env, Together, make, sentences, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 from radt.suites.gymnasium.spec import spec_from, spec_of
 
@@ -30,7 +30,9 @@ class GymnasiumSuite:
     def make(self, tasks: NDArray[np.int64]) -> Together:
         """See `Suite`."""
         made = [partial(self.environment, task) for task in tasks.tolist()]
-        return Together(SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP), self.experiment.environment)
+        with sentences(self.experiment.environment):
+            env = SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP, observation_mode="different")
+        return Together(env, self.experiment.environment)
 
     def environment(self, task: int) -> Env:
         """The environment of one task; raises `RadtError` when its spaces are not those of the first one."""
