@@ -67,8 +67,8 @@ class Ppo(Section):
         return self
 
 
-class Sac(Section):
-    """Soft actor-critic (Stable-Baselines3) on one task after the other: continuous actions."""
+class Replay(Section):
+    """A learner of Stable-Baselines3 that learns again and again from what it has kept."""
 
     seed: NonNegativeInt
     """Seed; every task has its own stream."""
@@ -94,37 +94,19 @@ class Sac(Section):
         return self
 
 
-class Dqn(Section):
-    """Deep Q-learning (Stable-Baselines3) on one task after the other: one action dimension of codes."""
+class Sac(Replay):
+    """Soft actor-critic on one task after the other: continuous actions."""
 
-    seed: NonNegativeInt
-    """Seed; every task has its own stream."""
-    steps: PositiveInt
-    """Steps of the learning history of each task."""
-    learning_rate: PositiveFloat
-    """Step size of Adam."""
-    width: PositiveInt
-    """Units of each of two hidden layers."""
-    batch_size: PositiveInt
-    """Transitions of an update."""
-    begin: NonNegativeInt
-    """Steps at random before the first update."""
-    train_every: PositiveInt
-    """After so many steps, as many updates follow."""
+
+class Dqn(Replay):
+    """Deep Q-learning on one task after the other: one action dimension of codes."""
+
     target_every: PositiveInt
     """Steps between copies of the network to the target network."""
     explore: Fraction
     """Share of the steps over which the chance of a random action falls."""
     epsilon_last: Fraction
     """Chance of a random action after that."""
-    discount: Fraction
-    """Discount of the return."""
-
-    @model_validator(mode="after")
-    def _learns(self) -> Self:
-        if self.begin >= self.steps:
-            raise ValueError(f"begin is {self.begin}, allowed is less than steps ({self.steps}): nothing is learned before")
-        return self
 
 
 class Minari(Section):
