@@ -347,6 +347,19 @@ def test_eight_methods_fit_the_page(optimum: float, episodes: int, splits: tuple
         assert all(low.y0 + 0.6 * low.height <= high.y0 for low, high in itertools.pairwise(boxes))
 
 
+@pytest.mark.parametrize("best", [90.0, 377.0, 2.0, -1500.0, 12345.0])
+def test_numbers_and_their_name_fit_beside_the_panels(best: float):
+    curves = points(abs(best), 20, ("held_out",)).assign(optimum=np.nan)
+    curves[["mean", "low", "high"]] *= np.sign(best)
+    with matplotlib.style.context(["default", style.STYLE]):
+        drawn = draw._figure(curves, {"held_out": 20})
+        drawn.draw_without_rendering()
+    (axes,) = drawn.axes
+    label = axes.yaxis.label.get_window_extent()
+    ticks = [tick.label1.get_window_extent() for tick in axes.yaxis.get_major_ticks()]
+    assert label.x0 >= 0 and all(label.x1 <= tick.x0 for tick in ticks)
+
+
 def test_readings_below_the_axis_count_as_zero(tmp_path: Path):
     (tmp_path / "paper.csv").write_text("experiment,split,method,episode,return\nrooms,eval,dt,1,-0.02\n", encoding="utf-8")
     assert inputs.paper(tmp_path / "paper.csv", "rooms")["return"].tolist() == [0.0]

@@ -105,11 +105,12 @@ def plot(
         dots = max(0.5, DOT_HEIGHT * len(rows))
         panels = len(models) + (not histories.empty)
         height = draw.TOP + (draw.MAIN_HEIGHT + BETWEEN) * panels + dots + 2 * EDGE + 0.1
-        wide = draw.right_edge([style.name for style in styles.values()]) - draw.LEFT
+        left = draw.left_edge(curves)
+        wide = draw.right_edge([style.name for style in styles.values()]) - left
         figure = Figure(figsize=(draw.WIDTH, height))
         FigureCanvasAgg(figure)
         lows = [height - draw.TOP - draw.MAIN_HEIGHT - number * (draw.MAIN_HEIGHT + BETWEEN) for number in range(panels)]
-        upper = [figure.add_axes((draw.LEFT, low / height, wide, draw.MAIN_HEIGHT / height)) for low in lows]
+        upper = [figure.add_axes((left, low / height, wide, draw.MAIN_HEIGHT / height)) for low in lows]
         if not histories.empty:
             _histories(upper[0], histories, styles)
         for axes, (method, model) in zip(upper[-len(models) :], models.items(), strict=True):
@@ -126,7 +127,7 @@ def plot(
             axes.set_title(words, loc="left", pad=3)
             axes.set_yticks(range(len(rows)), labels if number == 0 else [""] * len(rows), fontsize=7)
         has_interval = bool(curves["low"].notna().any())
-        draw.add_key(figure, draw.LEFT, confidence, has_interval, bool(rows["paper_last"].notna().any()), paper_mark="D")
+        draw.add_key(figure, left, confidence, has_interval, bool(rows["paper_last"].notna().any()), paper_mark="D")
         return render(figure, "pdf"), render(figure, "png")
 
 

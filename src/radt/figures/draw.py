@@ -28,7 +28,7 @@ from radt.settings.methods import GREY
 
 WIDTH = 3.5  # inches: one column
 MAIN_HEIGHT, OTHER_HEIGHT = 2.25, 1.7  # inches of the first panel and of each further one
-LEFT, RIGHT = 0.125, 0.70  # shares of the width between which the panels stand (less for long names); labels are beyond
+LEFT, RIGHT = 0.125, 0.70  # shares of the width between which the panels stand (less for long numbers or names)
 TOP, BOTTOM = 0.46, 0.36  # inches above and below the panels
 LABEL_GAP = 7.6  # points between the centres of two labels
 HAIRLINE = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 1.0, "shrinkB": 1.0, "relpos": (0.0, 0.5)}
@@ -51,7 +51,7 @@ def draw(curves: pd.DataFrame, sizes: dict[str, int], confidence: float) -> tupl
     """
     with matplotlib.style.context(["default", STYLE]):
         figure = _figure(curves, sizes)
-        add_key(figure, LEFT, confidence, bool(curves["low"].notna().any()), bool(curves["paper"].notna().any()))
+        add_key(figure, left_edge(curves), confidence, bool(curves["low"].notna().any()), bool(curves["paper"].notna().any()))
         return render(figure, "pdf"), render(figure, "png")
 
 
@@ -64,7 +64,7 @@ def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(splits), 1, sharex=True, squeeze=False, height_ratios=heights)
     right = right_edge([style.name for style in styles.values()])
-    figure.subplots_adjust(left=LEFT, right=right, bottom=BOTTOM / height, top=1 - TOP / height, hspace=0.22)
+    figure.subplots_adjust(left=left_edge(curves), right=right, bottom=BOTTOM / height, top=1 - TOP / height, hspace=0.22)
     for axes, split in zip(grid[:, 0], splits, strict=True):
         rows = curves[curves["split"] == split]
         place(axes, panel(axes, rows, styles))
@@ -84,6 +84,15 @@ def top(*values: pd.Series) -> float:
     """Upper end of an axis that shows all values that are known; 1 where none is above 0."""
     most = pd.concat(values).max()
     return 1.04 * float(most) if most > 0 else 1.0
+
+
+def left_edge(curves: pd.DataFrame) -> float:
+    """Where the panels begin so that the longest number fits beside them, as a share of the width."""
+    values = pd.concat([curves["mean"], curves["low"], curves["high"]]).dropna()
+    ends = values.min(), values.max()
+    numbers = [f"{value:.0f}" for value in ends] if max(map(abs, ends)) >= 5 else ["0.25"]
+    widest = max(TextPath((0, 0), number, size=7.5).get_extents().width for number in numbers)
+    return max(LEFT, (widest + 21.5) / (72.0 * WIDTH))
 
 
 def right_edge(names: list[str]) -> float:
