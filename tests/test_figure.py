@@ -347,7 +347,7 @@ def test_eight_methods_fit_the_page(optimum: float, episodes: int, splits: tuple
         assert all(low.y0 + 0.6 * low.height <= high.y0 for low, high in itertools.pairwise(boxes))
 
 
-@pytest.mark.parametrize("best", [90.0, 377.0, 2.0, -1500.0, 12345.0])
+@pytest.mark.parametrize("best", [90.0, 377.0, 2.0, -1.0, -13.0, -1500.0, 12345.0])
 def test_numbers_and_their_name_fit_beside_the_panels(best: float):
     curves = points(abs(best), 20, ("held_out",)).assign(optimum=np.nan)
     curves[["mean", "low", "high"]] *= np.sign(best)

@@ -30,6 +30,10 @@ def export(directory: Path, name: str) -> Path:
     if not re.fullmatch(DATASET, name) or len(name) > 200:
         raise RadtError(f"{name!r} is no name of a data set: write one like darkroom/learning-v0")
     path = directory / "manifest.json"
+    if not path.exists():
+        raise RadtError(
+            f"{directory} has no manifest.json: name a folder of learning histories, like results/darkroom/trajectories"
+        )
     manifest = artifacts.read_json(path)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("room"), dict) or "spec" not in manifest:
         raise RadtError(f"{path} does not describe trajectories of format 4: {AGAIN}")

@@ -105,12 +105,11 @@ def plot(
         dots = max(0.5, DOT_HEIGHT * len(rows))
         panels = len(models) + (not histories.empty)
         height = draw.TOP + (draw.MAIN_HEIGHT + BETWEEN) * panels + dots + 2 * EDGE + 0.1
-        left = draw.left_edge(curves)
-        wide = draw.right_edge([style.name for style in styles.values()]) - left
+        right = draw.right_edge([style.name for style in styles.values()])
         figure = Figure(figsize=(draw.WIDTH, height))
         FigureCanvasAgg(figure)
         lows = [height - draw.TOP - draw.MAIN_HEIGHT - number * (draw.MAIN_HEIGHT + BETWEEN) for number in range(panels)]
-        upper = [figure.add_axes((left, low / height, wide, draw.MAIN_HEIGHT / height)) for low in lows]
+        upper = [figure.add_axes((0.0, low / height, right, draw.MAIN_HEIGHT / height)) for low in lows]
         if not histories.empty:
             _histories(upper[0], histories, styles)
         for axes, (method, model) in zip(upper[-len(models) :], models.items(), strict=True):
@@ -118,6 +117,9 @@ def plot(
             draw.place(axes, draw.panel(axes, own.assign(method=own["variant"]), styles))
             axes.set_title(f"{PANELS[split]} ({sizes[split]}), {name_of(method, model)}{draw.gap(own)}", loc="left", pad=5)
             axes.set(xlabel="In-context episode", ylabel="Mean return")
+        left = draw.left_edge(upper)
+        for axes, low in zip(upper, lows, strict=True):
+            axes.set_position((left, low / height, right - left, draw.MAIN_HEIGHT / height))
         labels = _labels(rows, models, styles)
         start = 1 - draw.right_edge(labels) + 0.01  # names stand left of these panels
         width = (0.98 - start - 0.05) / 2

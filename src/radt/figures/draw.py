@@ -5,6 +5,7 @@ All lines are labelled at their ends. The same curves give the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,9 @@ def draw(curves: pd.DataFrame, sizes: dict[str, int], confidence: float) -> tupl
     """
     with matplotlib.style.context(["default", STYLE]):
         figure = _figure(curves, sizes)
-        add_key(figure, left_edge(curves), confidence, bool(curves["low"].notna().any()), bool(curves["paper"].notna().any()))
+        add_key(
+            figure, figure.subplotpars.left, confidence, bool(curves["low"].notna().any()), bool(curves["paper"].notna().any())
+        )
         return render(figure, "pdf"), render(figure, "png")
 
 
@@ -64,13 +67,14 @@ def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(splits), 1, sharex=True, squeeze=False, height_ratios=heights)
     right = right_edge([style.name for style in styles.values()])
-    figure.subplots_adjust(left=left_edge(curves), right=right, bottom=BOTTOM / height, top=1 - TOP / height, hspace=0.22)
+    figure.subplots_adjust(left=LEFT, right=right, bottom=BOTTOM / height, top=1 - TOP / height, hspace=0.22)
     for axes, split in zip(grid[:, 0], splits, strict=True):
         rows = curves[curves["split"] == split]
         place(axes, panel(axes, rows, styles))
         axes.set_title(f"{PANELS[split]} ({sizes[split]}){gap(rows)}", loc="left", pad=5)
         axes.set_ylabel("Mean return")
     grid[-1, 0].set_xlabel("In-context episode")
+    figure.subplots_adjust(left=left_edge(grid[:, 0]))
     figure.align_ylabels()
     return figure
 
@@ -86,11 +90,10 @@ def top(*values: pd.Series) -> float:
     return 1.04 * float(most) if most > 0 else 1.0
 
 
-def left_edge(curves: pd.DataFrame) -> float:
-    """Where the panels begin so that the longest number fits beside them, as a share of the width."""
-    values = pd.concat([curves["mean"], curves["low"], curves["high"]]).dropna()
-    ends = values.min(), values.max()
-    numbers = [f"{value:.0f}" for value in ends] if max(map(abs, ends)) >= 5 else ["0.25"]
+def left_edge(panels: Iterable[Axes]) -> float:
+    """Where panels begin so that their longest number fits beside them, as a share of the width."""
+    shown = [(axes, [tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]) for axes in panels]
+    numbers = [text for axes, ticks in shown for text in axes.yaxis.get_major_formatter().format_ticks(ticks)]
     widest = max(TextPath((0, 0), number, size=7.5).get_extents().width for number in numbers)
     return max(LEFT, (widest + 21.5) / (72.0 * WIDTH))
 

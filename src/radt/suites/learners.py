@@ -48,7 +48,7 @@ def fit(settings: Settings, env: gymnasium.Env[Any, Any], task: int, done: Calla
     if settings.source == "sac" and not isinstance(env.action_space, gymnasium.spaces.Box):
         raise RadtError(f"SAC needs continuous actions, not {env.action_space}: set trajectories.source to ppo or dqn")
     if settings.source == "dqn" and not isinstance(env.action_space, gymnasium.spaces.Discrete):
-        raise RadtError(f"DQN needs one action of codes, not {env.action_space}: set trajectories.source to ppo or sac")
+        raise RadtError(f"DQN needs one action of codes, not {env.action_space}: set trajectories.source to ppo")
     import torch
 
     threads = torch.get_num_threads()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -29,7 +31,9 @@ def sentences(name: str) -> Iterator[None]:
     except RadtError:
         raise
     except Exception as error:  # it is somebody else's code
-        raise RadtError(f"the environment {name!r} fails ({said(error)}): mend it") from None
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}, line {last.lineno}"
+        raise RadtError(f"the environment {name!r} fails ({said(error)}; {place}): mend it") from None
 
 
 def make(experiment: GymnasiumExperiment, task: int) -> Env:
@@ -123,7 +127,7 @@ def view_of(experiment: GymnasiumExperiment, space: spaces.Space[Any]) -> View:
         shown = _shown(experiment, count)
         return View(name, Numbers(size=count if shown is None else len(shown)), (), shown)
     allowed = (
-        f"Discrete and MultiDiscrete up to {CODES} from 0 on, Box of other types than uint8, Dict of these, and images of uint8"
+        f"Discrete and MultiDiscrete up to {CODES} from 0 on, Box of other types than uint8, Dict of Box alone, images of uint8"
     )
     raise RadtError(f"{name} shows {space}: allowed are {allowed}")
 
