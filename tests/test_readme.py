@@ -51,18 +51,27 @@ def close(text, value):
 
 def assert_close(text, *values):
     """Every number in `text` is the recorded one of `values` in the same place."""
-    numbers = re.findall(r"\d+(?:\.\d+)?", text)
+    numbers = re.findall(r"(?<![\d.])-?\d+(?:\.\d+)?", text)
     assert len(numbers) == len(values), text
     assert [pair for pair in zip(numbers, values, strict=True) if not close(*pair)] == []
 
 
 ALL = table("experiment | RA-DT | RA-DT, language model | AD | DPT | DT")
 EXPERIMENTS = [row["experiment"] for row in ALL]
+OWN = table("experiment | RA-DT | AD | DPT | DT | replay | random |")
 SEEDS = table("experiment | RA-DT | RA-DT, language model | AD | DPT |\n")
 
 
 def test_readme_shows_every_recorded_experiment():
-    assert set(EXPERIMENTS) == {path.parent.name for path in RECORDED.glob("*/table.csv")}
+    assert {*EXPERIMENTS, *(row["experiment"] for row in OWN)} == {path.parent.name for path in RECORDED.glob("*/table.csv")}
+
+
+@pytest.mark.parametrize("row", OWN, ids=lambda row: row["experiment"])
+def test_table_of_registered_environments(row):
+    """First and last episode, and the average of all."""
+    for name in METHODS.keys() & row.keys():
+        found = held_out(row["experiment"], METHODS[name])
+        assert_close(row[name], found["episode_1"], found["last"], found["average"])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

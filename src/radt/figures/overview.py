@@ -65,7 +65,8 @@ def draw(
     """The overview as PDF and as PNG, from curves (as in `radt.figures.curves`) and table rows of unseen tasks.
 
     Above, one panel per experiment: a line per method, the best possible return, and the paper's RA-DT. Below, for every
-    experiment and method, the average over all episodes divided by the best possible return, with its interval, and the paper's.
+    experiment whose best possible return is known, and each method, the average over all episodes divided by it, with its
+    interval, and the paper's.
     """
     styles = looks(_models(rows))
     names = list(dict.fromkeys(rows["experiment"]))
@@ -86,7 +87,8 @@ def draw(
             if number + ACROSS >= len(names):
                 axes.set_xlabel("In-context episode", fontsize=7)
         axes = figure.add_axes((LEFT, 0.34 / height, RIGHT - LEFT, below - 0.72 / height))
-        _shares(axes, rows, [experiments[name].title for name in names], styles)
+        shared = [name for name in names if (rows.loc[rows["experiment"] == name, "optimum"] > 0).all()] or names
+        _shares(axes, rows[rows["experiment"].isin(shared)], [experiments[name].title for name in shared], styles)
         _key(figure, styles, confidence, bool(rows["average_ci_low"].notna().all()))
         return render(figure, "pdf"), render(figure, "png")
 
@@ -110,8 +112,8 @@ def _panel(axes: Axes, curves: pd.DataFrame, styles: dict[str, Look]) -> None:
             known = curve.dropna(subset="paper")
             axes.plot(known["episode"], known["paper"], color="black", linewidth=0.6, zorder=30)
     axes.set_xlim(1 - 0.02 * last, 1.02 * last)
-    most = np.nanmax([optimum, curves["mean"].max()])
-    axes.set_ylim(0, 1.05 * float(most) if most > 0 else 1.0)
+    least, most = float(curves["mean"].min()), float(np.nanmax([optimum, curves["mean"].max()]))
+    axes.set_ylim(1.05 * least if least < 0 else 0, 1.05 * most if most > 0 else 0.0 if least < 0 else 1.0)
     axes.set_xticks([1, *(tick for tick in (10, 20, 30, 40) if tick <= last)] if last <= 40 else [1, last])
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.tick_params(labelsize=6.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
@@ -67,8 +68,8 @@ class GymnasiumExperiment(Experiment):
 
     @property
     def title(self) -> str:
-        """See `Experiment`."""
-        return self.environment.rpartition(":")[2]
+        """See `Experiment`: the id without namespace and version."""
+        return re.sub(r"^.*[:/]|-v\d+$", "", self.environment)
 
     @property
     def kind(self) -> str:
