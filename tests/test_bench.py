@@ -324,12 +324,12 @@ def test_an_index_is_made_where_no_run_left_one(tmp_path, room, generate, monkey
     settings = harness.defaults()
     small = settings.model_copy(
         update={
-            "trajectories": settings.trajectories.model_copy(update={"generate": generate}),
             "embed": settings.embed.model_copy(update={"chunk_length": 4, "query_stride": 4}),
         }
     )
     monkeypatch.setattr(search, "RESULTS", tmp_path / "nothing")
     monkeypatch.setattr(search, "defaults", lambda: small)
+    monkeypatch.setattr(search, "generation", lambda: generate)
     monkeypatch.setattr(search, "darkroom", lambda: room)
     origin, keys, task = search.default_index()
     assert origin == "a fresh encoder" and keys.shape == (8 * 5 * 2, settings.pretrain.model.width)

@@ -114,8 +114,10 @@ def test_recorded_job_times_come_with_the_settings_that_they_are_of(recorded):
     records = list((recorded / "results/darkroom").rglob("*provenance.json"))
     for record in records:
         for name, values in json.loads(record.read_text(encoding="utf-8"))["settings"].items():
-            if name not in ("rl", "evaluate"):  # of an evaluation only its own method
+            if name not in ("trajectories", "evaluate"):  # of histories only their own source, of an evaluation its own method
                 assert settings[name] == values
+            elif name == "trajectories":
+                assert values.items() <= settings[name].items() and {*values} == {"source", "generate"}
     assert len((folder / "timeline.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(records)
 
 

@@ -101,6 +101,7 @@ def test_keys_that_are_not_finite_are_not_written(copied: Chain):
     with pytest.raises(RadtError, match=r"the encoder holds numbers that are not finite \(keys\): train it again"):
         embed.main(
             [
+                *("--kind", "dt"),
                 *copied.common("embed"),
                 *("--trajectories", str(copied.root / "trajectories"), "--encoder", str(copied.root / "dt")),
                 *("--output", str(copied.root / "embed")),

@@ -192,12 +192,12 @@ def test_g10_the_reason_of_a_job_names_what_changed_whatever_the_options(copy):
 @pytest.mark.guarantee
 def test_g10_an_input_and_a_line_of_a_rule_that_changed_are_named(copy):
     edit(copy / "config/paper_curves.csv", "darkroom", "# darkroom")
-    edit(copy / "workflow/rules/train.smk", "train_dpt --seed {seed}", "train_dpt --seed 7")
+    edit(copy / "workflow/rules/train.smk", "train --method dpt --seed {seed}", "train --method dpt --seed 7")
     status, text = snakemake("--dry-run", "--", FIGURE, "results/darkroom/train/dpt/seed42/model.safetensors", folder=copy)
     assert status == 0, text
     told = reasons(text)["train_dpt"]
-    assert told.startswith(f"{PARAMS}command line: --seed 4") and " -> --seed 7 " in told
-    edit(copy / "workflow/rules/train.smk", "train_dpt --seed 7", "train_dpt --seed {seed}")
+    assert told.startswith(f"{PARAMS}command line: --method dpt --seed 4") and " -> --method dpt --seed 7 " in told
+    edit(copy / "workflow/rules/train.smk", "train --method dpt --seed 7", "train --method dpt --seed {seed}")
     status, text = snakemake("--dry-run", "--", FIGURE, folder=copy)
     assert reasons(text) == {"figure": "Updated input files: config/paper_curves.csv"}
 
