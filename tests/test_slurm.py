@@ -106,18 +106,20 @@ def test_g2_training_that_is_cancelled_preempted_and_drained_ends_in_the_same_by
 
 def test_training_that_needs_more_memory_than_it_asked_for_gets_it_at_its_second_try(queue, copy, submit):
     """What is known of the job is too little: a benchmark file of a time when its batches were smaller."""
-    for key, value in {"batch_size": 4000, "updates": 1, "warmup": 0, "precision": "float32"}.items():
+    for key, value in {"batch_size": 4000, "updates": 8, "warmup": 0, "precision": "float32"}.items():
         change(copy, f"train_ad.optimization.{key}", value)
     shutil.rmtree(copy / "results/darkroom/train/ad/seed42")
-    asked = []
 
-    def watch():
-        asked.extend(queue.run("squeue", "--noheader", "--states=RUNNING", "--format=%m").split())
+    def asked():
+        """The memory of every job that Slurm remembers, by its number, also of one that was killed at once."""
+        jobs = queue.run("scontrol", "show", "jobs", "--oneliner")
+        return {int(number): memory for number, memory in re.findall(r"JobId=(\d+).* MinMemoryNode=(\S+)", jobs)}
 
+    before = asked()
     submitted, told = submit("--", TRAINING)
-    queue.wait(lambda: watch() or submitted.poll() is not None, 300)
+    queue.wait(lambda: submitted.poll() is not None, 300)
     assert submitted.returncode == 0, told.read_text(encoding="utf-8")
-    first, second = map(megabytes, dict.fromkeys(asked))
+    first, second = (megabytes(memory) for number, memory in sorted(asked().items()) if number not in before)
     assert second == pytest.approx(2 * first, abs=2)
     assert (copy / TRAINING).exists()
 
