@@ -341,7 +341,7 @@ def test_run_keeps_status_and_other_tracebacks():
 
 
 def test_sigterm_is_an_interrupt(monkeypatch):
-    for name in ("_asked", "_warned", "listening"):  # trainings of other tests run in this process
+    for name in ("_asked", "_warned", "listening", "deferred"):  # trainings of other tests run in this process
         monkeypatch.setattr(interruption, name, False)
     with pytest.raises(SystemExit) as caught:
         run(lambda arguments: signal.raise_signal(signal.SIGTERM) or time.sleep(60) or 0)
