@@ -283,8 +283,8 @@ class Reused(gymnasium.Env):
     """Changes its observation in its place, as some environments do."""
 
     def __init__(self, task):
-        self.observation_space, self.action_space = spaces.Box(-9, 9, (2, 1), np.float32), spaces.Discrete(2)
-        self.seen = np.zeros((2, 1), np.float32)
+        self.observation_space, self.action_space = spaces.MultiDiscrete([9, 9]), spaces.Discrete(2)
+        self.seen = np.zeros(2, np.int64)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
