@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
@@ -156,9 +158,14 @@ def test_a_second_run_in_the_same_folder_says_so_and_leaves(copy):
     first = subprocess.Popen(
         command, cwd=copy, env=project.environment(copy), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not list((copy / ".snakemake/locks").glob("*.lock")):
+    while not any(path.stat().st_size for path in (copy / ".snakemake/locks").glob("*.output.lock")):
         assert first.poll() is None
-    status, text = snakemake("--cores", "1", "--", FIGURE, folder=copy)
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # or it may end, and take its lock away, while the second one looks
+    try:
+        status, text = snakemake("--cores", "1", "--", FIGURE, folder=copy)
+    finally:
+        first.send_signal(signal.SIGCONT)
     assert status != 0 and "Error: Directory cannot be locked" in text and "Traceback" not in text
     assert first.wait(timeout=300) == 0
 
