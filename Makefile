@@ -12,11 +12,11 @@ PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-c
 
 unexport PYTHONDONTWRITEBYTECODE  # a command here starts Python many times, which compiles its modules once
 
-.PHONY: help setup setup-rl setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
+.PHONY: help setup setup-rl setup-robots setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
-	@echo "make all         figures of all nine experiments, and results/overview.html, one page of all"
+	@echo "make all         figures of all experiments, and results/overview.html, one page of all"
 	@echo "make ablations   figures of all ablations, results/ablations/; sets up the extra rl, too"
 	@echo "make report      report.html: the overview, and all figures, tables and how they were made, in one file"
 	@echo "make plan        what TARGET=results/darkroom/figure.pdf will cost: jobs, hours, memory, disk, time"
@@ -33,18 +33,21 @@ help:
 	@echo "make format      repair what lint finds, and write config/schema.json, config/README.md and envs/radt.yaml anew"
 	@echo "make setup       only the environment, .venv"
 	@echo "make setup-rl   the same and the extra rl, for trajectories.source: ppo, sac, dqn or minari"
+	@echo "make setup-robots  the same and the extras dmcontrol and metaworld: robots simulated by MuJoCo"
 	@echo "make setup-cluster  the same and Snakemake's plugins for Slurm and other schedulers"
 
 setup: $(VENV)/.core
 
 setup-rl: $(VENV)/.rl
 
+setup-robots: $(VENV)/.robots
+
 setup-cluster: $(VENV)/.cluster
 
 figure: $(VENV)/.core
 	$(IN_VENV) snakemake -- results/darkroom/figure.pdf
 
-all: $(VENV)/.rl
+all: $(VENV)/.rl $(VENV)/.robots
 	$(IN_VENV) snakemake -- all
 
 ablations: $(VENV)/.rl
@@ -125,6 +128,10 @@ $(VENV)/.dev: envs/requirements.txt envs/requirements-model.txt envs/requirement
 
 $(VENV)/.rl: $(VENV)/.core envs/requirements-rl.txt
 	$(PIP) -r envs/requirements-rl.txt
+	@touch $@
+
+$(VENV)/.robots: $(VENV)/.core envs/requirements-robots.txt
+	$(PIP) -r envs/requirements-robots.txt
 	@touch $@
 
 $(VENV)/.cluster: $(VENV)/.core envs/requirements-cluster.txt

@@ -15,7 +15,7 @@ import pytest
 from matplotlib.text import Text
 
 from radt.errors import RadtError
-from radt.figures import draw, inputs, style, table
+from radt.figures import curves, draw, inputs, style, table
 from radt.settings.evaluation import Evaluate
 from radt.stages import figure
 from radt.suites.grid.settings import GridExperiment
@@ -52,7 +52,7 @@ def evaluation(method: str, seed: int) -> pd.DataFrame:
         for task in range(9)
         for episode in range(1, EPISODES + 1)
     ]
-    return pd.DataFrame(rows, columns=list(inputs.EVALUATION))
+    return pd.DataFrame(rows, columns=[name for name in inputs.EVALUATION if name not in inputs.SOMETIMES])
 
 
 def metrics(model: str, seed: int) -> pd.DataFrame:
@@ -406,4 +406,21 @@ def test_of_an_optimum_that_is_not_above_0_there_is_no_share(folder: Path, optim
     rows = pd.read_csv(folder / "out/table.csv")
     assert rows[[f"{kind}{name}_ratio" for kind in ("", "paper_") for name in ("last", "average")]].isna().all(axis=None)
     assert rows[["last", "average", "last_ci_low"]].notna().all(axis=None)
-    assert inputs.read(folder / "out/table.csv", table.COLUMNS, "").shape == rows.shape
+    assert curves.known(inputs.read(folder / "out/table.csv", table.COLUMNS, "")).shape == rows.shape
+
+
+def test_where_episodes_succeed_or_fail_their_share_is_told_and_drawn(folder: Path):
+    assert figure.main(arguments(folder)) == 0
+    without = (folder / "out/figure.png").read_bytes()
+    for path in folder.glob("evaluate_*.csv"):
+        edit(path, lambda f: f.assign(success=(f["episode"] > f["task"] - 6).astype(int)))
+    assert figure.main(arguments(folder)) == 0
+    rows, lines = pd.read_csv(folder / "out/table.csv"), pd.read_csv(folder / "out/curves.csv")
+    held_out = rows[rows["split"] == "held_out"]
+    for name, episode in (("success_1", 1), ("success_last", EPISODES)):
+        share = np.mean([episode > task - 6 for task in range(6, 9)])
+        np.testing.assert_allclose(held_out[name], share, atol=1e-5)
+        np.testing.assert_allclose(
+            lines[(lines["episode"] == episode) & (lines["split"] == "held_out")]["success"], share, atol=1e-5
+        )
+    assert (folder / "out/figure.png").read_bytes() != without

@@ -117,16 +117,15 @@ def test_codes_are_chosen_for_each_dimension_by_itself():
     assert set(half[:, 0].tolist()) == {1} and set(half[:, 1].tolist()) == {0, 4}
 
 
-def test_targets_follow_the_best_episode_once_it_beats_chance():
+def test_targets_follow_the_best_episode_once_it_returned_enough():
     protocol = Protocol(model="radt", target_return="from_memory", actions="greedy")
     settings = parse(
-        Evaluate, configuration()["evaluate"] | {"target_mean": 0.5, "target_low": [-9.0, -8.0], "target_margin": 2.0}
+        Evaluate,
+        configuration()["evaluate"]
+        | {"target_mean": 0.5, "target_low": [-9.0, -8.0], "target_margin": 2.0, "target_found": -4.0},
     )
-    target, random = (
-        Target(protocol, settings, suite_of(experiment()).spec, 3, torch.tensor([-4.0, -4.0, -1.0])),
-        np.random.default_rng(0),
-    )
-    for rewards, expected in (([-3.0, -5.0, -1.5], [-1.0, None, None]), ([-5.0, -3.5, -0.5], [-1.0, -1.5, 0.5])):
+    target, random = Target(protocol, settings, suite_of(experiment()).spec, 3), np.random.default_rng(0)
+    for rewards, expected in (([-3.0, -5.0, -4.5], [-1.0, None, None]), ([-5.0, -3.5, -0.5], [-1.0, -1.5, 0.5])):
         target.begin(random)
         before = target.wanted.clone()
         target.receive(0, torch.tensor(rewards))

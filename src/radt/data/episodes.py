@@ -38,6 +38,8 @@ class EpisodeBuffer:
         self.totals = torch.zeros(tasks, episodes)
         self.lengths = torch.full((tasks, episodes), horizon)
         self.running = torch.ones(tasks, dtype=torch.bool)
+        self.success: Tensor | None = None
+        """[B, episodes] whether an episode reached its goal; None where environments do not say."""
 
     def first(self, episode: int | Tensor) -> Tensor:
         """Row of the first step of `episode` (one for all tasks, or [B, ...]) for every task."""
@@ -64,6 +66,14 @@ class EpisodeBuffer:
         self.totals[:, self.episode] += reward
         self.lengths[self.running & ended, self.episode] = time + 1
         self.running = self.running & ~ended
+
+    def succeed(self, reached: Tensor | None) -> None:
+        """Take in whether the step that comes to `act` next reached the goal [B]; None where environments do not say."""
+        if reached is None:
+            return
+        if self.success is None:
+            self.success = torch.zeros(self.tasks, self.episodes, dtype=torch.bool)
+        self.success[:, self.episode] |= reached & self.running
 
     def finish(self) -> None:
         """End the current episode: its returns-to-go become the true ones, as in the training data."""

@@ -75,7 +75,7 @@ class Task:
     description: dict[str, object]
     """What makes it, for the manifest."""
     references: dict[str, float]
-    """Returns where known: `random`, what chance gives, `expert`, and `optimum`, which no episode exceeds."""
+    """Returns where known: `optimum`, which no episode exceeds."""
 
 
 class Described(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,22 +24,21 @@ class Target:
     """Return-to-go [B] that the agent is asked for, by the rule of a protocol.
 
     `fixed`: N(target_mean, target_std), rounded, drawn per episode, less what was received (published). `from_memory` (ours): as
-    long as no episode was better than chance, uniform in `target_low`, so that the agent does what poor learners do: look
-    elsewhere; then the best return so far and `target_margin` more, at most `target_mean`, less what was received. `none`: zeros.
+    long as no episode returned more than `target_found`, uniform in `target_low`, so that the agent does what poor learners do:
+    look elsewhere; then the best return so far and `target_margin` more, at most `target_mean`, less what was received. `none`:
+    zeros.
 
-    Where rewards are counts, chance gives nothing, and the first reward raises the target within its episode. Where a goal pays
+    Where rewards are counts, the first reward is enough, and raises the target within its episode. Where a goal pays
     in every step that is left, the target is never more than one for each of them, as in the histories.
     """
 
-    def __init__(self, protocol: Protocol, settings: Evaluate, spec: Spec, tasks: int, chance: Tensor | None = None):
-        """`chance` [B] is what random actions bring; None: any episode is better."""
+    def __init__(self, protocol: Protocol, settings: Evaluate, spec: Spec, tasks: int):
         self.rule, self.settings, self.horizon = protocol.target_return, settings, spec.horizon
         self.counts = isinstance(spec.rewards, Counts)
         self.by_time = isinstance(spec.rewards, Counts) and spec.rewards.by_time
         self.found = torch.zeros(tasks, dtype=torch.bool)
         self.wanted, self.received = torch.zeros(tasks), torch.zeros(tasks)
         self.best = torch.full((tasks,), -torch.inf)
-        self.chance = self.best if chance is None else chance
 
     def begin(self, random: np.random.Generator) -> None:
         """Draw the target of a new episode."""
@@ -68,7 +68,8 @@ class Target:
         """Learn what the episode that ends has brought."""
         self.best = torch.maximum(self.best, self.received)
         if not self.counts:
-            self.found |= self.received > self.chance
+            least = self.settings.target_found
+            self.found |= self.received > (-torch.inf if least is None else least)
 
     def _raised(self, best: Tensor) -> Tensor:
         """What is wanted of an episode after one that brought `best` [B]."""
@@ -76,12 +77,13 @@ class Target:
         return torch.full_like(best, most) if margin is None else (best + margin).clamp_max(most)
 
 
-def _chance(protocol: Protocol, suite: Suite, tasks: NDArray[np.int64]) -> Tensor | None:
-    """What random actions bring in `tasks` [B], where that is asked for and known."""
-    if protocol.target_return != "from_memory" or isinstance(suite.spec.rewards, Counts):
-        return None
-    known = suite.tasks()
-    return torch.tensor([known[task].references.get("random", -math.inf) for task in tasks.tolist()])
+def reached(told: dict[str, Any]) -> Tensor | None:
+    """Whether the step of each environment [B] reached the goal, by what `VectorEnv.step` `told`; None where it does not say.
+
+    Of an episode that ended with the step, Gymnasium tells it in `final_info`.
+    """
+    parts = [part["success"] & part["_success"] for part in (told, told.get("final_info", {})) if "success" in part]
+    return torch.from_numpy(np.logical_or.reduce(parts)) if parts else None
 
 
 @torch.inference_mode()
@@ -94,9 +96,9 @@ def in_context(
     settings: Evaluate,
     seed: int,
 ) -> NDArray[np.float32]:
-    """Returns [B, episodes] of `tasks` [B], played in one batch."""
+    """Returns [B, episodes] of `tasks` [B], played in one batch; whether episodes succeeded is in `history.success`."""
     spec, env = suite.spec, suite.make(tasks)
-    target = Target(protocol, settings, spec, len(tasks), _chance(protocol, suite, tasks))
+    target = Target(protocol, settings, spec, len(tasks))
     for episode in range(settings.episodes):
         seen, _ = env.reset(seed=int(seeding.generator(seed, "environment", episode).integers(2**31)))
         target.begin(seeding.generator(seed, "target return", episode))
@@ -112,7 +114,8 @@ def in_context(
                 )
             random = seeding.generator(seed, "actions", step)
             action = choose(logits, spec.actions, protocol.actions, protocol.temperature, random)
-            seen, reward, terminated, truncated, _ = env.step(suite.done(action.numpy()))
+            seen, reward, terminated, truncated, told = env.step(suite.done(action.numpy()))
+            history.succeed(reached(told))
             lived = torch.from_numpy(reward).float() * history.running
             history.act(time, action, lived, torch.from_numpy(terminated | truncated))
             target.receive(time, lived)

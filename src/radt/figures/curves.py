@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from radt.evaluation import statistics
-from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
+from radt.figures.inputs import SOMETIMES, SPLITS, method_order, paper_curve, scores
 from radt.seeding import generator
 from radt.settings.evaluation import Evaluate
 from radt.settings.figures import Figure
@@ -21,6 +21,7 @@ COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "high": "float64?",
     "optimum": "float64?",
     "paper": "float64?",
+    "success": "float64?",
 }
 
 
@@ -29,7 +30,8 @@ def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, f
 
     `model` says whose weights the method uses, `mean` is over seeds and tasks, `low` and `high` are its interval (NaN for fewer
     than two seeds or tasks, see `radt.evaluation.statistics`), `optimum` is the mean best return of the split's tasks, `paper`
-    the published return at that episode, NaN where it is not known. All in units of return. Every curve is resampled with the
+    the published return at that episode, NaN where it is not known, all in units of return. `success` is the share of episodes
+    that succeed; the column is left out where nothing does or fails to. Every curve is resampled with the
     same draws, so that adding a method moves no other interval.
     """
     experiment = evaluations["experiment"].iloc[0]
@@ -43,6 +45,12 @@ def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, f
             part["episode"] = part.index + 1
             part["optimum"] = scores(evaluations, method, split, "optimum").mean()
             part["paper"] = part["episode"].map(paper_curve(paper, method, split, evaluate))
+            part["success"] = scores(evaluations, method, split, "success").mean(axis=(0, 1))
             model = evaluate.methods[method].model
             parts.append(part.assign(experiment=experiment, method=method, model=model, split=split))
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+    return known(pd.concat(parts, ignore_index=True)[list(COLUMNS)])
+
+
+def known(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table without those of its columns `SOMETIMES` that are unknown in all rows."""
+    return frame.drop(columns=[name for name in SOMETIMES if name in frame and frame[name].isna().all()])

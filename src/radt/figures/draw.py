@@ -1,5 +1,7 @@
 """The figure of an experiment: mean return against in-context episode, one panel per split, for one column of a paper.
 
+Where episodes succeed or fail, a last panel shows the share that succeeds on the first split.
+
 All lines are labelled at their ends. The same curves give the same bytes.
 """
 
@@ -60,19 +62,25 @@ def draw(curves: pd.DataFrame, sizes: dict[str, int], confidence: float) -> tupl
 
 def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
     splits = [split for split in SPLITS if split in set(curves["split"])]
+    succeeds = "success" in curves and bool(curves["success"].notna().any())
     styles = looks(dict(zip(curves["method"], curves["model"], strict=True)))
-    heights = [MAIN_HEIGHT] + [OTHER_HEIGHT] * (len(splits) - 1)
+    heights = [MAIN_HEIGHT] + [OTHER_HEIGHT] * (len(splits) - 1 + succeeds)
     height = sum(heights) + TOP + BOTTOM
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(splits), 1, sharex=True, squeeze=False, height_ratios=heights)
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
     right = right_edge([style.name for style in styles.values()])
     figure.subplots_adjust(left=LEFT, right=right, bottom=BOTTOM / height, top=1 - TOP / height, hspace=0.22)
-    for axes, split in zip(grid[:, 0], splits, strict=True):
+    for axes, split in zip(grid[:, 0], splits, strict=False):
         rows = curves[curves["split"] == split]
         place(axes, panel(axes, rows, styles))
         axes.set_title(f"{PANELS[split]} ({sizes[split]}){gap(rows)}", loc="left", pad=5)
         axes.set_ylabel("Mean return")
+    if succeeds:
+        rows = curves[curves["split"] == splits[0]]
+        place(grid[-1, 0], panel(grid[-1, 0], rows.assign(mean=rows["success"], low=np.nan, high=np.nan, paper=np.nan), styles))
+        grid[-1, 0].set_ylim(0, 1.04)
+        grid[-1, 0].set_ylabel("Success rate")
     grid[-1, 0].set_xlabel("In-context episode")
     figure.subplots_adjust(left=left_edge(grid[:, 0]))
     figure.align_ylabels()

@@ -29,6 +29,7 @@ EVALUATION = {
     "episode": "int64",
     "return": "float64",
     "optimum": "float64?",
+    "success": "float64?",
 }
 METRICS = {"model": "str", "seed": "int64", "update": "int64", "loss": "float64", "accuracy": "float64"}
 METRICS |= {"learning_rate": "float64", "gradient_norm": "float64", "parameters": "int64", "cpu_seconds": "float64"}
@@ -40,12 +41,16 @@ KINDS = {"str": "a word", "int64": "a whole number from 0 on", "float64": "a fin
 LARGEST = 2**28  # bytes of a file
 AGAIN = "delete it and run the workflow again, which makes it anew"
 RESTORE = "restore it from the repository"
+SOMETIMES = ("success", "success_1", "success_last")
+"""Columns that files have where episodes succeed or fail; all values of others are unknown."""
 SPLITS = ("held_out", "train", "validation")
 PAPER_SPLITS = {"eval": "held_out", "train": "train"}
 
 
 def read(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
     """The named columns of a CSV file, by their types; lines that start with `#` are comments, other columns are left out.
+
+    Columns of `SOMETIMES` may be missing.
 
     Raises `RadtError`, which ends with `remedy`, for what is no such file: no file at all, too large, not UTF-8, rows of another
     length than the header, a column twice, values that are missing, of another type, negative counts or not finite.
@@ -56,9 +61,9 @@ def read(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
         frame = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""], dtype=kinds, index_col=False)
     except Exception:  # pandas has no common class for what it raises
         raise RadtError(f"{path} is not a CSV file: {remedy}") from None
-    if missing := [column for column in columns if column not in frame.columns]:
+    if missing := [column for column in columns if column not in (*frame.columns, *SOMETIMES)]:
         raise RadtError(f"{path} lacks the column {missing[0]!r}: {remedy}")
-    frame = frame[list(columns)]
+    frame = frame.reindex(columns=list(columns))
     for column, kind in columns.items():
         if not _holds(frame[column], kind):
             raise RadtError(f"{path} has a value in column {column!r} that is missing or not {KINDS[kind.strip('?')]}: {remedy}")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from radt.errors import RadtError
 from radt.evaluation import statistics
+from radt.figures.curves import known
 from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
 from radt.seeding import generator
 from radt.settings.evaluation import Evaluate
@@ -46,6 +47,8 @@ COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "updates": "int64?",
     "parameters": "int64?",
     "cpu_seconds": "float64?",
+    "success_1": "float64?",
+    "success_last": "float64?",
 }
 Row = dict[str, str | int | float]
 
@@ -60,7 +63,8 @@ def table(
     uncertainty of its own that is not in the verdict. `iqm` is the interquartile mean of `average` over seed-task pairs.
     `probability_radt_better` is the probability of improvement of the method `radt` over this one, in `average`.
     `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model: the encoder of RA-DT, which is
-    trained once, stands in the row of `dt`. What is not known or has no meaning is NaN: episodes that were not run, curves that
+    trained once, stands in the row of `dt`. `success_1` and `success_last` are the shares of first and last episodes that
+    succeed, where episodes do or fail to. What is not known or has no meaning is NaN: episodes that were not run, curves that
     the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum that is not above 0, RA-DT
     against itself, the training of what is not trained.
     """
@@ -74,12 +78,14 @@ def table(
             row: Row = {"experiment": experiment, "method": method, "model": model, "split": split, "seeds": len(seeds)}
             returns, optimum = scores(evaluations, method, split), float(scores(evaluations, method, split, "optimum").mean())
             row |= _returns(returns, figure) | {"optimum": optimum} | cost
+            reached = scores(evaluations, method, split, "success").mean(axis=(0, 1))
+            row |= {"success_1": float(reached[0]), "success_last": float(reached[-1])}
             row |= _paper(paper_curve(paper, method, split, evaluate))
             row |= _compared(row, optimum)
             if "radt" in methods and method != "radt":
                 row |= _improvement(scores(evaluations, "radt", split), returns, figure)
             rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"updates": "Int64", "parameters": "Int64"})
+    return known(pd.DataFrame(rows, columns=list(COLUMNS))).astype({"updates": "Int64", "parameters": "Int64"})
 
 
 def by_seed(evaluations: pd.DataFrame, evaluate: Evaluate) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from radt.settings.experiments import AnyExperiment
 from radt.settings.models import Model, Optimization
 from radt.settings.registry import METHODS, TRAINED
+from radt.settings.sources import Search
 from radt.settings.stages import Stages
 
 ATTENTION, OTHER = 14, 5000
@@ -68,7 +69,15 @@ def episodes(s: Sections) -> float:
     t = s.trajectories
     if t.source == "generate" and t.generate:
         return tasks(s, ["train"]) * float(t.generate.histories * t.generate.episodes)
-    return tasks(s, ["train"]) * (t.learner.steps if t.learner else LEARNED) / s.experiment.horizon
+    return tasks(s, ["train"]) * learned(s) / s.experiment.horizon
+
+
+def learned(s: Sections) -> float:
+    """Steps of the learning histories of a task whose learner has a job of its own; others are as long as the published ones."""
+    learner = s.trajectories.learner
+    if isinstance(learner, Search):
+        return learner.histories * learner.episodes * s.experiment.horizon
+    return learner.steps if learner else LEARNED
 
 
 def steps(s: Sections) -> float:
@@ -125,8 +134,7 @@ def trajectories(s: Sections, _: str) -> Demand:
 
 def rl(s: Sections, _: str) -> Demand:
     """Steps of one task; SAC and DQN update their networks at each."""
-    learner = s.trajectories.learner
-    own = (learner.steps if learner else LEARNED) * (1.0 if s.trajectories.source == "ppo" else REPLAYED)
+    own = learned(s) * (REPLAYED if s.trajectories.source in ("sac", "dqn") else 1.0)
     return Demand(own, disk=data(s) / tasks(s, ["train"]))
 
 

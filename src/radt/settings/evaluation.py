@@ -19,7 +19,7 @@ class Protocol(Section):
     model: AnyMethod
     """The trained model. `retrieve` (replays the nearest stored step of its best episode) and `random` have no weights."""
     target_return: Literal["fixed", "from_memory", "none"]
-    """`fixed`: drawn around `target_mean`; `from_memory`: low while no episode was better than chance, then more;
+    """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing was found, then more;
     `none`: not used."""
     actions: Literal["greedy", "top_half", "sample"]
     """Best action, sampled among those above the median, or sampled among all."""
@@ -61,7 +61,10 @@ class Evaluate(Section):
     target_std: NonNegativeFloat
     """Its standard deviation."""
     target_low: tuple[float, float]
-    """Range of the target return while no episode was better than chance, or, where rewards are counts, nothing was rewarded."""
+    """Range of the target return while no episode returned more than `target_found`, or, where rewards are counts, nothing was
+    rewarded."""
+    target_found: Annotated[float | None, Field(exclude_if=lambda least: least is None)] = None
+    """`from_memory` asks for more once an episode returned more than this; null: after the first episode."""
     target_margin: Annotated[NonNegativeFloat | None, Field(exclude_if=lambda margin: margin is None)] = None
     """What `from_memory` adds to the best return so far, up to `target_mean`; null: `target_mean` at once."""
     memory: Memory

@@ -11,8 +11,10 @@ from radt.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, Place
 
 DATASET = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*-v\d+$"
 """Name of a data set of Minari."""
-LEARNERS = ("ppo", "sac", "dqn")
+ALGORITHMS = ("ppo", "sac", "dqn")
 """Sources that let Stable-Baselines3 learn."""
+LEARNERS = (*ALGORITHMS, "search")
+"""Sources that learn each training task in a job of its own."""
 
 
 class Generate(Section):
@@ -109,6 +111,21 @@ class Dqn(Replay):
     """Chance of a random action after that."""
 
 
+class Search(Section):
+    """A learner that searches for a hidden goal and remembers where it was paid (robots)."""
+
+    seed: NonNegativeInt
+    """Seed; every history has its own stream."""
+    histories: PositiveInt
+    """Learning histories per task, each of a new learner."""
+    episodes: PositiveInt
+    """Episodes of a history."""
+    patience: PositiveInt
+    """Steps after which a learner that was not paid tries another place."""
+    noise: NonNegativeFloat
+    """Standard deviation of what is added to actions, which go from -1 to 1."""
+
+
 class Minari(Section):
     """Data sets of Minari that are on this machine."""
 
@@ -146,9 +163,10 @@ class Download(Section):
 class Trajectories(Section):
     """Source of the learning histories. A stage is told the settings of the chosen source alone."""
 
-    source: Literal["generate", "ppo", "sac", "dqn", "minari", "download", "import"]
-    """`generate` makes them here. `ppo`, `sac` and `dqn` let Stable-Baselines3 learn each training task, `minari` reads data sets
-    of Minari (both: extra `rl`). `download` fetches the published ones, `import` converts a folder."""
+    source: Literal["generate", "ppo", "sac", "dqn", "search", "minari", "download", "import"]
+    """`generate` makes them here, and `search` those of robots with a hidden goal. `ppo`, `sac` and `dqn` let Stable-Baselines3
+    learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download` fetches the published ones,
+    `import` converts a folder."""
     generate: Generate | None = None
     """Settings of `source: generate`."""
     ppo: Ppo | None = None
@@ -157,6 +175,8 @@ class Trajectories(Section):
     """Settings of `source: sac`."""
     dqn: Dqn | None = None
     """Settings of `source: dqn`."""
+    search: Search | None = None
+    """Settings of `source: search`."""
     minari: Minari | None = None
     """Settings of `source: minari`."""
     download: Download | None = None
@@ -165,9 +185,9 @@ class Trajectories(Section):
     """Folder for `source: import`: of `.npz` files, or, of the suite `gymnasium`, of learning histories (docs/formats.md)."""
 
     @property
-    def learner(self) -> Ppo | Sac | Dqn | None:
-        """Settings of the learner of Stable-Baselines3; None for other sources."""
-        return {"ppo": self.ppo, "sac": self.sac, "dqn": self.dqn}.get(self.source)
+    def learner(self) -> Ppo | Sac | Dqn | Search | None:
+        """Settings of what learns each task in a job of its own; None for other sources."""
+        return {"ppo": self.ppo, "sac": self.sac, "dqn": self.dqn, "search": self.search}.get(self.source)
 
     @staticmethod
     def key_of(source: str) -> str:

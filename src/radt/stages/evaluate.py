@@ -25,6 +25,8 @@ from radt.suites import suite_of
 from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
+SUCCESS = "success"
+"""A column more where environments say whether an episode reached its goal: 1 or 0."""
 
 
 class Selection(Section):
@@ -63,13 +65,15 @@ def main(argv: list[str] | None = None) -> int:
     agent = module(protocol.model).agent(setup)
     returns = in_context(agent, history, suite, tasks, protocol, settings, given.seed)
     splits, best = suite.experiment.splits, [task.references.get("optimum", "") for task in known]
+    success = None if history.success is None else history.success.int().tolist()
     rows = [
         (given.experiment, given.method, given.seed, splits[task], task, episode + 1, f"{value:g}", best[task])
-        for task, row in zip(tasks.tolist(), returns, strict=True)
+        + (() if success is None else (success[number][episode],))
+        for number, (task, row) in enumerate(zip(tasks.tolist(), returns, strict=True))
         for episode, value in enumerate(row.tolist())
     ]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS if success is None else (*COLUMNS, SUCCESS), *rows])
     artifacts.write_text(given.output, text.getvalue())
     for split in dict.fromkeys(splits[task] for task in tasks):
         mean = returns[[splits[task] == split for task in tasks]].mean(0)

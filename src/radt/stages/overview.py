@@ -10,7 +10,7 @@ from pathlib import Path
 
 from radt import artifacts
 from radt.figures import overview
-from radt.figures.curves import COLUMNS
+from radt.figures.curves import COLUMNS, known
 from radt.figures.page import page
 from radt.figures.table import csv
 from radt.settings.base import Name, Section
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     curves = overview.collect(arguments.curves, COLUMNS, experiments)
     pdf, png = overview.draw(curves, rows, experiments, confidence)
 
-    artifacts.write_text(arguments.output / "overview.csv", csv(rows))
+    artifacts.write_text(arguments.output / "overview.csv", csv(known(rows)))
     artifacts.write_bytes(arguments.output / "overview.pdf", pdf)
     artifacts.write_bytes(arguments.output / "overview.png", png)
     artifacts.write_text(arguments.output / "overview.html", page(rows, experiments, confidence))

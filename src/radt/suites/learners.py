@@ -18,16 +18,17 @@ from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
 from radt.data.trajectories import Described, Shard, read_shard, tensors
 from radt.errors import RadtError, said
 from radt.seeding import generator
-from radt.settings.sources import Dqn, Ppo, Sac
+from radt.settings.sources import ALGORITHMS, Dqn, Ppo, Sac, Search
 from radt.settings.sources import Trajectories as Settings
 
 AGAIN = "delete it and run the rl stage again"
 
 
 def of(settings: Settings) -> Ppo | Sac | Dqn:
-    """The settings of the learner; raises `RadtError` where the source is another."""
-    if settings.learner is None:
-        raise RadtError(f"trajectories.source is {settings.source!r}, which does not learn: set it to ppo, sac or dqn")
+    """The settings of the library's learner; raises `RadtError` where the source is another."""
+    if settings.learner is None or isinstance(settings.learner, Search):
+        allowed = ", ".join(ALGORITHMS)
+        raise RadtError(f"trajectories.source is {settings.source!r}, which does not learn here: allowed are {allowed}")
     return settings.learner
 
 
@@ -124,10 +125,15 @@ def read(folder: Path | None, suite: Described, settings: Settings) -> Iterator[
 
 def _origin(suite: Described, settings: Settings) -> dict[str, Any]:
     """What the manifest of a task says about its making."""
-    learner = {"algorithm": settings.source, **of(settings).model_dump(mode="json")}
+    learner = {"algorithm": settings.source, **_chosen(settings)}
     return {"experiment": suite.experiment.model_dump(mode="json"), "settings": learner}
 
 
 def told(settings: Settings) -> dict[str, Any]:
     """Where the histories come from, for the manifest."""
-    return {"name": settings.source, "algorithm": settings.source, **of(settings).model_dump(mode="json")}
+    return {"name": settings.source, "algorithm": settings.source, **_chosen(settings)}
+
+
+def _chosen(settings: Settings) -> dict[str, Any]:
+    """The settings of what learns each task."""
+    return settings.learner.model_dump(mode="json") if settings.learner else {}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
@@ -16,11 +16,26 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from radt.errors import RadtError, said
-from radt.spaces import CODES, Codes, Image, Numbers
+from radt.spaces import CODES, Codes, Image, Numbers, Spec
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 
 Env = gymnasium.Env[Any, Any]
 Array = NDArray[Any]
+
+
+class Engine(Protocol):
+    """A suite that gives the environment of each task."""
+
+    @property
+    def experiment(self) -> Any:
+        """The settings, with `environment`, a name, and what is `hidden`."""
+
+    @property
+    def spec(self) -> Spec:
+        """What is seen, done and paid."""
+
+    def environment(self, task: int) -> Env:
+        """The environment of one task."""
 
 
 @contextmanager
@@ -107,7 +122,7 @@ class View:
         return isinstance(self.observation, Codes) and bool((stored >= np.array(self.observation.sizes)).any())
 
 
-def view_of(experiment: GymnasiumExperiment, space: spaces.Space[Any]) -> View:
+def view_of(experiment: Any, space: spaces.Space[Any]) -> View:
     """What is seen of an observation space; raises `RadtError` for one that is not supported, or where all is hidden."""
     name = experiment.environment
     if isinstance(space, spaces.Dict) and all(_is_numbers(part) for part in space.spaces.values()):
@@ -137,7 +152,7 @@ def _is_numbers(space: spaces.Space[Any]) -> bool:
     return isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.number) and space.dtype != np.uint8
 
 
-def _view_of_dictionary(experiment: GymnasiumExperiment, space: spaces.Dict) -> View:
+def _view_of_dictionary(experiment: Any, space: spaces.Dict) -> View:
     """All numbers of a dictionary, part after part, without the keys that are hidden."""
     if unknown := [key for key in experiment.hidden if key not in space.spaces]:
         raise RadtError(f"hidden is {unknown[0]!r}, but {experiment.environment} shows {', '.join(space.spaces)}: name these")
@@ -148,7 +163,7 @@ def _view_of_dictionary(experiment: GymnasiumExperiment, space: spaces.Dict) -> 
     return View(experiment.environment, Numbers(size=count), parts, None)
 
 
-def _shown(experiment: GymnasiumExperiment, count: int) -> NDArray[np.int64] | None:
+def _shown(experiment: Any, count: int) -> NDArray[np.int64] | None:
     """Places of the numbers that are seen, of `count`; None: all. Raises `RadtError` for a place that there is not."""
     if not experiment.hidden:
         return None

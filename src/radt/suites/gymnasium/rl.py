@@ -15,7 +15,7 @@ from radt.errors import RadtError
 from radt.settings.sources import Trajectories as Settings
 from radt.spaces import Codes, Image, Spec
 from radt.suites import learners
-from radt.suites.gymnasium.environment import Env, View, sentences, view_of
+from radt.suites.gymnasium.environment import Engine, Env, View, sentences, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 from radt.suites.gymnasium.suite import suite_of
 
@@ -97,8 +97,12 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def learn_task(experiment: GymnasiumExperiment, settings: Settings, task: int) -> Shard:
-    """See `radt.suites.sources.learn`; the labels are what the policy of the end would have done."""
-    suite = suite_of(experiment)
+    """See `radt.suites.sources.learn`."""
+    return learned(suite_of(experiment), settings, task)
+
+
+def learned(suite: Engine, settings: Settings, task: int) -> Shard:
+    """The history of one task; the labels are what the policy of the end would have done."""
     env = suite.environment(task)
-    recorder = Recorder(env, view_of(experiment, env.observation_space), suite.spec, learners.of(settings).steps)
+    recorder = Recorder(env, view_of(suite.experiment, env.observation_space), suite.spec, learners.of(settings).steps)
     return recorder.history(task, learners.fit(settings, recorder, task, lambda: recorder.full))

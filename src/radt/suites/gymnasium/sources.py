@@ -11,14 +11,11 @@ from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings.sources import LEARNERS
 from radt.settings.sources import Trajectories as Settings
-from radt.suites import experiment_spec, learners
-from radt.suites.gymnasium.environment import View, make, view_of
-from radt.suites.gymnasium.settings import GymnasiumExperiment
+from radt.suites import experiment_spec, learners, suite_of
+from radt.suites.gymnasium.environment import View, view_of
 
 
-def collect(
-    experiment: GymnasiumExperiment, settings: Settings, histories: Path | None
-) -> tuple[dict[str, Any], Iterable[Shard]]:
+def collect(experiment: Any, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
     """Where the histories come from, for the manifest, and the histories themselves, a task or more at a time."""
     suite = experiment_spec(experiment)
     if settings.source in LEARNERS:
@@ -27,15 +24,16 @@ def collect(
         from radt.data import minari  # an extra
 
         def look(space: Any) -> View | None:
-            shown = make(experiment, 0).observation_space
+            engine: Any = suite_of(experiment)
+            shown = engine.environment(0).observation_space
             return view_of(experiment, shown) if space == shown else None
 
         names = settings.minari.datasets
         return {"name": "minari", "datasets": names}, minari.read(names, suite, look)
     if settings.source != "import":
         raise RadtError(
-            f"trajectories.source is {settings.source!r}, which the suite 'gymnasium' does not have: set it to ppo, sac, dqn,"
-            " minari or import"
+            f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: set it to ppo, sac,"
+            " dqn, minari or import"
         )
     folder = Path(str(settings.import_folder))
     if (folder / "manifest.json").is_file():

@@ -23,7 +23,7 @@ def spec_of(experiment: GymnasiumExperiment) -> Spec:
         env.close()  # type: ignore[no-untyped-call]
 
 
-def spec_from(experiment: GymnasiumExperiment, env: Env) -> Spec:
+def spec_from(experiment: Any, env: Env) -> Spec:
     """From the spaces of one environment; raises `RadtError` for spaces that are not supported."""
     try:
         view, actions = view_of(experiment, env.observation_space), _actions(env.action_space, experiment)
@@ -34,7 +34,7 @@ def spec_from(experiment: GymnasiumExperiment, env: Env) -> Spec:
         raise RadtError(f"{experiment.environment} {given}, which has no form here ({reason}): change its spaces") from None
 
 
-def _actions(space: spaces.Space[Any], experiment: GymnasiumExperiment) -> dict[str, Any]:
+def _actions(space: spaces.Space[Any], experiment: Any) -> dict[str, Any]:
     """`actions`, `low` and `high` of the spec; raises `RadtError` for a space that has no codes."""
     if isinstance(space, spaces.Discrete) and space.start == 0 and 2 <= space.n < CODES:
         return {"actions": (int(space.n),)}

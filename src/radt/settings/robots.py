@@ -1,0 +1,67 @@
+"""Experiments of simulated robots: tasks of a package by their names, with a hidden goal for each of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from radt.seeding import generator
+from radt.settings.base import NonNegativeInt, PositiveFloat, PositiveInt
+from radt.settings.experiment import Experiment
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z_]*(-[a-z_]+)*$")]
+
+
+class RobotExperiment(Experiment):
+    """What experiments of DMControl and Meta-World have in common."""
+
+    names: Annotated[list[Name], Field(min_length=1)]
+    """Tasks of the package, in the order of the split. Each has `goals` tasks here."""
+    goals: PositiveInt = 1
+    """Goals of each name: one task of the experiment for each of them."""
+    task_seed: NonNegativeInt = 0
+    """Seed of the goals."""
+    start_seed: NonNegativeInt | None = None
+    """Seed of the first state, the same in all episodes of all tasks; null: each episode begins elsewhere."""
+    action_repeat: PositiveInt = 1
+    """Steps of the simulator for each action. Their rewards are added up; `horizon` counts actions."""
+    hidden: list[NonNegativeInt | str] = Field(default=[])
+    """Parts of an observation that agents do not see. The learner of the histories sees them."""
+    action_codes: Annotated[int, Field(ge=2, le=255)] = 11
+    """Codes of each dimension of an action: equally distant values from its least to its largest."""
+    reward_scale: PositiveFloat = 1.0
+    """What rewards and returns are divided by, in tokens alone."""
+
+    @property
+    def environment(self) -> str:
+        """Name in messages."""
+        return self.names[0] if len(self.names) == 1 else self.suite
+
+    @property
+    def title(self) -> str:
+        """See `Experiment`."""
+        return self.environment
+
+    @property
+    def kind(self) -> str:
+        """See `Experiment`."""
+        return f"{self.suite} {self.environment}"
+
+    def name_of(self, task: int) -> str:
+        """The name of a task in the package."""
+        return self.names[task // self.goals]
+
+    def goal_seed(self, task: int) -> int:
+        """Seed of the goal of a task."""
+        return int(generator(self.task_seed, "goal", task).integers(2**31))
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if self.num_tasks != len(self.names) * self.goals:
+            given = f"{len(self.names)} names with {self.goals} goals each"
+            raise ValueError(f"num_tasks is {self.num_tasks}, but there are {given}: allowed is {len(self.names) * self.goals}")
+        if self.goals == 1 and len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise ValueError(f"{twice} is named twice, allowed is once: set goals to have more tasks of it")
+        return self

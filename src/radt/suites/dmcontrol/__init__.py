@@ -1,0 +1,1 @@
+"""DMControl: robots simulated by MuJoCo, of the package dm-control (extra `dmcontrol`)."""

@@ -1,0 +1,140 @@
+"""A task of DMControl as an environment of Gymnasium."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from radt.errors import RadtError
+from radt.suites.dmcontrol.settings import DmcontrolExperiment
+
+Array = NDArray[np.float64]
+
+SLOTS = {
+    "orientations": 14,
+    "velocity": 27,
+    "position": 8,
+    "touch": 5,
+    "target_position": 2,
+    "dist_to_target": 1,
+    "joint_angles": 21,
+    "upright": 1,
+    "target": 3,
+    "head_height": 1,
+    "extremities": 12,
+    "torso_vertical": 3,
+    "com_velocity": 3,
+    "arm_pos": 16,
+    "arm_vel": 8,
+    "hand_pos": 4,
+    "object_pos": 4,
+    "object_vel": 3,
+    "target_pos": 4,
+    "orientation": 2,
+    "to_target": 2,
+    "joints": 14,
+    "body_velocities": 45,
+    "height": 1,
+}
+"""Numbers of each part of the published observation, which all tasks share; parts that a task does not have are 0."""
+ACTIONS = 6
+"""Dimensions of the published action; those that a task does not have do nothing."""
+PLACES = ("geom_pos", "site_pos", "body_pos")
+"""Where a model keeps the place of a target."""
+
+
+class Robot(gymnasium.Env[Any, Array]):
+    """A task of the package, with the goal of one seed.
+
+    The simulator is called as `dm_control.rl.control.Environment.step` calls it, which would also measure all that is seen after
+    each of the steps that repeat an action. Actions go from -1 to 1.
+
+    `info["paid"]` of a step is what its last step of the simulator paid, at most 1.
+    """
+
+    def __init__(self, experiment: DmcontrolExperiment, task: int):
+        """Raises `RadtError` when the package is missing or has no task of this name."""
+        self.experiment, self.name = experiment, experiment.name_of(task)
+        loaded = load(self.name)
+        self.task, self.physics = loaded.task, loaded.physics
+        self.substeps = round(loaded.control_timestep() / self.physics.timestep())
+        bounds = loaded.action_spec()
+        self.low, self.high = bounds.minimum, bounds.maximum
+        self._restart(experiment.goal_seed(task))
+        self.goal = {name: getattr(self.physics.model, name).copy() for name in PLACES}
+        dimensions = ACTIONS if experiment.union else len(self.low)
+        self.action_space = spaces.Box(-1.0, 1.0, (dimensions,))
+        self.observation_space = self._space(loaded.observation_spec())
+        self.time = 0
+
+    def _space(self, parts: Any) -> spaces.Space[Any]:
+        """The published union of all observations, or a part for each of the package."""
+        if self.experiment.union:
+            return spaces.Box(-np.inf, np.inf, (sum(SLOTS.values()),), np.float64)
+        return spaces.Dict({name: spaces.Box(-np.inf, np.inf, part.shape, np.float64) for name, part in parts.items()})
+
+    def _restart(self, seed: int) -> None:
+        """Draw goal and first state."""
+        self.task.random.seed(seed)
+        with self.physics.reset_context():
+            self.task.initialize_episode(self.physics)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode in the state of `start_seed`, else of the generator of the environment, with the goal of the task."""
+        super().reset(seed=seed, options=options)
+        start = self.experiment.start_seed
+        self._restart(int(self.np_random.integers(2**31)) if start is None else start)
+        for name, places in self.goal.items():
+            getattr(self.physics.model, name)[:] = places
+        self.physics.forward()
+        self.time = 0
+        return self.seen(), {}
+
+    def step(self, action: Array) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Act `action_repeat` times."""
+        own = np.clip(np.asarray(action, np.float64)[: len(self.low)], -1.0, 1.0)
+        control = self.low + (own + 1.0) / 2.0 * (self.high - self.low)
+        total, paid, ended = 0.0, 0.0, False
+        for _ in range(self.experiment.action_repeat):
+            self.task.before_step(control, self.physics)
+            self.physics.step(self.substeps)
+            self.task.after_step(self.physics)
+            paid = float(self.task.get_reward(self.physics))
+            total += paid
+            ended = self.task.get_termination(self.physics) is not None
+            if ended:
+                break
+        self.time += 1
+        return self.seen(), total, ended, self.time >= self.experiment.horizon, {"paid": paid}
+
+    def seen(self) -> Any:
+        """What is observed now."""
+        parts = self.task.get_observation(self.physics)
+        if not self.experiment.union:
+            return {name: np.asarray(part, np.float64) for name, part in parts.items()}
+        slots = {name: np.zeros(size) for name, size in SLOTS.items()}
+        for name, part in parts.items():
+            slots[name][: np.size(part)] = np.ravel(part)
+        return np.concatenate(list(slots.values()))
+
+
+def load(name: str) -> Any:
+    """A task of the package; raises `RadtError` when it is not installed, or has no task of this name."""
+    os.environ.setdefault("MUJOCO_GL", "disable")  # nothing is drawn, which needs no display then
+    try:
+        from dm_control import suite
+    except ImportError:
+        raise RadtError(
+            "the suite 'dmcontrol' needs an extra that is not installed: run `make setup-robots`, or"
+            " `pip install 'radt[dmcontrol]'`"
+        ) from None
+    domain, _, task = name.partition("-")
+    if (domain, task) not in suite.ALL_TASKS:
+        known = ", ".join(f"{own}-{other}" for own, other in suite.BENCHMARKING)
+        raise RadtError(f"DMControl has no task {name!r}: allowed are {known}")
+    return suite.load(domain, task, task_kwargs={"random": 0})

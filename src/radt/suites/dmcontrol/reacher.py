@@ -1,0 +1,64 @@
+"""DMControl's reacher for a learner that searches: an arm of two links in a plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radt.errors import RadtError
+from radt.suites.dmcontrol.environment import Robot
+
+Array = NDArray[np.float64]
+LINK = 0.12
+"""Length of a link."""
+FINGER = 0.01
+"""Radius of the finger: the target pays from its own radius and this one on."""
+NEAREST, FARTHEST = 0.05, 0.2
+"""Distances from the shoulder between which the package draws targets."""
+STIFFNESS, DAMPING = 1.0, 0.1
+"""Torque for an angle that is missing, and for a velocity: with these the finger is in the target for 49 of 50 actions."""
+
+
+class Reacher:
+    """See `radt.suites.searching.Body`: the goal is the place of the target in the plane."""
+
+    def __init__(self, robot: Robot):
+        """Raises `RadtError` for another robot."""
+        if not robot.name.startswith("reacher-"):
+            raise RadtError(f"trajectories.source is 'search', which {robot.name} does not have: set it to sac or ppo")
+        self.robot = robot
+        self.robot.reset()
+        named = robot.physics.named
+        self.goal: Array = named.model.geom_pos["target", :2].copy()
+        self.reach = float(named.model.geom_size["target", 0]) + FINGER
+
+    def places(self, count: int, random: np.random.Generator) -> Array:
+        """As the package draws targets: angle and distance uniform."""
+        angle, distance = random.uniform(0.0, 2 * np.pi, count), random.uniform(NEAREST, FARTHEST, count)
+        return np.stack([distance * np.cos(angle), distance * np.sin(angle)], 1)
+
+    def reset(self) -> Any:
+        """See `Body`."""
+        return self.robot.reset()[0]
+
+    def step(self, action: Array) -> tuple[Any, float, bool]:
+        """See `Body`."""
+        seen, reward, _, _, told = self.robot.step(action)
+        return seen, reward, told["paid"] > 0
+
+    def place(self) -> Array:
+        """Where the finger is."""
+        finger: Array = self.robot.physics.named.data.geom_xpos["finger", :2].copy()
+        return finger
+
+    def towards(self, goal: Array) -> Array:
+        """Torques of a spring and a damper towards the angles that bring the finger there, elbow to the left."""
+        x, y = goal
+        elbow = np.arccos(np.clip((x * x + y * y) / (2 * LINK * LINK) - 1.0, -1.0, 1.0))
+        shoulder = np.arctan2(y, x) - elbow / 2
+        angles, velocities = self.robot.physics.data.qpos, self.robot.physics.data.qvel
+        missing = np.array([(shoulder - angles[0] + np.pi) % (2 * np.pi) - np.pi, elbow - angles[1]])
+        torques: Array = np.clip(STIFFNESS * missing - DAMPING * velocities, -1.0, 1.0)
+        return torques

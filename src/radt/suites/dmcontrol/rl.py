@@ -1,0 +1,15 @@
+"""Learners of one task of DMControl: Stable-Baselines3's, and one that searches for a hidden goal."""
+
+from __future__ import annotations
+
+from radt.data.trajectories import Shard
+from radt.settings.sources import Trajectories as Settings
+from radt.suites import robots
+from radt.suites.dmcontrol.reacher import Reacher
+from radt.suites.dmcontrol.settings import DmcontrolExperiment
+from radt.suites.dmcontrol.suite import suite_of
+
+
+def learn_task(experiment: DmcontrolExperiment, settings: Settings, task: int) -> Shard:
+    """See `radt.suites.sources.learn`."""
+    return robots.learn_task(suite_of(experiment), settings, task, Reacher)

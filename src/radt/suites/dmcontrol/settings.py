@@ -1,0 +1,32 @@
+"""Experiments of DMControl."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from radt.settings.robots import RobotExperiment
+
+GOALS = ("reacher", "finger", "fish")
+"""Robots with a target whose place a seed decides."""
+
+
+class DmcontrolExperiment(RobotExperiment):
+    """Tasks of DMControl: names are its domain and task, as `reacher-easy`."""
+
+    suite: Literal["dmcontrol"]
+    """`dmcontrol`."""
+    union: bool = False
+    """Whether all tasks share one observation of 204 numbers and 6 actions, as published, or have those of the package."""
+
+    @model_validator(mode="after")
+    def _alike(self) -> Self:
+        if len(self.names) > 1 and not self.union:
+            raise ValueError("union is false, but there are several names: allowed is true, since they see different things")
+        if without := [name for name in self.names if self.goals > 1 and name.partition("-")[0] not in GOALS]:
+            raise ValueError(f"goals is {self.goals}, but {without[0]} has no target: allowed are {', '.join(GOALS)}, or goals 1")
+        return self
+
+
+EXPERIMENT = DmcontrolExperiment

@@ -1,0 +1,12 @@
+"""Tasks of DMControl as a suite (`radt.suites.base.Suite`)."""
+
+from __future__ import annotations
+
+from radt.suites.dmcontrol.environment import Robot
+from radt.suites.dmcontrol.settings import DmcontrolExperiment
+from radt.suites.robots import RobotSuite
+
+
+def suite_of(experiment: DmcontrolExperiment) -> RobotSuite:
+    """All tasks of an experiment."""
+    return RobotSuite(experiment, Robot)
