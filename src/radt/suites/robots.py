@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
-
-import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard, Task
 from radt.settings.robots import RobotExperiment
@@ -16,11 +11,15 @@ from radt.settings.sources import Trajectories as Settings
 from radt.spaces import Spec
 from radt.suites import searching
 from radt.suites.gymnasium import rl
-from radt.suites.gymnasium.environment import Env, Together, sentences, view_of
+from radt.suites.gymnasium.environment import Env, view_of
 from radt.suites.gymnasium.spec import spec_from
+from radt.suites.gymnasium.suite import EnvironmentSuite
+
+Make = Callable[[Any, int], Env]
+"""Makes the environment of a task of an experiment."""
 
 
-def spec_of(experiment: RobotExperiment, make: Callable[[Any, int], Env]) -> Spec:
+def spec_of(experiment: RobotExperiment, make: Make) -> Spec:
     """What is seen and done: that of the first task, which all share."""
     env = make(experiment, 0)
     try:
@@ -29,12 +28,12 @@ def spec_of(experiment: RobotExperiment, make: Callable[[Any, int], Env]) -> Spe
         env.close()  # type: ignore[no-untyped-call]
 
 
-class RobotSuite:
+class RobotSuite(EnvironmentSuite):
     """Tasks of a package of robots."""
 
-    def __init__(self, experiment: RobotExperiment, make: Callable[[Any, int], Env]):
-        """`make` gives the environment of a task."""
-        self.experiment, self.spec, self._make = experiment, spec_of(experiment, make), make
+    def __init__(self, experiment: RobotExperiment, make: Make):
+        super().__init__(experiment, spec_of(experiment, make))
+        self._make = make
 
     def environment(self, task: int) -> Env:
         """The environment of one task."""
@@ -47,21 +46,6 @@ class RobotSuite:
             Task(number, split, {"name": own.name_of(number), "goal_seed": own.goal_seed(number)}, {})
             for number, split in enumerate(own.splits)
         ]
-
-    def make(self, tasks: NDArray[np.int64]) -> Together:
-        """See `Suite`."""
-        made = [partial(self.environment, task) for task in tasks.tolist()]
-        with sentences(self.experiment.environment):
-            env = SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP)
-        return Together(env, self.experiment.environment)
-
-    def seen(self, env: Together, observations: Any) -> NDArray[Any]:
-        """See `Suite`."""
-        return view_of(self.experiment, env.single_observation_space).together(observations)
-
-    def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """See `Suite`."""
-        return self.spec.values(codes)
 
 
 def learn_task(suite: RobotSuite, settings: Settings, task: int, body: Callable[[Any], searching.Body]) -> Shard:

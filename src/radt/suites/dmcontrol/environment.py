@@ -42,7 +42,7 @@ SLOTS = {
     "height": 1,
 }
 """Numbers of each part of the published observation, which all tasks share; parts that a task does not have are 0."""
-ACTIONS = 6
+DIMENSIONS = 6
 """Dimensions of the published action; those that a task does not have do nothing."""
 PLACES = ("geom_pos", "site_pos", "body_pos")
 """Where a model keeps the place of a target."""
@@ -67,7 +67,7 @@ class Robot(gymnasium.Env[Any, Array]):
         self.low, self.high = bounds.minimum, bounds.maximum
         self._restart(experiment.goal_seed(task))
         self.goal = {name: getattr(self.physics.model, name).copy() for name in PLACES}
-        dimensions = ACTIONS if experiment.union else len(self.low)
+        dimensions = DIMENSIONS if experiment.union else len(self.low)
         self.action_space = spaces.Box(-1.0, 1.0, (dimensions,))
         self.observation_space = self._space(loaded.observation_spec())
         self.time = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
@@ -11,21 +12,22 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
 from radt.errors import RadtError
+from radt.spaces import Spec
 from radt.suites.gymnasium.environment import Env, Together, make, sentences, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 from radt.suites.gymnasium.spec import spec_from, spec_of
 
 
-class GymnasiumSuite:
-    """Tasks of one environment, which differ in its arguments or attributes."""
+class EnvironmentSuite(ABC):
+    """Tasks that are environments of Gymnasium, one for each."""
 
-    def __init__(self, experiment: GymnasiumExperiment):
-        self.experiment, self.spec = experiment, spec_of(experiment)
+    def __init__(self, experiment: Any, spec: Spec):
+        """`experiment` has what `radt.suites.gymnasium.environment.view_of` reads."""
+        self.experiment, self.spec = experiment, spec
 
-    def tasks(self) -> list[Task]:
-        """See `Described`; no returns are known."""
-        told = [{**own["arguments"], **own["attributes"]} for own in self.experiment.parameters]
-        return [Task(number, split, {**told[number]}, {}) for number, split in enumerate(self.experiment.splits)]
+    @abstractmethod
+    def environment(self, task: int) -> Env:
+        """The environment of one task."""
 
     def make(self, tasks: NDArray[np.int64]) -> Together:
         """See `Suite`."""
@@ -33,13 +35,6 @@ class GymnasiumSuite:
         with sentences(self.experiment.environment):
             env = SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP, observation_mode="different")
         return Together(env, self.experiment.environment)
-
-    def environment(self, task: int) -> Env:
-        """The environment of one task; raises `RadtError` when its spaces are not those of the first one."""
-        env = make(self.experiment, task)
-        if spec_from(self.experiment, env) != self.spec:
-            raise RadtError(f"{self.experiment.environment} has other spaces in task {task} than in task 0: all must be the same")
-        return env
 
     def seen(self, env: Together, observations: Any) -> NDArray[Any]:
         """See `Suite`."""
@@ -49,6 +44,25 @@ class GymnasiumSuite:
         """See `Suite`."""
         values = self.spec.values(codes)
         return values if self.spec.continuous or len(self.spec.actions) > 1 else values[:, 0]
+
+
+class GymnasiumSuite(EnvironmentSuite):
+    """Tasks of one environment, which differ in its arguments or attributes."""
+
+    def __init__(self, experiment: GymnasiumExperiment):
+        super().__init__(experiment, spec_of(experiment))
+
+    def tasks(self) -> list[Task]:
+        """See `Described`; no returns are known."""
+        told = [{**own["arguments"], **own["attributes"]} for own in self.experiment.parameters]
+        return [Task(number, split, {**told[number]}, {}) for number, split in enumerate(self.experiment.splits)]
+
+    def environment(self, task: int) -> Env:
+        """The environment of one task; raises `RadtError` when its spaces are not those of the first one."""
+        env = make(self.experiment, task)
+        if spec_from(self.experiment, env) != self.spec:
+            raise RadtError(f"{self.experiment.environment} has other spaces in task {task} than in task 0: all must be the same")
+        return env
 
 
 suite_of = GymnasiumSuite

@@ -17,7 +17,7 @@ from radt.suites.metaworld.settings import MetaworldExperiment
 Array = NDArray[np.float64]
 VERSION = "v3"
 """Of the environments. Their rewards are those of v2, as in the paper."""
-SIZE, ACTIONS = 39, 4
+SIZE, DIMENSIONS = 39, 4
 """Numbers of an observation, and of an action: where the hand is to go, and how it grips."""
 GOAL = slice(36, 39)
 """Numbers of the goal in an observation, which are 0 where it is hidden."""
@@ -38,7 +38,7 @@ class Robot(gymnasium.Env[Array, Array]):
         self.env.reset()
         self.env._freeze_rand_vec = experiment.start_seed is not None
         self.observation_space = spaces.Box(-np.inf, np.inf, (SIZE,), np.float64)
-        self.action_space = spaces.Box(-1.0, 1.0, (ACTIONS,))
+        self.action_space = spaces.Box(-1.0, 1.0, (DIMENSIONS,))
         self.time = 0
 
     @property
