@@ -191,7 +191,7 @@ class Point:
 
 def test_a_learner_knows_nothing_of_the_goal_before_it_is_paid_and_remembers_it_after():
     settings = Search(seed=0, histories=20, episodes=6, patience=30, noise=0.05)
-    one, other = (searching.learn(Point(goal), np.float32, settings, 0, 60) for goal in ([0.8, 0.5], [-0.6, -0.7]))
+    one, other = (searching.search(Point(goal), np.float32, settings, 0, 60) for goal in ([0.8, 0.5], [-0.6, -0.7]))
     for history in range(20):
         own = slice(history * 360, (history + 1) * 360)
         paid = min(np.flatnonzero(np.append(shard.rewards[own], 1))[0] for shard in (one, other))
@@ -200,6 +200,16 @@ def test_a_learner_knows_nothing_of_the_goal_before_it_is_paid_and_remembers_it_
     assert returns[-1] > 45 > 35 > returns[0]
     wanted = np.clip(10.0 * (np.array([0.8, 0.5]) - one.observations), -1.0, 1.0)
     np.testing.assert_allclose(one.labels, wanted, atol=1e-5)
+
+
+def test_an_expert_under_noise_goes_from_random_actions_to_its_own():
+    settings = Trajectories(source="expert", expert={"seed": 0, "histories": 1, "episodes": 3, "power": 2.0})
+    shard = learn(experiment(REACH, names=["drawer-close"], horizon=40), settings, 1)
+    actions, labels = shard.actions.reshape(3, 40, 4), shard.labels.reshape(3, 40, 4)
+    same = (actions == labels).all(-1).mean(-1)
+    assert same[0] == 0.0 and same[2] == 1.0 and 0.0 < same[1] < 0.4  # a chance of 0.87
+    returns = shard.returns()
+    assert returns[2] > 2 * returns[0]
 
 
 def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):

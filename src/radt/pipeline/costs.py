@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from radt.settings.experiments import AnyExperiment
 from radt.settings.models import Model, Optimization
 from radt.settings.registry import METHODS, TRAINED
-from radt.settings.sources import Search
+from radt.settings.sources import Expert, Search
 from radt.settings.stages import Stages
 
 ATTENTION, OTHER = 14, 5000
@@ -75,7 +75,7 @@ def episodes(s: Sections) -> float:
 def learned(s: Sections) -> float:
     """Steps of the learning histories of a task whose learner has a job of its own; others are as long as the published ones."""
     learner = s.trajectories.learner
-    if isinstance(learner, Search):
+    if isinstance(learner, Search | Expert):
         return learner.histories * learner.episodes * s.experiment.horizon
     return learner.steps if learner else LEARNED
 

@@ -13,7 +13,7 @@ DATASET = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*-v\d+$"
 """Name of a data set of Minari."""
 ALGORITHMS = ("ppo", "sac", "dqn")
 """Sources that let Stable-Baselines3 learn."""
-LEARNERS = (*ALGORITHMS, "search")
+LEARNERS = (*ALGORITHMS, "search", "expert")
 """Sources that learn each training task in a job of its own."""
 
 
@@ -126,6 +126,20 @@ class Search(Section):
     """Standard deviation of what is added to actions, which go from -1 to 1."""
 
 
+class Expert(Section):
+    """An expert some of whose actions are random, fewer from episode to episode: a history that seems to learn (Zisman et al.,
+    arXiv 2312.12275)."""
+
+    seed: NonNegativeInt
+    """Seed; every history has its own stream."""
+    histories: PositiveInt
+    """Learning histories per task."""
+    episodes: Annotated[int, Field(ge=2)]
+    """Episodes of a history."""
+    power: PositiveFloat
+    """After a share x of the episodes, an action is random with a chance of (1 - x^power)^(1 / power): from 1 to 0."""
+
+
 class Minari(Section):
     """Data sets of Minari that are on this machine."""
 
@@ -163,8 +177,8 @@ class Download(Section):
 class Trajectories(Section):
     """Source of the learning histories. A stage is told the settings of the chosen source alone."""
 
-    source: Literal["generate", "ppo", "sac", "dqn", "search", "minari", "download", "import"]
-    """`generate` makes them here, and `search` those of robots with a hidden goal. `ppo`, `sac` and `dqn` let Stable-Baselines3
+    source: Literal["generate", "ppo", "sac", "dqn", "search", "expert", "minari", "download", "import"]
+    """`generate` makes them here, `search` and `expert` those of robots. `ppo`, `sac` and `dqn` let Stable-Baselines3
     learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download` fetches the published ones,
     `import` converts a folder."""
     generate: Generate | None = None
@@ -177,6 +191,8 @@ class Trajectories(Section):
     """Settings of `source: dqn`."""
     search: Search | None = None
     """Settings of `source: search`."""
+    expert: Expert | None = None
+    """Settings of `source: expert`."""
     minari: Minari | None = None
     """Settings of `source: minari`."""
     download: Download | None = None
@@ -185,9 +201,10 @@ class Trajectories(Section):
     """Folder for `source: import`: of `.npz` files, or, of the suite `gymnasium`, of learning histories (docs/formats.md)."""
 
     @property
-    def learner(self) -> Ppo | Sac | Dqn | Search | None:
+    def learner(self) -> Ppo | Sac | Dqn | Search | Expert | None:
         """Settings of what learns each task in a job of its own; None for other sources."""
-        return {"ppo": self.ppo, "sac": self.sac, "dqn": self.dqn, "search": self.search}.get(self.source)
+        own = {"ppo": self.ppo, "sac": self.sac, "dqn": self.dqn, "search": self.search, "expert": self.expert}
+        return own.get(self.source)
 
     @staticmethod
     def key_of(source: str) -> str:

@@ -18,7 +18,7 @@ from radt.artifacts import read_json, tensor_parts, write_bytes, write_json
 from radt.data.trajectories import Described, Shard, read_shard, tensors
 from radt.errors import RadtError, said
 from radt.seeding import generator
-from radt.settings.sources import ALGORITHMS, Dqn, Ppo, Sac, Search
+from radt.settings.sources import ALGORITHMS, Dqn, Expert, Ppo, Sac, Search
 from radt.settings.sources import Trajectories as Settings
 
 AGAIN = "delete it and run the rl stage again"
@@ -26,7 +26,7 @@ AGAIN = "delete it and run the rl stage again"
 
 def of(settings: Settings) -> Ppo | Sac | Dqn:
     """The settings of the library's learner; raises `RadtError` where the source is another."""
-    if settings.learner is None or isinstance(settings.learner, Search):
+    if settings.learner is None or isinstance(settings.learner, Search | Expert):
         allowed = ", ".join(ALGORITHMS)
         raise RadtError(f"trajectories.source is {settings.source!r}, which does not learn here: allowed are {allowed}")
     return settings.learner

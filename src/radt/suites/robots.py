@@ -7,6 +7,7 @@ from typing import Any
 
 from radt.data.trajectories import Shard, Task
 from radt.settings.robots import RobotExperiment
+from radt.settings.sources import Expert, Search
 from radt.settings.sources import Trajectories as Settings
 from radt.spaces import Spec
 from radt.suites import searching
@@ -49,9 +50,12 @@ class RobotSuite(EnvironmentSuite):
 
 
 def learn_task(suite: RobotSuite, settings: Settings, task: int, body: Callable[[Any], searching.Body]) -> Shard:
-    """See `radt.suites.sources.learn`: by Stable-Baselines3, or by a search with the `body` of the task's environment."""
-    if not (settings.source == "search" and settings.search):
+    """See `radt.suites.sources.learn`: by Stable-Baselines3, by a search or by an expert, with the `body` of the environment."""
+    own, experiment = settings.learner, suite.experiment
+    if not isinstance(own, Search | Expert):
         return rl.learned(suite, settings, task)
-    env, experiment = suite.environment(task), suite.experiment
-    view = view_of(experiment, env.observation_space)
-    return searching.learn(body(env), view, settings.search, task, experiment.horizon)
+    env = suite.environment(task)
+    view, robot = view_of(experiment, env.observation_space), body(env)
+    if isinstance(own, Search):
+        return searching.search(robot, view, own, task, experiment.horizon)
+    return searching.imitate(robot, view, own, task, experiment.horizon)

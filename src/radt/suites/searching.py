@@ -1,13 +1,14 @@
-"""Learning histories of a learner that searches for a hidden goal: it guesses, sees whether that pays, and remembers.
+"""Learning histories of robots, made on the spot: of a learner that searches for a hidden goal, and of an expert under noise.
 
-The learner begins with places where the goal may be, drawn from those that the package draws goals from. It goes to one of
-them; a place from which it was not paid is ruled out with all that is as near as the goal reaches. Once it was paid, it rules
-out what does not reach there, and goes to the middle of what is left, in this episode and all later ones. Each history is of a
-new learner, which draws its own places and its own order.
+The learner guesses, sees whether that pays, and remembers. It begins with places where the goal may be, drawn from those that
+the package draws goals from. It goes to one of them; a place from which it was not paid is ruled out with all that is as near as the
+goal reaches. Once it was paid, it rules out what does not reach there, and goes to the middle of what is left, in this episode
+and all later ones. Each history is of a new learner, which draws its own places and its own order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard
 from radt.seeding import generator
-from radt.settings.sources import Search
+from radt.settings.sources import Expert, Search
 from radt.suites.gymnasium.environment import View
 
 Array = NDArray[np.float64]
@@ -34,7 +35,7 @@ class Body(Protocol):
         """The true goal [d], which a learner does not know."""
 
     def places(self, count: int, random: np.random.Generator) -> Array:
-        """Places [count, d] drawn as the package draws goals."""
+        """Places [count, d] drawn as the package draws goals; raises `RadtError` where the goal is no place."""
 
     def reset(self) -> Any:
         """Begin an episode: the observation."""
@@ -74,33 +75,98 @@ class Belief:
         return chosen
 
 
-def learn(body: Body, view: View, settings: Search, task: int, horizon: int) -> Shard:
-    """The histories of one task, with what an expert that knows the goal would have done as labels."""
-    observations, actions, labels, rewards = [], [], [], []
-    for history in range(settings.histories):
-        random = generator(settings.seed, f"search {task}", history)
-        belief = Belief(body.places(PLACES, random), body.reach, random)
-        for _ in range(settings.episodes):
-            seen, goal = body.reset(), belief.guess()
+def search(body: Body, view: View, settings: Search, task: int, horizon: int) -> Shard:
+    """The histories of a task whose goal is searched."""
+
+    def learners() -> Iterator[Learner]:
+        for history in range(settings.histories):
+            random = generator(settings.seed, f"search {task}", history)
+            yield Searcher(body, settings, random)
+
+    return _lived(body, view, learners(), settings.episodes, task, horizon)
+
+
+def imitate(body: Body, view: View, settings: Expert, task: int, horizon: int) -> Shard:
+    """The histories of an expert some of whose actions are random."""
+
+    def learners() -> Iterator[Learner]:
+        for history in range(settings.histories):
+            yield Novice(body, settings, generator(settings.seed, f"expert {task}", history))
+
+    return _lived(body, view, learners(), settings.episodes, task, horizon)
+
+
+class Learner(Protocol):
+    """What lives through the episodes of one history."""
+
+    def act(self, episode: int, time: int) -> Array:
+        """An action [A]."""
+
+    def learn(self, reached: bool) -> None:
+        """Take in whether it reached the goal."""
+
+
+class Searcher:
+    """See the module."""
+
+    def __init__(self, body: Body, settings: Search, random: np.random.Generator):
+        self.body, self.settings, self.random = body, settings, random
+        self.belief = Belief(body.places(PLACES, random), body.reach, random)
+        self.goal = np.zeros(0)
+
+    def act(self, episode: int, time: int) -> Array:
+        """See `Learner`."""
+        if self.belief.paid or time % self.settings.patience == 0:
+            self.goal = self.belief.guess()
+        wanted = self.body.towards(self.goal)
+        action: Array = np.clip(wanted + self.random.normal(size=len(wanted)) * self.settings.noise, -1.0, 1.0)
+        return action
+
+    def learn(self, reached: bool) -> None:
+        """See `Learner`."""
+        self.belief.learn(self.body.place(), reached)
+
+
+class Novice:
+    """An expert whose actions are random, all of them in the first episode, none in the last."""
+
+    def __init__(self, body: Body, settings: Expert, random: np.random.Generator):
+        self.body, self.settings, self.random = body, settings, random
+
+    def act(self, episode: int, time: int) -> Array:
+        """See `Learner`."""
+        share, power = episode / (self.settings.episodes - 1), self.settings.power
+        wanted = self.body.towards(self.body.goal)
+        chance, drawn = (1.0 - share**power) ** (1.0 / power), self.random.uniform(-1.0, 1.0, len(wanted))
+        return drawn if self.random.random() < chance else wanted
+
+    def learn(self, reached: bool) -> None:
+        """See `Learner`: it learns nothing."""
+
+
+def _lived(body: Body, view: View, learners: Iterator[Learner], count: int, task: int, horizon: int) -> Shard:
+    """Histories of `count` episodes each; the labels are what an expert that knows the goal would have done."""
+    observations, actions, labels, rewards, histories = [], [], [], [], 0
+    for learner in learners:
+        histories += 1
+        for episode in range(count):
+            seen = body.reset()
             for time in range(horizon):
-                if belief.paid or (time and time % settings.patience == 0):
-                    goal = belief.guess()
-                wanted, noise = body.towards(goal), random.normal(size=len(body.towards(goal))) * settings.noise
-                action = np.clip(wanted + noise, -1.0, 1.0)
+                action = learner.act(episode, time)
                 observations.append(view(seen))
                 labels.append(body.towards(body.goal))
                 actions.append(action)
                 seen, reward, reached = body.step(action)
                 rewards.append(reward)
-                belief.learn(body.place(), reached)
-    episodes = settings.histories * settings.episodes
+                learner.learn(reached)
+    episodes = histories * count
     return Shard(
         np.stack(observations),
         np.stack(actions).astype(np.float32),
         np.array(rewards, np.float32),
         np.arange(0, episodes * horizon + 1, horizon, dtype=np.int64),
         np.full(episodes, task, np.int32),
-        np.repeat(np.arange(settings.histories, dtype=np.int32), settings.episodes),
+        np.repeat(np.arange(histories, dtype=np.int32), count),
         np.zeros(episodes, np.uint8),
         np.stack(labels).astype(np.float32),
     )

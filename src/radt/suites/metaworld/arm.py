@@ -24,17 +24,20 @@ class Arm:
     """Success is nearer than this, in m, in all tasks of `SEARCHED`."""
 
     def __init__(self, robot: Robot):
-        """Raises `RadtError` for a task that is not searched."""
-        if robot.name not in SEARCHED:
-            raise RadtError(f"trajectories.source is 'search', which {robot.name} does not have: set it to sac or ppo")
         self.robot, self.hand = robot, robot.name == "reach"
-        self.goal = robot.goal
-        space = robot.env._random_reset_space
-        self.low, self.high = space.low[-3:], space.high[-3:]
+
+    @property
+    def goal(self) -> Array:
+        """See `Body`."""
+        return self.robot.goal
 
     def places(self, count: int, random: np.random.Generator) -> Array:
-        """As the package draws goals."""
-        drawn: Array = random.uniform(self.low, self.high, (count, 3))
+        """See `Body`."""
+        if self.robot.name not in SEARCHED:
+            allowed = "set it to expert, sac or ppo"
+            raise RadtError(f"trajectories.source is 'search', which {self.robot.name} does not have: {allowed}")
+        space = self.robot.env._random_reset_space
+        drawn: Array = random.uniform(space.low[-3:], space.high[-3:], (count, 3))
         return drawn
 
     def reset(self) -> Any:
