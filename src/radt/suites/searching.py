@@ -1,9 +1,9 @@
 """Learning histories of robots, made on the spot: of a learner that searches for a hidden goal, and of an expert under noise.
 
 The learner guesses, sees whether that pays, and remembers. It begins with places where the goal may be, drawn from those that
-the package draws goals from. It goes to one of them; a place from which it was not paid is ruled out with all that is as near as the
-goal reaches. Once it was paid, it rules out what does not reach there, and goes to the middle of what is left, in this episode
-and all later ones. Each history is of a new learner, which draws its own places and its own order.
+the package draws goals from. It goes to one of them; a place from which it was not paid is ruled out with all that is as near as
+the goal reaches. Once it was paid, it rules out what does not reach there, and goes to the middle of what is left, in this
+episode and all later ones. Each history is of a new learner, which draws its own places and its own order.
 """
 
 from __future__ import annotations
