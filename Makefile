@@ -1,5 +1,5 @@
 # `make figure` goes from nothing to the Dark-Room figure; `make test` from nothing to passed tests. Both set up .venv first, once.
-# The same by hand: README.md.
+# The same by hand: docs/running.md.
 
 TARGET ?= results/darkroom/figure.pdf
 VENV := .venv

@@ -1,4 +1,4 @@
-"""Every number in the README's tables of results, against the recorded results, read as text and as CSV, without code of radt."""
+"""Every number in the tables of results of README and docs/results.md, against the recorded results, without code of radt."""
 
 import csv
 import re
@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "results" / "recorded"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs/results.md").read_text(encoding="utf-8")
 METHODS = {
     "RA-DT": "radt",
     "RA-DT, published target": "radt_fixed",
@@ -20,12 +21,12 @@ METHODS = {
     "replay, no network": "retrieve",
     "random": "random",
 }
-"""The key of `evaluate.methods` by the README's name of a method."""
+"""The key of `evaluate.methods` by the name of a method in the pages."""
 
 
-def table(first):
-    """The rows of the README's table whose first line begins with `first`, by column name, markup removed."""
-    block = re.search(rf"^\| {re.escape(first)}.*?(?=\n\n)", README, flags=re.MULTILINE | re.DOTALL)[0].splitlines()
+def table(first, page=RESULTS):
+    """The rows of a page's table whose first line begins with `first`, by column name, markup removed."""
+    block = re.search(rf"^\| {re.escape(first)}.*?(?=\n\n)", page, flags=re.MULTILINE | re.DOTALL)[0].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in block]
     names, _, *rows = [[re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell) for cell in line] for line in cells]
     return [dict(zip(names, row, strict=True)) for row in rows]
@@ -44,7 +45,7 @@ def held_out(experiment, method):
 
 
 def close(text, value):
-    """Whether a number in the README is a recorded one, rounded to as many places as are printed."""
+    """Whether a number in a page is a recorded one, rounded to as many places as are printed."""
     places = len(text.partition(".")[2])
     return abs(float(text) - float(value)) <= 0.5000001 * 10**-places
 
@@ -62,7 +63,26 @@ OWN = table("experiment | RA-DT | AD | DPT | DT | replay | random |")
 SEEDS = table("experiment | RA-DT | RA-DT, language model | AD | DPT |\n")
 
 
-def test_readme_shows_every_recorded_experiment():
+FIRST = table("experiment | RA-DT | AD", README)
+
+
+@pytest.mark.parametrize("row", FIRST, ids=lambda row: row["experiment"])
+def test_table_of_the_readme(row):
+    for name in METHODS.keys() & row.keys():
+        assert_close(row[name], held_out(row["experiment"], METHODS[name])["last"])
+    best = held_out(row["experiment"], "radt")
+    for name, key in (("optimum", "optimum"), ("paper: RA-DT", "paper_last")):
+        assert_close(row[name], *filter(None, [best[key]]))
+
+
+def test_picture_of_the_method_is_the_one_that_its_code_draws():
+    from radt.figures import method
+
+    assert method.FILE.read_text(encoding="utf-8") == method.svg()
+
+
+def test_pages_show_every_recorded_experiment():
+    assert [row["experiment"] for row in FIRST] == [*EXPERIMENTS, *(row["experiment"] for row in OWN)]
     assert {*EXPERIMENTS, *(row["experiment"] for row in OWN)} == {path.parent.name for path in RECORDED.glob("*/table.csv")}
 
 
@@ -89,7 +109,7 @@ def test_table_of_all_experiments(experiment):
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_probability_of_improvement_over_ad(experiment):
-    (text,) = re.findall(rf"{experiment}\s+(\d\.\d\d\s+\(\d\.\d\d-\d\.\d\d\))", README)
+    (text,) = re.findall(rf"{experiment}\s+(\d\.\d\d\s+\(\d\.\d\d-\d\.\d\d\))", RESULTS)
     row = held_out(experiment, "ad")
     assert_close(text, row["probability_radt_better"], row["probability_ci_low"], row["probability_ci_high"])
 
@@ -124,5 +144,5 @@ def test_table_of_the_first_experiment(row):
 
 def test_untraced_results_are_named():
     untraced = sorted(name for name in EXPERIMENTS if not (RECORDED / name / "provenance.json").exists())
-    (text,) = re.findall(r"^Untraced[^.]*: ([^.]*)\.", README, flags=re.MULTILINE) or [""]
+    (text,) = re.findall(r"^Untraced[^.]*: ([^.]*)\.", RESULTS, flags=re.MULTILINE) or [""]
     assert sorted(re.findall(r"\w+", text)) == untraced
