@@ -16,6 +16,7 @@ from radt.settings.sources import Search, Trajectories
 from radt.stages import rl
 from radt.stages import trajectories as trajectories_stage
 from radt.suites import experiment_spec, searching, suite_of
+from radt.suites.dmcontrol.planner import Planner
 from radt.suites.searching import Belief
 from radt.suites.sources import learn
 from stages import Chain, configuration, select
@@ -212,6 +213,23 @@ def test_an_expert_under_noise_goes_from_random_actions_to_its_own():
     assert returns[2] > 2 * returns[0]
 
 
+def test_planning_pays_and_leaves_the_simulation_as_it_was():
+    own = experiment(UNION, names=["reacher-easy", "hopper-stand"], num_validation=0, start_seed=0, action_repeat=5)
+    planner, alone = Planner(suite_of(own).environment(0)), suite_of(own).environment(0)
+    planner.reset()
+    alone.reset()
+    paid = 0.0
+    for _ in range(25):
+        action = planner.towards(planner.goal)
+        assert (action[2:] == 0).all() and (planner.towards(planner.goal) == action).all()
+        seen, reward, _ = planner.step(action)
+        shown, other, *_ = alone.step(action)
+        np.testing.assert_array_equal(seen, shown)
+        assert reward == other
+        paid += reward
+    assert paid > 20  # of 125; at random it is about 4
+
+
 def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
     assert "DMControl has no task 'reacher-hardest': allowed are" in refused(REACHER, names=["reacher-hardest"])
     assert "Meta-World has no task 'juggle': allowed are assembly, " in refused(REACH, names=["juggle"])
@@ -219,7 +237,7 @@ def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
     assert "union is false, but there are several names" in refused(UNION, union=False, num_validation=0)
     assert "num_tasks is 6, but there are 1 names with 5 goals each: allowed is 5" in refused(REACH, goals=5)
     assert "hidden is 'target', but reacher-easy shows position, to_target, velocity" in refused(REACHER, hidden=["target"])
-    with pytest.raises(RadtError, match="which hopper-stand does not have: set it to sac or ppo"):
+    with pytest.raises(RadtError, match="which hopper-stand does not have: set it to expert, sac or ppo"):
         own = experiment(UNION, names=["hopper-stand", "reacher-easy"], num_validation=0)
         learn(own, Trajectories(source="search", search=SEARCH), 0)
     for package, extra in (("dm_control", "dmcontrol"), ("metaworld.env_dict", "metaworld")):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from radt.errors import RadtError
 from radt.suites.dmcontrol.environment import Robot
 
 Array = NDArray[np.float64]
@@ -25,9 +24,6 @@ class Reacher:
     """See `radt.suites.searching.Body`: the goal is the place of the target in the plane."""
 
     def __init__(self, robot: Robot):
-        """Raises `RadtError` for another robot."""
-        if not robot.name.startswith("reacher-"):
-            raise RadtError(f"trajectories.source is 'search', which {robot.name} does not have: set it to sac or ppo")
         self.robot = robot
         self.robot.reset()
         named = robot.physics.named
