@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+from functools import partial
 
+import gymnasium
 import numpy as np
 import pandas as pd
 import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from radt.data import trajectories
 from radt.errors import RadtError
+from radt.evaluation.rollout import reached
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
@@ -17,6 +22,7 @@ from radt.stages import rl
 from radt.stages import trajectories as trajectories_stage
 from radt.suites import experiment_spec, searching, suite_of
 from radt.suites.dmcontrol.planner import Planner
+from radt.suites.metaworld.arm import Arm
 from radt.suites.searching import Belief
 from radt.suites.sources import learn
 from stages import Chain, configuration, select
@@ -30,7 +36,7 @@ REACHER = {
     "action_repeat": 5,
     "hidden": ["to_target"],
 }
-REACH = {"suite": "metaworld", "names": ["reach"], "goals": 6, "start_seed": 0, "action_repeat": 4}
+REACH = {"suite": "metaworld", "names": ["reach"], "goals": 6, "action_repeat": 4}
 SIZES = {"horizon": 12, "num_tasks": 6, "num_held_out": 2, "num_validation": 1, "action_codes": 5}
 UNION = {"suite": "dmcontrol", "union": True, "names": ["cartpole-swingup", "reacher-easy"], "num_tasks": 2, "num_held_out": 1}
 
@@ -49,81 +55,101 @@ def refused(given, **changes):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["cartpole-swingup", "ball_in_cup-catch", "walker-walk", "hopper-stand"])
+PLACES = {  # first number of each part in the published observation, and its name in the package
+    "cartpole-swingup": {"position": 41, "velocity": 14},
+    "ball_in_cup-catch": {"position": 41, "velocity": 14},
+    "walker-walk": {"orientations": 0, "velocity": 14, "height": 203},
+    "reacher-easy": {"position": 41, "velocity": 14, "to_target": 142},
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
 def test_steps_are_those_of_dm_control(name):
-    own = experiment(
-        REACHER, names=[name, "reacher-easy"], union=True, hidden=[], goals=1, num_tasks=2, num_held_out=1, num_validation=0
-    )
-    env, repeat = suite_of(own).environment(0), own.action_repeat
+    other = "hopper-stand"
+    own = experiment(UNION, names=[name, other], num_validation=0, start_seed=3, action_repeat=5)
+    env = suite_of(own).environment(0)
     from dm_control import suite as package
 
-    theirs = package.load(*name.split("-"), task_kwargs={"random": own.start_seed})
-    theirs.task.random.seed(own.start_seed)
-    before, _ = env.reset()
-    shown = theirs.reset()
+    theirs = package.load(*name.split("-"), task_kwargs={"random": 3})
+    if name == "reacher-easy":
+        goal = env.goal["geom_pos"]
+    theirs.task.random.seed(3)
+    shown, (seen, _) = theirs.reset(), env.reset()
+    if name == "reacher-easy":  # with the target of our task
+        theirs.physics.model.geom_pos[:] = goal
+        theirs.physics.forward()
+        shown = shown._replace(observation=theirs.task.get_observation(theirs.physics))
     random = np.random.default_rng(0)
     for _ in range(5):
-        np.testing.assert_array_equal(
-            np.sort(before[before != 0]), np.sort(flat(shown.observation)[flat(shown.observation) != 0])
-        )
-        action = random.uniform(-1, 1, env.action_space.shape)
-        before, reward, _, _, _ = env.step(action)
+        expected = np.zeros(204)
+        for part, first in PLACES[name].items():
+            values = np.ravel(shown.observation[part])
+            expected[first : first + len(values)] = values
+        np.testing.assert_array_equal(seen, expected)
+        action = random.uniform(-1, 1, 6)
+        seen, reward, _, _, _ = env.step(action)
         paid = []
-        for _ in range(repeat):
+        for _ in range(5):
             shown = theirs.step(action[: theirs.action_spec().shape[0]])
             paid.append(shown.reward)
         assert reward == sum(paid)
 
 
-def flat(parts):
-    return np.concatenate([np.ravel(part) for part in parts.values()])
-
-
-def test_the_published_observation_has_each_part_in_its_place():
-    suite = suite_of(experiment(UNION, num_validation=0))
-    assert suite.spec.observation.size == 204 and len(suite.spec.actions) == 6
-    seen, _ = suite.environment(1).reset(seed=0)
-    parts = suite.environment(1).task.get_observation(suite.environment(1).physics)
-    assert set(np.flatnonzero(seen)) <= {14, 15, 41, 42, 142, 143} and list(parts) == ["position", "to_target", "velocity"]
-    assert seen[[41, 42, 142, 143]].all()
-
-
 @pytest.mark.parametrize("given", [REACHER, REACH], ids=["dmcontrol", "metaworld"])
-def test_episodes_begin_alike_and_tasks_differ_in_their_goal_alone(given):
+def test_a_task_has_one_goal_and_its_episodes_begin_alike(given):
     suite = suite_of(experiment(given))
     env = suite.make(np.array([0, 1, 5]))
+
+    def goals():
+        return np.stack([goal_of(one.unwrapped) for one in env.env.envs])
+
     first = suite.seen(env, env.reset(seed=1)[0])
+    before = goals()
     for _ in range(3):
         env.step(suite.done(np.zeros((3, len(suite.spec.actions)), np.int64)))
+        np.testing.assert_array_equal(goals(), before)
     np.testing.assert_array_equal(suite.seen(env, env.reset(seed=2)[0]), first)
-    goals = [np.concatenate([np.ravel(value) for value in np.atleast_1d(goal_of(one.unwrapped))]) for one in env.env.envs]
-    assert len({tuple(goal) for goal in goals}) == 3
-    for goal in goals:  # no number of the goal is seen
-        assert not np.isin(first, goal[np.abs(goal) > 1e-3].astype(np.float32)).any()
+    np.testing.assert_array_equal(goals(), before)
+    assert len({tuple(goal) for goal in before}) == 3
+    if given is REACHER:  # nothing tells tasks apart
+        assert first.shape == (3, 4) and (first == first[0]).all()
+    else:
+        assert (first[:, 36:] == 0).all()
 
 
 def goal_of(env):
-    return env.goal if isinstance(env.goal, np.ndarray) else env.physics.named.model.geom_pos["target", :2]
+    own = env.goal if isinstance(env.goal, np.ndarray) else env.physics.named.model.geom_pos["target", :2]
+    return np.array(own)
+
+
+def test_starts_differ_without_a_seed_and_histories_are_the_same_again():
+    given = experiment(REACHER, start_seed=None)
+    one, again = (learn(given, Trajectories(source="search", search=SEARCH), 1) for _ in range(2))
+    np.testing.assert_array_equal(one.observations, again.observations)
+    starts = one.observations[one.episode_start[:-1]]
+    assert len({tuple(start) for start in starts}) == len(starts) == 6
 
 
 def test_metaworld_pays_what_the_package_pays():
+    """An expert of reach, so that some steps reach the goal."""
     from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-    suite = suite_of(experiment(REACH, names=["push"]))
-    env = suite.environment(2)
-    package = ALL_V3_ENVIRONMENTS["push-v3"]()
+    env = suite_of(experiment(REACH)).environment(2)
+    package = ALL_V3_ENVIRONMENTS["reach-v3"]()
     package._set_task_called, package._freeze_rand_vec, package._last_rand_vec = True, True, env.env._last_rand_vec
     seen, _ = env.reset()
     shown, _ = package.reset()
-    random = np.random.default_rng(0)
-    for _ in range(4):
+    body, successes = Arm(env), []
+    for _ in range(16):
         np.testing.assert_allclose(seen, shown, atol=1e-6)
-        action = random.uniform(-1, 1, 4).astype(np.float32)
+        action = body.towards(env.goal).astype(np.float32)
         seen, reward, _, _, told = env.step(action)
         results = [package.step(action) for _ in range(4)]
         shown = results[-1][0]
         assert reward == pytest.approx(sum(paid for _, paid, *_ in results), abs=1e-4)
         assert told["success"] == any(one["success"] for *_, one in results)
+        successes.append(told["success"])
+    assert not successes[0] and successes[-1]
 
 
 BYTES = """
@@ -174,7 +200,7 @@ class Point:
     def places(self, count, random):
         return random.uniform(-1, 1, (count, 2))
 
-    def reset(self):
+    def reset(self, seed):
         self.at = np.zeros(2)
         return self.at
 
@@ -216,7 +242,7 @@ def test_an_expert_under_noise_goes_from_random_actions_to_its_own():
 def test_planning_pays_and_leaves_the_simulation_as_it_was():
     own = experiment(UNION, names=["reacher-easy", "hopper-stand"], num_validation=0, start_seed=0, action_repeat=5)
     planner, alone = Planner(suite_of(own).environment(0)), suite_of(own).environment(0)
-    planner.reset()
+    planner.reset(0)
     alone.reset()
     paid = 0.0
     for _ in range(25):
@@ -230,12 +256,50 @@ def test_planning_pays_and_leaves_the_simulation_as_it_was():
     assert paid > 20  # of 125; at random it is about 4
 
 
+def test_a_plan_values_a_sequence_whatever_was_tried_before():
+    own = experiment(UNION, names=["walker-walk", "hopper-stand"], num_validation=0, start_seed=0, action_repeat=5)
+    planner = Planner(suite_of(own).environment(0))
+    planner.reset(0)
+    one, other = np.random.default_rng(0).uniform(-1, 1, (2, 3, 6))
+    first, _, again = planner._paid(np.stack([one, other, one]))
+    assert first == again > 0
+
+
+class Flag(gymnasium.Env):
+    """Says that it succeeds, as a number, in the steps of `at`, of an episode of three."""
+
+    observation_space, action_space = spaces.Box(-1, 1, (1,)), spaces.Discrete(2)
+
+    def __init__(self, at, horizon=3):
+        self.at, self.horizon, self.time = at, horizon, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(1, np.float32), {"success": 1.0}
+
+    def step(self, action):
+        self.time += 1
+        return np.zeros(1, np.float32), 0.0, self.time == self.horizon, False, {"success": float(self.time in self.at)}
+
+
+def test_success_is_of_the_step_and_of_the_episode_that_ended_with_it():
+    makers = [partial(Flag, at) for at in ((3,), (1,), (), (2,))] + [partial(Flag, (1,), horizon=1)]
+    env = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    env.reset()
+    told = [reached(env.step(np.zeros(5, np.int64))[4]).tolist() for _ in range(3)]
+    assert told == [[False, True, False, False, True], [False, False, False, True, True], [True, False, False, False, True]]
+    assert reached({}) is None
+
+
 def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
     assert "DMControl has no task 'reacher-hardest': allowed are" in refused(REACHER, names=["reacher-hardest"])
     assert "Meta-World has no task 'juggle': allowed are assembly, " in refused(REACH, names=["juggle"])
     assert "cartpole-swingup has no target" in refused(REACHER, names=["cartpole-swingup"])
     assert "union is false, but there are several names" in refused(UNION, union=False, num_validation=0)
     assert "num_tasks is 6, but there are 1 names with 5 goals each: allowed is 5" in refused(REACH, goals=5)
+    assert "reach-v2 names a version, allowed is reach" in refused(REACH, names=["reach-v2"])
+    assert "horizon 12 x action_repeat 50 is 600 steps, allowed are at most 500" in refused(REACH, action_repeat=50)
+    assert "takes 21 actions" in refused(UNION, names=["humanoid-run", "reacher-easy"], num_validation=0)
     assert "hidden is 'target', but reacher-easy shows position, to_target, velocity" in refused(REACHER, hidden=["target"])
     with pytest.raises(RadtError, match="which hopper-stand does not have: set it to expert, sac or ppo"):
         own = experiment(UNION, names=["hopper-stand", "reacher-easy"], num_validation=0)
@@ -246,12 +310,14 @@ def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
 
 
 def test_a_simulation_that_fails_stops_the_experiment():
-    suite = suite_of(experiment(REACH))
-    env = suite.make(np.array([0]))
-    env.reset()
-    env.env.envs[0].env.data.qvel[0] = np.nan
-    with pytest.raises(RadtError, match="the simulation of reach is not stable at step 0"):
-        env.step(np.zeros((1, 4)))
+    for given, name in ((REACH, "reach"), (REACHER, "reacher-easy")):
+        suite = suite_of(experiment(given))
+        env = suite.make(np.array([0]))
+        env.reset()
+        one = env.env.envs[0].unwrapped
+        (one.env if given is REACH else one.physics).data.qvel[0] = np.nan
+        with pytest.raises(RadtError, match=f"the simulation of {name} is not stable at step 0"):
+            env.step(np.zeros((1, len(suite.spec.actions))))
 
 
 @pytest.mark.parametrize("given", [REACHER, REACH], ids=["dmcontrol", "metaworld"])

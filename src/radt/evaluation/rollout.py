@@ -80,9 +80,14 @@ class Target:
 def reached(told: dict[str, Any]) -> Tensor | None:
     """Whether the step of each environment [B] reached the goal, by what `VectorEnv.step` `told`; None where it does not say.
 
-    Of an episode that ended with the step, Gymnasium tells it in `final_info`.
+    Of an episode that ended with the step, Gymnasium tells it in `final_info`, and of the new one elsewhere.
     """
-    parts = [part["success"] & part["_success"] for part in (told, told.get("final_info", {})) if "success" in part]
+    final, ended = told.get("final_info", {}), told.get("_final_info", False)
+    parts = [
+        np.asarray(part["success"], np.bool_) & part["_success"] & own
+        for part, own in ((told, np.logical_not(ended)), (final, ended))
+        if "success" in part
+    ]
     return torch.from_numpy(np.logical_or.reduce(parts)) if parts else None
 
 

@@ -77,10 +77,12 @@ def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
         axes.set_title(f"{PANELS[split]} ({sizes[split]}){gap(rows)}", loc="left", pad=5)
         axes.set_ylabel("Mean return")
     if succeeds:
-        rows = curves[curves["split"] == splits[0]]
-        place(grid[-1, 0], panel(grid[-1, 0], rows.assign(mean=rows["success"], low=np.nan, high=np.nan, paper=np.nan), styles))
-        grid[-1, 0].set_ylim(0, 1.04)
-        grid[-1, 0].set_ylabel("Success rate")
+        rows, axes = curves[curves["split"] == splits[0]], grid[-1, 0]
+        labels = panel(axes, rows.assign(mean=rows["success"], low=np.nan, high=np.nan, paper=np.nan, optimum=np.nan), styles)
+        axes.set_ylim(0, 1.04)
+        place(axes, labels)
+        axes.set_title(f"{PANELS[splits[0]]}: episodes that reach the goal", loc="left", pad=5)
+        axes.set_ylabel("Success rate")
     grid[-1, 0].set_xlabel("In-context episode")
     figure.subplots_adjust(left=left_edge(grid[:, 0]))
     figure.align_ylabels()

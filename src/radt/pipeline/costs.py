@@ -38,6 +38,8 @@ LEARNED = 100_000
 """Steps of a history that is downloaded or imported, as the published ones have."""
 REPLAYED = 3.0
 """Cost of a step of SAC or DQN relative to one of PPO (fitted on Pendulum and CartPole)."""
+PLANNED = 150.0
+"""Cost of an action of the expert that plans relative to a step of PPO (measured on cartpole and finger)."""
 FLOAT, PAGE, LINE = 4, 3e5, 40
 """Bytes of a number, of the figures and tables of an experiment, and of a row of an evaluation."""
 
@@ -133,8 +135,9 @@ def trajectories(s: Sections, _: str) -> Demand:
 
 
 def rl(s: Sections, _: str) -> Demand:
-    """Steps of one task; SAC and DQN update their networks at each."""
-    own = learned(s) * (REPLAYED if s.trajectories.source in ("sac", "dqn") else 1.0)
+    """Steps of one task; SAC and DQN update their networks at each, the expert of DMControl plans."""
+    planned = s.trajectories.source == "expert" and s.experiment.suite == "dmcontrol"
+    own = learned(s) * (PLANNED if planned else REPLAYED if s.trajectories.source in ("sac", "dqn") else 1.0)
     return Demand(own, disk=data(s) / tasks(s, ["train"]))
 
 

@@ -10,7 +10,7 @@ from radt.seeding import generator
 from radt.settings.base import NonNegativeInt, PositiveFloat, PositiveInt
 from radt.settings.experiment import Experiment
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z_]*(-[a-z_]+)*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z]\w*(-\w+)*$")]
 
 
 class RobotExperiment(Experiment):
@@ -22,8 +22,6 @@ class RobotExperiment(Experiment):
     """Goals of each name: one task of the experiment for each of them."""
     task_seed: NonNegativeInt = 0
     """Seed of the goals."""
-    start_seed: NonNegativeInt | None = None
-    """Seed of the first state, the same in all episodes of all tasks; null: each episode begins elsewhere."""
     action_repeat: PositiveInt = 1
     """Steps of the simulator for each action. Their rewards are added up; `horizon` counts actions."""
     hidden: list[NonNegativeInt | str] = Field(default=[])

@@ -12,7 +12,7 @@ from radt.settings.sources import Trajectories as Settings
 from radt.spaces import Spec
 from radt.suites import searching
 from radt.suites.gymnasium import rl
-from radt.suites.gymnasium.environment import Env, view_of
+from radt.suites.gymnasium.environment import Env, sentences, view_of
 from radt.suites.gymnasium.spec import spec_from
 from radt.suites.gymnasium.suite import EnvironmentSuite
 
@@ -22,7 +22,8 @@ Make = Callable[[Any, int], Env]
 
 def spec_of(experiment: RobotExperiment, make: Make) -> Spec:
     """What is seen and done: that of the first task, which all share."""
-    env = make(experiment, 0)
+    with sentences(experiment.names[0]):
+        env = make(experiment, 0)
     try:
         return spec_from(experiment, env)
     finally:
@@ -37,8 +38,9 @@ class RobotSuite(EnvironmentSuite):
         self._make = make
 
     def environment(self, task: int) -> Env:
-        """The environment of one task."""
-        return self._make(self.experiment, task)
+        """The environment of one task; raises `RadtError` when the package cannot make it."""
+        with sentences(self.experiment.name_of(task)):
+            return self._make(self.experiment, task)
 
     def tasks(self) -> list[Task]:
         """See `Described`; no returns are known."""
@@ -56,6 +58,7 @@ def learn_task(suite: RobotSuite, settings: Settings, task: int, body: Callable[
         return rl.learned(suite, settings, task)
     env = suite.environment(task)
     view, robot = view_of(experiment, env.observation_space), body(env)
-    if isinstance(own, Search):
-        return searching.search(robot, view, own, task, experiment.horizon)
-    return searching.imitate(robot, view, own, task, experiment.horizon)
+    with sentences(experiment.name_of(task)):
+        if isinstance(own, Search):
+            return searching.search(robot, view, own, task, experiment.horizon)
+        return searching.imitate(robot, view, own, task, experiment.horizon)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard
+from radt.errors import RadtError
 from radt.seeding import generator
 from radt.settings.sources import Expert, Search
 from radt.suites.gymnasium.environment import View
@@ -37,8 +38,8 @@ class Body(Protocol):
     def places(self, count: int, random: np.random.Generator) -> Array:
         """Places [count, d] drawn as the package draws goals; raises `RadtError` where the goal is no place."""
 
-    def reset(self) -> Any:
-        """Begin an episode: the observation."""
+    def reset(self, seed: int | None) -> Any:
+        """Begin an episode: the observation. A seed decides where this one and those after it begin, unless all begin alike."""
 
     def step(self, action: Array) -> tuple[Any, float, bool]:
         """Act: the observation, the reward, and whether the goal was reached."""
@@ -83,7 +84,7 @@ def search(body: Body, view: View, settings: Search, task: int, horizon: int) ->
             random = generator(settings.seed, f"search {task}", history)
             yield Searcher(body, settings, random)
 
-    return _lived(body, view, learners(), settings.episodes, task, horizon)
+    return _lived(body, view, learners(), settings, task, horizon)
 
 
 def imitate(body: Body, view: View, settings: Expert, task: int, horizon: int) -> Shard:
@@ -93,7 +94,7 @@ def imitate(body: Body, view: View, settings: Expert, task: int, horizon: int) -
         for history in range(settings.histories):
             yield Novice(body, settings, generator(settings.seed, f"expert {task}", history))
 
-    return _lived(body, view, learners(), settings.episodes, task, horizon)
+    return _lived(body, view, learners(), settings, task, horizon)
 
 
 class Learner(Protocol):
@@ -144,29 +145,34 @@ class Novice:
         """See `Learner`: it learns nothing."""
 
 
-def _lived(body: Body, view: View, learners: Iterator[Learner], count: int, task: int, horizon: int) -> Shard:
-    """Histories of `count` episodes each; the labels are what an expert that knows the goal would have done."""
-    observations, actions, labels, rewards, histories = [], [], [], [], 0
-    for learner in learners:
-        histories += 1
+def _lived(body: Body, view: View, learners: Iterator[Learner], settings: Search | Expert, task: int, horizon: int) -> Shard:
+    """The histories of all learners; the labels are what an expert that knows the goal would have done.
+
+    Raises `RadtError` when the simulation fails, or pays what is not finite.
+    """
+    observations, actions, labels, rewards, count = [], [], [], [], settings.episodes
+    for history, learner in enumerate(learners):
+        start = int(generator(settings.seed, f"start {task}", history).integers(2**31))
         for episode in range(count):
-            seen = body.reset()
+            seen = body.reset(None if episode else start)
             for time in range(horizon):
                 action = learner.act(episode, time)
                 observations.append(view(seen))
                 labels.append(body.towards(body.goal))
                 actions.append(action)
                 seen, reward, reached = body.step(action)
+                if not np.isfinite(reward):
+                    raise RadtError(f"{view.name} pays {reward} in task {task}, which is not finite: use a lower action_repeat")
                 rewards.append(reward)
                 learner.learn(reached)
-    episodes = histories * count
+    episodes = settings.histories * count
     return Shard(
         np.stack(observations),
         np.stack(actions).astype(np.float32),
         np.array(rewards, np.float32),
         np.arange(0, episodes * horizon + 1, horizon, dtype=np.int64),
         np.full(episodes, task, np.int32),
-        np.repeat(np.arange(histories, dtype=np.int32), count),
+        np.repeat(np.arange(settings.histories, dtype=np.int32), count),
         np.zeros(episodes, np.uint8),
         np.stack(labels).astype(np.float32),
     )

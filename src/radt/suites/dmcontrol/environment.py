@@ -63,13 +63,19 @@ class Robot(gymnasium.Env[Any, Array]):
         loaded = load(self.name)
         self.task, self.physics = loaded.task, loaded.physics
         self.substeps = round(loaded.control_timestep() / self.physics.timestep())
-        bounds = loaded.action_spec()
+        bounds, parts = loaded.action_spec(), loaded.observation_spec()
         self.low, self.high = bounds.minimum, bounds.maximum
+        larger = [name for name, part in parts.items() if np.prod(part.shape, dtype=int) > SLOTS.get(name, 0)]
+        if experiment.union and (larger or len(self.low) > DIMENSIONS):
+            reason = f"shows {larger[0]}" if larger else f"takes {len(self.low)} actions"
+            raise RadtError(
+                f"{self.name} {reason}, which the published observation and action have no room for: set union to false"
+            )
         self._restart(experiment.goal_seed(task))
         self.goal = {name: getattr(self.physics.model, name).copy() for name in PLACES}
         dimensions = DIMENSIONS if experiment.union else len(self.low)
         self.action_space = spaces.Box(-1.0, 1.0, (dimensions,))
-        self.observation_space = self._space(loaded.observation_spec())
+        self.observation_space = self._space(parts)
         self.time = 0
 
     def _space(self, parts: Any) -> spaces.Space[Any]:
@@ -102,7 +108,7 @@ class Robot(gymnasium.Env[Any, Array]):
         total, paid, ended = 0.0, 0.0, False
         for _ in range(self.experiment.action_repeat):
             self.task.before_step(control, self.physics)
-            self.physics.step(self.substeps)
+            self._simulate()
             self.task.after_step(self.physics)
             paid = float(self.task.get_reward(self.physics))
             total += paid
@@ -111,6 +117,17 @@ class Robot(gymnasium.Env[Any, Array]):
                 break
         self.time += 1
         return self.seen(), total, ended, self.time >= self.experiment.horizon, {"paid": paid}
+
+    def _simulate(self) -> None:
+        """One step of the package; raises `RadtError` when the simulation becomes unstable."""
+        from dm_control.rl.control import PhysicsError
+
+        try:
+            self.physics.step(self.substeps)
+        except PhysicsError:
+            raise RadtError(
+                f"the simulation of {self.name} is not stable at step {self.time}: use a lower action_repeat"
+            ) from None
 
     def seen(self) -> Any:
         """What is observed now."""
@@ -135,6 +152,6 @@ def load(name: str) -> Any:
         ) from None
     domain, _, task = name.partition("-")
     if (domain, task) not in suite.ALL_TASKS:
-        known = ", ".join(f"{own}-{other}" for own, other in suite.BENCHMARKING)
+        known = ", ".join(f"{own}-{other}" for own, other in suite.ALL_TASKS)
         raise RadtError(f"DMControl has no task {name!r}: allowed are {known}")
     return suite.load(domain, task, task_kwargs={"random": 0})

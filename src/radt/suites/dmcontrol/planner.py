@@ -42,11 +42,12 @@ class Planner:
         """Nowhere."""
         return self.goal
 
-    def reset(self) -> Any:
+    def reset(self, seed: int | None) -> Any:
         """See `Body`."""
         self.mean[:], self.planned = 0.0, -1
-        self.random = np.random.default_rng(0)
-        return self.robot.reset()[0]
+        if seed is not None:
+            self.random = np.random.default_rng(seed)
+        return self.robot.reset(seed=seed)[0]
 
     def step(self, action: Array) -> tuple[Any, float, bool]:
         """See `Body`."""
@@ -79,6 +80,7 @@ class Planner:
     def _paid(self, tried: Array) -> Array:
         """Returns [S] of sequences of actions [S, K, A] from the present state, which is put back."""
         import mujoco
+        from dm_control.rl.control import PhysicsError
 
         robot, physics = self.robot, self.robot.physics
         model, data, kind = physics.model.ptr, physics.data.ptr, mujoco.mjtState.mjSTATE_INTEGRATION
@@ -87,11 +89,15 @@ class Planner:
         paid = np.zeros(len(tried))
         for number, sequence in enumerate(tried):
             mujoco.mj_setState(model, data, kept, kind)
-            for control in robot.low + (sequence + 1.0) / 2.0 * (robot.high - robot.low):
-                robot.task.before_step(control, physics)
-                for _ in range(HOLD):
-                    physics.step(robot.substeps)
-                    paid[number] += robot.task.get_reward(physics)
+            physics.forward()  # what follows from the state, which a step of the package begins with
+            try:
+                for control in robot.low + (sequence + 1.0) / 2.0 * (robot.high - robot.low):
+                    robot.task.before_step(control, physics)
+                    for _ in range(HOLD):
+                        physics.step(robot.substeps)
+                        paid[number] += robot.task.get_reward(physics)
+            except PhysicsError:
+                paid[number] = 0.0  # a sequence that is not stable is worth nothing
         mujoco.mj_setState(model, data, kept, kind)
         physics.forward()
         return paid

@@ -25,7 +25,7 @@ class Reacher:
 
     def __init__(self, robot: Robot):
         self.robot = robot
-        self.robot.reset()
+        self.robot.reset(seed=0)
         named = robot.physics.named
         self.goal: Array = named.model.geom_pos["target", :2].copy()
         self.reach = float(named.model.geom_size["target", 0]) + FINGER
@@ -35,9 +35,9 @@ class Reacher:
         angle, distance = random.uniform(0.0, 2 * np.pi, count), random.uniform(NEAREST, FARTHEST, count)
         return np.stack([distance * np.cos(angle), distance * np.sin(angle)], 1)
 
-    def reset(self) -> Any:
+    def reset(self, seed: int | None) -> Any:
         """See `Body`."""
-        return self.robot.reset()[0]
+        return self.robot.reset(seed=seed)[0]
 
     def step(self, action: Array) -> tuple[Any, float, bool]:
         """See `Body`."""
@@ -56,5 +56,6 @@ class Reacher:
         shoulder = np.arctan2(y, x) - elbow / 2
         angles, velocities = self.robot.physics.data.qpos, self.robot.physics.data.qvel
         missing = np.array([(shoulder - angles[0] + np.pi) % (2 * np.pi) - np.pi, elbow - angles[1]])
-        torques: Array = np.clip(STIFFNESS * missing - DAMPING * velocities, -1.0, 1.0)
+        torques = np.zeros(self.robot.action_space.shape or (0,))
+        torques[:2] = np.clip(STIFFNESS * missing - DAMPING * velocities, -1.0, 1.0)
         return torques

@@ -6,9 +6,10 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from radt.settings.base import NonNegativeInt
 from radt.settings.robots import RobotExperiment
 
-GOALS = ("reacher", "finger", "fish")
+GOALS = ("reacher", "finger", "fish", "swimmer")
 """Robots with a target whose place a seed decides."""
 
 
@@ -17,6 +18,8 @@ class DmcontrolExperiment(RobotExperiment):
 
     suite: Literal["dmcontrol"]
     """`dmcontrol`."""
+    start_seed: NonNegativeInt | None = None
+    """Seed of the first state, the same in all episodes of all tasks; null: each episode begins elsewhere."""
     union: bool = False
     """Whether all tasks share one observation of 204 numbers and 6 actions, as published, or have those of the package."""
 

@@ -9,13 +9,15 @@ from typing import Any
 from radt.data import npz, trajectories
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
-from radt.settings.sources import LEARNERS
+from radt.settings.sources import ALGORITHMS, LEARNERS
 from radt.settings.sources import Trajectories as Settings
 from radt.suites import experiment_spec, learners, suite_of
 from radt.suites.gymnasium.environment import View, view_of
 
 
-def collect(experiment: Any, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
+def collect(
+    experiment: Any, settings: Settings, histories: Path | None, more: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], Iterable[Shard]]:
     """Where the histories come from, for the manifest, and the histories themselves, a task or more at a time."""
     suite = experiment_spec(experiment)
     if settings.source in LEARNERS:
@@ -32,8 +34,8 @@ def collect(experiment: Any, settings: Settings, histories: Path | None) -> tupl
         return {"name": "minari", "datasets": names}, minari.read(names, suite, look)
     if settings.source != "import":
         raise RadtError(
-            f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: set it to ppo, sac,"
-            " dqn, minari or import"
+            f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: set it to"
+            f" {', '.join([*more, *ALGORITHMS, 'minari'])} or import"
         )
     folder = Path(str(settings.import_folder))
     if (folder / "manifest.json").is_file():

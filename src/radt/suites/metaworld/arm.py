@@ -40,9 +40,9 @@ class Arm:
         drawn: Array = random.uniform(space.low[-3:], space.high[-3:], (count, 3))
         return drawn
 
-    def reset(self) -> Any:
+    def reset(self, seed: int | None) -> Any:
         """See `Body`."""
-        return self.robot.reset()[0]
+        return self.robot.reset(seed=seed)[0]
 
     def step(self, action: Array) -> tuple[Any, float, bool]:
         """See `Body`."""

@@ -24,10 +24,10 @@ GOAL = slice(36, 39)
 
 
 class Robot(gymnasium.Env[Array, Array]):
-    """A task of the package: one place of the objects and the goal, the same in all episodes (protocol ML1).
+    """A task of the package: one place of the objects and the goal, the same in all episodes, as in the benchmark's protocol ML1.
 
-    With `start_seed: null`, objects and goal are elsewhere in each episode, as published. The goal is never seen.
-    `info["success"]` of a step says whether one of its steps of the simulator reached the goal.
+    The goal is never seen, the objects are. `info["success"]` of a step says whether one of its steps of the simulator reached
+    the goal.
     """
 
     def __init__(self, experiment: MetaworldExperiment, task: int):
@@ -36,7 +36,7 @@ class Robot(gymnasium.Env[Array, Array]):
         self.env, self.policy = load(self.name)
         self.env.seed(experiment.goal_seed(task))
         self.env.reset()
-        self.env._freeze_rand_vec = experiment.start_seed is not None
+        self.env._freeze_rand_vec = True
         self.observation_space = spaces.Box(-np.inf, np.inf, (SIZE,), np.float64)
         self.action_space = spaces.Box(-1.0, 1.0, (DIMENSIONS,))
         self.time = 0
@@ -50,8 +50,6 @@ class Robot(gymnasium.Env[Array, Array]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed, options=options)
-        if seed is not None:
-            self.env.seed(seed)
         self.time = 0
         self.last, _ = self.env.reset()
         return self.last.copy(), {}

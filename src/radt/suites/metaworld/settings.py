@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from radt.settings.robots import RobotExperiment
+
+MOST_STEPS = 500
+"""Steps of the simulator after which the package ends an episode."""
 
 
 class MetaworldExperiment(RobotExperiment):
@@ -12,6 +18,16 @@ class MetaworldExperiment(RobotExperiment):
 
     suite: Literal["metaworld"]
     """`metaworld`."""
+
+    @model_validator(mode="after")
+    def _not_too_long(self) -> Self:
+        if (steps := self.horizon * self.action_repeat) > MOST_STEPS:
+            given = f"horizon {self.horizon} x action_repeat {self.action_repeat}"
+            raise ValueError(f"{given} is {steps} steps, allowed are at most {MOST_STEPS}: an episode of Meta-World is no longer")
+        if versions := [name for name in self.names if re.search(r"-v\d+$", name)]:
+            plain = re.sub(r"-v\d+$", "", versions[0])
+            raise ValueError(f"{versions[0]} names a version, allowed is {plain}: environments are v3, with the rewards of v2")
+        return self
 
 
 EXPERIMENT = MetaworldExperiment

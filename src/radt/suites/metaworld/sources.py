@@ -1,5 +1,17 @@
-"""Where the learning histories of Meta-World come from: those of environments that a user has registered, and a search."""
+"""Where the learning histories of Meta-World come from."""
 
-from radt.suites.gymnasium.sources import collect
+from __future__ import annotations
 
-__all__ = ["collect"]
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from radt.data.trajectories import Shard
+from radt.settings.robots import RobotExperiment
+from radt.settings.sources import Trajectories as Settings
+from radt.suites.gymnasium import sources
+
+
+def collect(experiment: RobotExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
+    """As of environments that a user has registered; besides, a learner that searches, and an expert under noise."""
+    return sources.collect(experiment, settings, histories, ("search", "expert"))
