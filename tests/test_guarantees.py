@@ -1,4 +1,4 @@
-"""Guarantees of docs/guarantees.md that are about stages: whole or absent (G1), the same bytes (G2 to G4), causes (G7), damage (G8).
+"""Guarantees (docs/guarantees.md) that are about stages: whole or absent (G1), same bytes (G2 to G4), causes (G7), damage (G8).
 
 `RADT_TORTURE=1` (`make torture`) kills at every touch of the disk instead of some.
 """

@@ -24,7 +24,7 @@ from radt.suites import experiment_spec, searching, suite_of
 from radt.suites.dmcontrol.planner import Planner
 from radt.suites.metaworld.arm import Arm
 from radt.suites.searching import Belief
-from radt.suites.sources import learn
+from radt.suites.sources import histories, learn
 from stages import Chain, configuration, select
 
 SEARCH = {"seed": 0, "histories": 2, "episodes": 3, "patience": 5, "noise": 0.1}
@@ -156,7 +156,7 @@ BYTES = """
 import hashlib, json, sys
 from test_robots import REACH, REACHER, SEARCH, experiment
 from radt.settings.sources import Trajectories
-from radt.suites.sources import learn
+from radt.suites.sources import histories, learn
 settings = Trajectories(source="search", search=SEARCH)
 for given in (REACHER, REACH):
     shard = learn(experiment(given), settings, 1)
@@ -318,6 +318,48 @@ def test_a_simulation_that_fails_stops_the_experiment():
         (one.env if given is REACH else one.physics).data.qvel[0] = np.nan
         with pytest.raises(RadtError, match=f"the simulation of {name} is not stable at step 0"):
             env.step(np.zeros((1, len(suite.spec.actions))))
+
+
+def buffer(size, dimensions, seed):
+    """Two episodes of 12 and 5 steps and an unfinished one, in the form of the published files."""
+    random = np.random.default_rng(seed)
+    ended = np.zeros((20, 1), np.float32)
+    ended[[11, 16]] = 1
+    shape = {"observations": (20, 1, size), "actions": (20, 1, dimensions), "rewards": (20, 1)}
+    return {**{name: random.uniform(-1, 1, own).astype("f4") for name, own in shape.items()}, "dones": ended}
+
+
+MANY = {"suite": "metaworld", "names": ["push", "reach", "sweep"], "num_tasks": 3, "num_held_out": 1, "num_validation": 0}
+ALL = {**UNION, "names": ["cartpole-swingup", "reacher-easy", "walker-walk"], "num_tasks": 3, "num_validation": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "size", "dimensions"),
+    [(MANY, ["push-v2.npz", "reach-v2.npz"], 39, 4), (ALL, ["cartpole_swingup.npz", "reacher_easy.npz"], 204, 6)],
+    ids=["metaworld", "dmcontrol"],
+)
+def test_published_buffers_are_read_without_their_goal(given, names, size, dimensions, tmp_path):
+    buffers = [buffer(size, dimensions, seed) for seed in range(2)]
+    for name, arrays in zip(names, buffers, strict=True):
+        np.savez_compressed(tmp_path / name, **arrays)
+    own, settings = experiment(given), Trajectories(source="import", import_folder=str(tmp_path))
+    source, shards = histories(own, settings, None)
+    assert sorted(source["files"]) == names
+    for task, (shard, arrays) in enumerate(zip(shards, buffers, strict=True)):
+        expected = arrays["observations"][:17, 0]
+        expected[:, 36:39] = 0 if size == 39 else expected[:, 36:39]
+        np.testing.assert_array_equal(shard.observations, expected)
+        np.testing.assert_array_equal(shard.actions, arrays["actions"][:17, 0])
+        np.testing.assert_array_equal(shard.rewards, arrays["rewards"][:17, 0])
+        assert shard.episode_start.tolist() == [0, 12, 17] and set(shard.episode_task) == {task}
+    np.savez_compressed(tmp_path / names[1], **{**buffers[1], "actions": buffers[1]["actions"] * 2})
+    with pytest.raises(RadtError, match=f"{names[1]} has an action of .*, allowed is -1 to 1"):
+        list(histories(own, settings, None)[1])
+    (tmp_path / names[0]).unlink()
+    with pytest.raises(RadtError, match=f"lacks 1 of 2 files, first '{names[0]}'"):
+        histories(own, settings, None)
+    with pytest.raises(RadtError, match="set it to search, expert, download, ppo, sac, dqn, minari or import"):
+        histories(own, Trajectories(source="generate", generate=configuration()["trajectories"]["generate"]), None)
 
 
 @pytest.mark.parametrize("given", [REACHER, REACH], ids=["dmcontrol", "metaworld"])

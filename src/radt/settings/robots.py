@@ -50,6 +50,10 @@ class RobotExperiment(Experiment):
         """The name of a task in the package."""
         return self.names[task // self.goals]
 
+    def published(self, task: int) -> str:
+        """Name of the published file of a task; each package has its own."""
+        return f"{self.name_of(task)}.npz"
+
     def goal_seed(self, task: int) -> int:
         """Seed of the goal of a task."""
         return int(generator(self.task_seed, "goal", task).integers(2**31))

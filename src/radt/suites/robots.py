@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from radt.data.trajectories import Shard, Task
@@ -10,8 +11,8 @@ from radt.settings.robots import RobotExperiment
 from radt.settings.sources import Expert, Search
 from radt.settings.sources import Trajectories as Settings
 from radt.spaces import Spec
-from radt.suites import searching
-from radt.suites.gymnasium import rl
+from radt.suites import experiment_spec, published, searching
+from radt.suites.gymnasium import rl, sources
 from radt.suites.gymnasium.environment import Env, sentences, view_of
 from radt.suites.gymnasium.spec import spec_from
 from radt.suites.gymnasium.suite import EnvironmentSuite
@@ -49,6 +50,26 @@ class RobotSuite(EnvironmentSuite):
             Task(number, split, {"name": own.name_of(number), "goal_seed": own.goal_seed(number)}, {})
             for number, split in enumerate(own.splits)
         ]
+
+
+def collect(
+    experiment: RobotExperiment, settings: Settings, histories: Path | None, unseen: slice
+) -> tuple[dict[str, Any], Iterable[Shard]]:
+    """See `radt.suites.sources`. Besides the sources of environments of a user, there are a learner that searches, an expert under
+    noise, and the published replay buffers, of whose observations the numbers `unseen` are hidden.
+    """
+    if settings.source == "download" and settings.download:
+        from radt.data.download import fetch  # slow to import, and only needed here
+
+        folder = fetch(settings.download, list(published.file_names(experiment).values()))
+        source = {"name": "download", "algorithm": "sac", **settings.download.model_dump(mode="json", exclude={"checksums"})}
+    else:
+        folder, source = Path(str(settings.import_folder)), {"name": "import"}
+        own = (folder / "manifest.json").is_file() or (folder / "task0.npz").is_file()
+        if settings.source != "import" or own:
+            return sources.collect(experiment, settings, histories, ("search", "expert", "download"))
+    files = published.checksums(folder, experiment)
+    return {**source, "files": files}, published.histories(folder, experiment_spec(experiment), unseen)
 
 
 def learn_task(suite: RobotSuite, settings: Settings, task: int, body: Callable[[Any], searching.Body]) -> Shard:

@@ -23,6 +23,10 @@ class DmcontrolExperiment(RobotExperiment):
     union: bool = False
     """Whether all tasks share one observation of 204 numbers and 6 actions, as published, or have those of the package."""
 
+    def published(self, task: int) -> str:
+        """See `RobotExperiment`."""
+        return f"{self.name_of(task).replace('-', '_')}.npz"
+
     @model_validator(mode="after")
     def _alike(self) -> Self:
         if len(self.names) > 1 and not self.union:

@@ -9,9 +9,9 @@ from typing import Any
 from radt.data.trajectories import Shard
 from radt.settings.robots import RobotExperiment
 from radt.settings.sources import Trajectories as Settings
-from radt.suites.gymnasium import sources
+from radt.suites import robots
 
 
 def collect(experiment: RobotExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """As of environments that a user has registered; besides, a learner that searches, and an expert under noise."""
-    return sources.collect(experiment, settings, histories, ("search", "expert"))
+    """See `radt.suites.robots.collect`."""
+    return robots.collect(experiment, settings, histories, slice(0))

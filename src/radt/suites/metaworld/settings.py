@@ -19,6 +19,10 @@ class MetaworldExperiment(RobotExperiment):
     suite: Literal["metaworld"]
     """`metaworld`."""
 
+    def published(self, task: int) -> str:
+        """See `RobotExperiment`."""
+        return f"{self.name_of(task)}-v2.npz"
+
     @model_validator(mode="after")
     def _not_too_long(self) -> Self:
         if (steps := self.horizon * self.action_repeat) > MOST_STEPS:
