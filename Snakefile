@@ -32,6 +32,7 @@ include: "workflow/rules/figure.smk"
 
 onstart:
     ask_slurm()
+    note_bfloat16()
 
 
 rule all:

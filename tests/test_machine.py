@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +24,25 @@ def test_a_wrong_number_of_threads_is_refused_in_a_sentence(told, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     with pytest.raises(RadtError, match=r"OMP_NUM_THREADS is .*: set it to the number of threads"):
         machine.threads()
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision", "device", "slow"),
+    [
+        ("fpu avx2", "bfloat16", "cpu", True),
+        ("fpu avx2", "float32", "cpu", False),
+        ("fpu avx2", "bfloat16", "cuda", False),
+        ("fpu avx512f avx512_bf16", "bfloat16", "cpu", False),
+        ("fpu avx512f amx_bf16", "bfloat16", "cpu", False),
+    ],
+)
+def test_bfloat16_in_software_is_told(flags, precision, device, slow, tmp_path, monkeypatch):
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"model name\t: Some Processor\nflags\t\t: {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(machine, "CPU_INFO", info)
+    monkeypatch.setattr(machine.os, "uname", lambda: SimpleNamespace(machine="x86_64"))
+    note = machine.slow_bfloat16(precision, device)
+    assert (note is not None and "precision: float32" in note) == slow
 
 
 @pytest.fixture

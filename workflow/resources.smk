@@ -6,6 +6,8 @@ from radt.pipeline import slurm
 from radt.pipeline.resources import Needs
 from radt.devices import SLOTS
 from radt.interruption import STAYS
+from radt.machine import slow_bfloat16
+from radt.settings.registry import METHODS
 from radt.settings.stages import Stages
 
 NEEDS = Needs(RUNS)
@@ -44,6 +46,16 @@ def gpus(wildcards, rulename):
 def ranks(wildcards, rulename):
     """Number of processes of a job; each takes a core."""
     return RUNS.ranks(wildcards.experiment, rulename) if rulename in Stages.model_fields else 1
+
+
+def note_bfloat16():
+    """Say so where trainings of this run are in bfloat16 and this machine computes that in software."""
+    stages = {method.stage for method in METHODS.values() if method.stage}
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name in stages]
+    hows = [RUNS.sections(job.wildcards.experiment)[job.rule.name]["optimization"] for job in jobs]
+    if workflow.executor_plugin.name == "local":
+        for note in {slow_bfloat16(how["precision"], how["device"]) for how in hows} - {None}:
+            print(note, file=sys.stderr)
 
 
 def ask_slurm():

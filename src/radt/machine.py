@@ -41,17 +41,36 @@ def world_size() -> int:
     return int(os.environ["WORLD_SIZE"]) if TORCHRUN in os.environ else 1
 
 
-@cache
-def machine() -> str:
-    """Kind of machine: processor, its wide instructions, cores, threads in use, and the GPU if this process has used one."""
+def processor() -> tuple[str, list[str]]:
+    """Name of the processor, and which of its wide instructions torch uses; empty where the system does not say."""
     text = CPU_INFO.read_text(encoding="utf-8", errors="replace") if CPU_INFO.exists() else ""
     fields = dict(re.findall(r"^(model name|cpu family|model|flags)\s*: (.*)$", text, re.MULTILINE))
     flags = fields.get("flags", "").split()
     wide = [label for label, flag in {"AVX512": "avx512f", "BF16": "avx512_bf16", "AMX": "amx_bf16"}.items() if flag in flags]
-    processor = fields.get("model name", os.uname().machine)
-    if "model" in fields:
-        processor += f" {fields['cpu family']}-{fields['model']}"
-    found = [" ".join([processor, *wide]), f"{os.cpu_count()} cores", f"{threads()} thread" + "s" * (threads() > 1)]
+    name = fields.get("model name", "")
+    return (f"{name} {fields['cpu family']}-{fields['model']}" if name and "model" in fields else name), wide
+
+
+def slow_bfloat16(precision: str, device: str) -> str | None:
+    """What to say where trainings are in bfloat16 and an x86 processor computes that in software; None where it does not."""
+    name, wide = processor()
+    if precision != "bfloat16" or device != "cpu" or not name or os.uname().machine != "x86_64" or {"BF16", "AMX"} & {*wide}:
+        return None
+    return (
+        "note: this processor computes bfloat16 in software, which is many times slower than float32. Put"
+        " `optimization: {precision: float32}` into a file of your own, and run snakemake with --configfile and its name."
+    )
+
+
+@cache
+def machine() -> str:
+    """Kind of machine: processor, its wide instructions, cores, threads in use, and the GPU if this process has used one."""
+    name, wide = processor()
+    found = [
+        " ".join([name or os.uname().machine, *wide]),
+        f"{os.cpu_count()} cores",
+        f"{threads()} thread" + "s" * (threads() > 1),
+    ]
     torch = sys.modules.get("torch")  # a process that has not imported it has used no GPU
     if torch is not None and torch.cuda.is_initialized():
         found.append(torch.cuda.get_device_name())

@@ -55,7 +55,7 @@ class RobotSuite(EnvironmentSuite):
 def collect(
     experiment: RobotExperiment, settings: Settings, histories: Path | None, unseen: slice
 ) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """See `radt.suites.sources`. Besides the sources of environments of a user, there are a learner that searches, an expert under
+    """See `radt.suites.sources`. Besides the sources of environments of a user there are a learner that searches, an expert under
     noise, and the published replay buffers, of whose observations the numbers `unseen` are hidden.
     """
     if settings.source == "download" and settings.download:
