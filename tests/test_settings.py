@@ -372,7 +372,7 @@ def written(folder, *texts):
     return configuration.read([CONFIG / "config.yaml", CONFIG / "ablations.yaml", *files])
 
 
-UNFIT = "{model: {window: 20}, embed: {query_stride: 10, chunk_length: 10}, evaluate: {memory: {query_stride: 10}}}"
+UNFIT = "{model: {window: 50}, embed: {query_stride: 25, chunk_length: 25}, evaluate: {memory: {query_stride: 25}}}"
 """Fits every experiment with this horizon, and no variant that sets another `embed.query_stride`."""
 
 
@@ -382,12 +382,12 @@ def test_what_was_not_asked_for_stops_nothing(tmp_path):
     for target in (
         "ablations",
         "results/ablations/retrieval_steps.pdf",
-        "./results/ablations/retrieval_steps/every_25/figure.pdf",
+        "./results/ablations/retrieval_steps/every_10/figure.pdf",
     ):
-        with pytest.raises(RadtError, match=r"ablations/retrieval_steps/every_25"):
+        with pytest.raises(RadtError, match=r"ablations/retrieval_steps/every_10"):
             targets.check(loaded, [target])
-    with pytest.raises(RadtError, match="every_25"):
-        Runs(loaded).select("ablations/retrieval_steps/every_25", ["embed"])
+    with pytest.raises(RadtError, match="every_10"):
+        Runs(loaded).select("ablations/retrieval_steps/every_10", ["embed"])
     other = written(
         tmp_path,
         json.dumps({"experiments": {"short": {**SHORT, "horizon": 10}}}),
