@@ -3,7 +3,7 @@
 
 
 use rule stage as rl with:
-    """Let PPO, SAC or DQN learn one training task from nothing, and keep all it did."""
+    """Let a learner live through one training task, and keep all it did."""
     output:
         update(["results/{experiment}/rl/task{task}.safetensors", "results/{experiment}/rl/task{task}.json"]),
         record=update("results/{experiment}/rl/task{task}.provenance.json"),

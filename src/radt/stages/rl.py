@@ -1,4 +1,4 @@
-"""Let PPO, SAC or DQN learn one training task and keep all it did: `python -m radt.stages.rl --help`."""
+"""Let a learner live through one training task and keep all it did: `python -m radt.stages.rl --help`."""
 
 from __future__ import annotations
 

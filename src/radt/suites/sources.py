@@ -36,7 +36,7 @@ def remark(experiment: Experiment, data: Trajectories) -> str | None:
 
 
 def learn(experiment: Experiment, settings: Settings, task: int) -> Shard:
-    """Learning history of one training task by Stable-Baselines3, `steps` steps less an unfinished episode.
+    """Learning histories of one training task, by what `trajectories.source` names.
 
     Raises `RadtError` when the task is not one of the training tasks, or the suite has nothing that learns.
     """
