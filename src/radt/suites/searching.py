@@ -8,7 +8,7 @@ episode and all later ones. Each history is of a new learner, which draws its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,23 +78,14 @@ class Belief:
 
 def search(body: Body, view: View, settings: Search, task: int, horizon: int) -> Shard:
     """The histories of a task whose goal is searched."""
-
-    def learners() -> Iterator[Learner]:
-        for history in range(settings.histories):
-            random = generator(settings.seed, f"search {task}", history)
-            yield Searcher(body, settings, random)
-
-    return _lived(body, view, learners(), settings, task, horizon)
+    streams = (generator(settings.seed, f"search {task}", history) for history in range(settings.histories))
+    return _lived(body, view, (Searcher(body, settings, random) for random in streams), settings, task, horizon)
 
 
 def imitate(body: Body, view: View, settings: Expert, task: int, horizon: int) -> Shard:
     """The histories of an expert some of whose actions are random."""
-
-    def learners() -> Iterator[Learner]:
-        for history in range(settings.histories):
-            yield Novice(body, settings, generator(settings.seed, f"expert {task}", history))
-
-    return _lived(body, view, learners(), settings, task, horizon)
+    streams = (generator(settings.seed, f"expert {task}", history) for history in range(settings.histories))
+    return _lived(body, view, (Novice(body, settings, random) for random in streams), settings, task, horizon)
 
 
 class Learner(Protocol):
@@ -145,7 +136,7 @@ class Novice:
         """See `Learner`: it learns nothing."""
 
 
-def _lived(body: Body, view: View, learners: Iterator[Learner], settings: Search | Expert, task: int, horizon: int) -> Shard:
+def _lived(body: Body, view: View, learners: Iterable[Learner], settings: Search | Expert, task: int, horizon: int) -> Shard:
     """The histories of all learners; the labels are what an expert that knows the goal would have done.
 
     Raises `RadtError` when the simulation fails, or pays what is not finite.
