@@ -39,7 +39,7 @@ class RobotExperiment(Experiment):
     @property
     def title(self) -> str:
         """See `Experiment`."""
-        return self.environment
+        return self.environment.replace("-", " ").capitalize()
 
     @property
     def kind(self) -> str:
