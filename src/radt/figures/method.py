@@ -31,7 +31,7 @@ text { font: 13px sans-serif; fill: #222; }
 """
 ALT = (
     "The task shows an observation and pays a reward. RA-DT, a transformer, reads the present episode and chooses an action."
-    " Its last steps are the query that searches a memory of finished episodes. The piece that is most similar and returned most"
+    " Its last steps are the query that searches a memory of finished episodes. A part that is similar and of high return"
     " is read by cross-attention. A finished episode goes into the memory."
 )
 
@@ -67,22 +67,22 @@ def svg() -> str:
     parts = [
         '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="head" d="M0,0 L8,4 L0,8 z"/></marker></defs>',
-        box(20, 24, 150, 70, "box", "Task", "never seen before"),
-        box(300, 24, 190, 70, "model", "RA-DT", "weights do not change"),
-        box(590, 24, 200, 70, "box", "Present episode", "what was seen, done, paid"),
+        box(20, 40, 150, 70, "box", "Task", "never seen before"),
+        box(300, 40, 190, 70, "model", "RA-DT", "weights do not change"),
+        box(590, 40, 200, 70, "box", "Present episode", "all steps until now"),
         note(125, 156, "Memory of finished episodes"),
         *memory,
         note(125, 258, "each finished episode is added"),
-        box(300, 180, 190, 44, "found", "Retrieved piece", "similar, and returned most"),
+        box(300, 180, 190, 44, "found", "Retrieved part", "similar, of high return"),
         box(590, 180, 200, 44, "box", "Query", "the last steps as a vector"),
-        arrow((300, 74), (172, 74)),
-        note(236, 67, "action"),
-        arrow((95, 24), (95, 8), (690, 8), (690, 22)),
-        note(236, 23, "observation, reward"),
-        arrow((590, 59), (492, 59)),
-        arrow((690, 94), (690, 178)),
-        arrow((395, 180), (395, 96)),
-        note(402, 142, "cross-attention", "start"),
+        arrow((300, 75), (172, 75)),
+        note(236, 68, "action"),
+        arrow((95, 40), (95, 26), (690, 26), (690, 38)),
+        note(395, 19, "observation, reward"),
+        arrow((590, 75), (492, 75)),
+        arrow((690, 110), (690, 178)),
+        arrow((395, 180), (395, 112)),
+        note(402, 150, "cross-attention", "start"),
         arrow((232, 202), (298, 202)),
         arrow((690, 224), (690, 256), (270, 256), (270, 214), (232, 214)),
         note(480, 250, "search"),
