@@ -128,6 +128,8 @@ def test_starts_differ_without_a_seed_and_histories_are_the_same_again():
     np.testing.assert_array_equal(one.observations, again.observations)
     starts = one.observations[one.episode_start[:-1]]
     assert len({tuple(start) for start in starts}) == len(starts) == 6
+    other = learn(given, Trajectories(source="search", search={**SEARCH, "seed": 1}), 1)
+    assert not np.isin(other.observations[other.episode_start[:-1]], starts[:, :2]).any(1).all()
 
 
 def test_metaworld_pays_what_the_package_pays():
@@ -223,6 +225,8 @@ def test_a_learner_knows_nothing_of_the_goal_before_it_is_paid_and_remembers_it_
         own = slice(history * 360, (history + 1) * 360)
         paid = min(np.flatnonzero(np.append(shard.rewards[own], 1))[0] for shard in (one, other))
         np.testing.assert_array_equal(one.actions[own][: paid + 1], other.actions[own][: paid + 1])
+    first = [next((own for own in history if own.any()), np.ones(60)) for history in one.rewards.reshape(20, 6, 60)]
+    assert np.mean([own[np.flatnonzero(own)[0] :].mean() for own in first]) > 0.9  # who passes the goal turns back at once
     returns = one.returns().reshape(20, 6).mean(0)
     assert returns[-1] > 45 > 35 > returns[0]
     wanted = np.clip(10.0 * (np.array([0.8, 0.5]) - one.observations), -1.0, 1.0)
