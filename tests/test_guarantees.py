@@ -187,10 +187,15 @@ def test_g2_an_interrupted_workflow_ends_in_the_same_bytes(made, tmp_path):
 
 
 def same_as(made, folder, targets):
-    """Whether what a part of the workflow made is what `made` has; all of it when the figure was a target."""
+    """Whether what a part of the workflow made is what `made` has; all of it when the figure was a target.
+
+    A killed job that no target needs was not run again: what it had not published yet lies in a hidden folder still.
+    """
     there, known = content(folder), content(made)
     assert set(targets) <= there.keys() and len(there) > 20
-    return there == known if FIGURE in targets else there.items() <= known.items()
+    if FIGURE in targets:
+        return there == known
+    return {path: hashed for path, hashed in there.items() if "/." not in path}.items() <= known.items()
 
 
 def interrupt(folder, number, awaited):
