@@ -120,7 +120,7 @@ def rate(method: str, published: bool) -> float:
     history = EpisodeBuffer(len(tasks), EPISODES, suite_of(room).spec)
     agent = agents(method, room, settings, history, published)
     start = clock.perf_counter()
-    in_context(agent, history, suite_of(room), tasks, evaluate.methods[method], evaluate, seed=0)
+    in_context(agent, history, suite_of(room), suite_of(room).make(tasks), evaluate.methods[method], evaluate, seed=0)
     return len(tasks) * EPISODES * room.horizon / (clock.perf_counter() - start)
 
 

@@ -106,7 +106,7 @@ def test_a_batch_of_ours_plays_as_single_tasks_of_the_published_protocol(method)
     def actions(of, published):
         history = EpisodeBuffer(len(of), EPISODES, suite_of(ROOM).spec)
         agent = bench.agents(method, ROOM, SETTINGS, history, published)
-        in_context(agent, history, suite_of(ROOM), of, protocol, evaluate, seed=0)
+        in_context(agent, history, suite_of(ROOM), suite_of(ROOM).make(of), protocol, evaluate, seed=0)
         return history.columns.action.unflatten(0, (len(of), -1))
 
     alone = torch.cat([actions(tasks[number : number + 1], True) for number in range(len(tasks))])

@@ -326,7 +326,7 @@ def test_it_learns_to_find_the_goal_that_its_context_shows(tmp_path):
     history = EpisodeBuffer(len(tasks), 12, suite_of(room).spec)
     protocol = Protocol(model="dpt", target_return="none", actions="sample")
     agent = DptAgent(model, 45, recollection(room, history), history, 0)
-    returns = in_context(agent, history, suite_of(room), tasks, protocol, evaluate, 0)
+    returns = in_context(agent, history, suite_of(room), suite_of(room).make(tasks), protocol, evaluate, 0)
     assert returns[:, -3:].mean() > 0.7 * worlds.optimum(room)[tasks].mean()
     assert returns[:, -3:].mean() > returns[:, 0].mean() + 2
 

@@ -50,7 +50,7 @@ def test_dt_reaches_the_optimum_of_the_one_task_that_it_was_trained_on(tmp_path)
     history = EpisodeBuffer(1, 1, suite_of(room).spec)
     agent = DtAgent(model, settings, history)
     protocol = Protocol(model="dt", target_return="fixed", actions="greedy")
-    returns = in_context(agent, history, suite_of(room), np.array([0]), protocol, evaluate, seed=0)
+    returns = in_context(agent, history, suite_of(room), suite_of(room).make(np.array([0])), protocol, evaluate, seed=0)
     assert returns[0, 0] == best[0]
 
 

@@ -6,7 +6,8 @@ import torch
 
 from helpers import ROOM, SPEC
 from radt.data.episodes import EpisodeBuffer
-from radt.evaluation.references import RandomAgent, RetrieveAgent
+from radt.errors import RadtError
+from radt.evaluation.references import ExpertAgent, RandomAgent, RetrieveAgent
 from radt.evaluation.rollout import in_context
 from radt.settings.evaluation import Evaluate, Memory, Protocol
 from radt.suites import suite_of
@@ -100,8 +101,8 @@ def test_retrieve_is_random_before_the_first_reward_and_never_worse_after_it():
     tasks, settings = np.arange(room.num_tasks), SETTINGS.model_copy(update={"episodes": 30})
 
     def played(seed):
-        history = EpisodeBuffer(room.num_tasks, 30, suite_of(room).spec)
-        return history, in_context(RetrieveAgent(history, seed), history, suite_of(room), tasks, protocol, settings, seed)
+        history, suite = EpisodeBuffer(room.num_tasks, 30, suite_of(room).spec), suite_of(room)
+        return history, in_context(RetrieveAgent(history, seed), history, suite, suite.make(tasks), protocol, settings, seed)
 
     history, returns = played(0)
     best = np.maximum.accumulate(returns, axis=1)
@@ -113,6 +114,11 @@ def test_retrieve_is_random_before_the_first_reward_and_never_worse_after_it():
     assert (played(1)[1] != returns).any()
 
 
+def test_a_suite_without_an_expert_is_refused():
+    with pytest.raises(RadtError, match="the suite 'grid' has no expert: remove the method"):
+        ExpertAgent(suite_of(ROOM), suite_of(ROOM).make(np.arange(2)))
+
+
 def test_random_agent_chooses_all_actions_alike():
     history = EpisodeBuffer(200, 1, suite_of(ROOM).spec)
     protocol = Protocol(model="random", target_return="none", actions="sample")
@@ -120,6 +126,6 @@ def test_random_agent_chooses_all_actions_alike():
         ROOM.model_copy(update={"width": 20, "height": 20, "num_tasks": 210}),
         SETTINGS.model_copy(update={"episodes": 1}),
     )
-    in_context(RandomAgent(history), history, suite_of(room), np.arange(200), protocol, settings, 0)
+    in_context(RandomAgent(history), history, suite_of(room), suite_of(room).make(np.arange(200)), protocol, settings, 0)
     share = torch.bincount(history.columns.action[:, 0].long(), minlength=5) / len(history.columns.action)
     torch.testing.assert_close(share, torch.full((5,), 0.2), atol=0.04, rtol=0.0)

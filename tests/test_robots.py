@@ -12,9 +12,12 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from radt.data import trajectories
+from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
-from radt.evaluation.rollout import reached
+from radt.evaluation.references import ExpertAgent
+from radt.evaluation.rollout import in_context, reached
 from radt.settings.base import Section
+from radt.settings.evaluation import Evaluate, Memory, Protocol
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
 from radt.settings.sources import Search, Trajectories
@@ -39,6 +42,12 @@ REACHER = {
 REACH = {"suite": "metaworld", "names": ["reach"], "goals": 6, "action_repeat": 4}
 SIZES = {"horizon": 12, "num_tasks": 6, "num_held_out": 2, "num_validation": 1, "action_codes": 5}
 UNION = {"suite": "dmcontrol", "union": True, "names": ["cartpole-swingup", "reacher-easy"], "num_tasks": 2, "num_held_out": 1}
+
+PROTOCOL = Protocol(model="expert", target_return="none", actions="greedy")
+MEMORY = Memory(k_rerank=5, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, query_stride=5)
+EVALUATE = Evaluate(
+    episodes=2, splits=["train"], target_mean=1.0, target_std=0.0, target_low=(1.0, 2.0), memory=MEMORY, methods={}, device="cpu"
+)
 
 
 class Chosen(Section):
@@ -241,6 +250,27 @@ def test_an_expert_under_noise_goes_from_random_actions_to_its_own():
     assert same[0] == 0.0 and same[2] == 1.0 and 0.0 < same[1] < 0.4  # a chance of 0.87
     returns = shard.returns()
     assert returns[2] > 2 * returns[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "tasks"),
+    [(REACH, [0, 2]), ({**UNION, "start_seed": 0, "num_validation": 0}, [0, 1])],
+    ids=["metaworld", "dmcontrol"],
+)
+def test_the_expert_plays_in_evaluation_what_it_does_alone(given, tasks):
+    """Its actions are rounded to codes."""
+    own = experiment(given, horizon=25, action_codes=11)
+    suite, played = suite_of(own), EpisodeBuffer(2, 2, suite_of(own).spec)
+    env = suite.make(np.array(tasks))
+    returns = in_context(ExpertAgent(suite, env), played, suite, env, PROTOCOL, EVALUATE, seed=0)
+    for number, task in enumerate(tasks):
+        body, total = suite.body(suite.environment(task)), 0.0
+        body.reset(0)
+        for _ in range(25):
+            total += body.step(suite.done(suite.spec.codes(body.towards(body.goal))[None])[0])[1]
+        assert returns[number, 0] == pytest.approx(total, rel=1e-4)
+        if not isinstance(body, Planner):  # whose plans are drawn anew
+            assert returns[number, 1] == returns[number, 0]
 
 
 def test_planning_pays_and_leaves_the_simulation_as_it_was():

@@ -100,7 +100,8 @@ def test_an_agent_with_a_memory_reaches_the_optimum():
     room = GridExperiment(world="darkroom", width=4, height=3, horizon=16, num_tasks=12, num_held_out=2, num_validation=0)
     tasks = np.array([t for t in range(12) if tuple(goals(room)[t]) != (0, 0)])
     history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
-    returns = in_context(Explorer(history, room), history, suite_of(room), tasks, protocol(), evaluate(), seed=0)
+    suite = suite_of(room)
+    returns = in_context(Explorer(history, room), history, suite, suite.make(tasks), protocol(), evaluate(), seed=0)
     np.testing.assert_array_equal(returns[:, 1], optimum(room)[tasks])
     np.testing.assert_array_equal(returns[:, 2], optimum(room)[tasks])
     assert (returns[:, 0] < returns[:, 1]).any()
@@ -161,7 +162,7 @@ def test_episodes_end_where_the_world_ends_them(room):
     tasks = np.arange(min(room.num_tasks, 12))
     history = EpisodeBuffer(len(tasks), 3, suite_of(room).spec)
     agent = Optimal(history, worlds.make(room, tasks))
-    returns = in_context(agent, history, suite_of(room), tasks, protocol(), evaluate(), seed=0)
+    returns = in_context(agent, history, suite_of(room), suite_of(room).make(tasks), protocol(), evaluate(), seed=0)
     np.testing.assert_array_equal(returns[:, 0], optimum(room)[tasks])
     np.testing.assert_array_equal(returns[:, 2], optimum(room)[tasks])
     lengths = history.lengths

@@ -1,13 +1,16 @@
-"""What is reached without a network: random actions, and replay of the best episode so far (ours, for comparison)."""
+"""What is reached without a network: random actions, replay of the best episode so far, experts (ours, for comparison)."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from radt import seeding
 from radt.data.episodes import EpisodeBuffer
+from radt.errors import RadtError
 from radt.spaces import Counts
+from radt.suites.base import Suite, VectorEnv, WithExpert
 
 
 class RandomAgent:
@@ -93,6 +96,28 @@ class RetrieveAgent:
         distance = distance.double().masked_fill(~searched, torch.inf)
         self.last = self.history.horizon - 1 - distance.flip(1).argmin(1, keepdim=True)
         return self.action[torch.arange(len(self.last)), self.last[:, 0]]
+
+    def finish(self) -> None:
+        """See `Agent`."""
+
+
+class ExpertAgent:
+    """An `Agent` that does the code nearest to what an expert would do, which knows what is hidden."""
+
+    def __init__(self, suite: Suite, env: VectorEnv):
+        """Raises `RadtError` when the suite has no expert."""
+        if not isinstance(suite, WithExpert):
+            raise RadtError(f"the suite {suite.experiment.suite!r} has no expert: remove the method from evaluate.methods")
+        self.spec, self.actions = suite.spec, suite.expert(env)
+
+    def begin(self) -> None:
+        """See `Agent`."""
+
+    def logits(self, time: int) -> Tensor:
+        """See `Agent`: 1 for the chosen action, 0 for the others."""
+        codes = torch.from_numpy(self.spec.codes(self.actions()).astype(np.int64))  # [B, A]
+        parts = zip(codes.unbind(-1), self.spec.actions, strict=True)
+        return torch.cat([torch.nn.functional.one_hot(own, size) for own, size in parts], -1).float()
 
     def finish(self) -> None:
         """See `Agent`."""

@@ -17,7 +17,7 @@ from radt.evaluation.agents import Agent
 from radt.models.actions import choose
 from radt.settings.evaluation import Evaluate, Protocol
 from radt.spaces import Counts, Spec
-from radt.suites.base import Suite
+from radt.suites.base import Suite, VectorEnv
 
 
 class Target:
@@ -96,14 +96,16 @@ def in_context(
     agent: Agent,
     history: EpisodeBuffer,
     suite: Suite,
-    tasks: NDArray[np.int64],
+    env: VectorEnv,
     protocol: Protocol,
     settings: Evaluate,
     seed: int,
 ) -> NDArray[np.float32]:
-    """Returns [B, episodes] of `tasks` [B], played in one batch; whether episodes succeeded is in `history.success`."""
-    spec, env = suite.spec, suite.make(tasks)
-    target = Target(protocol, settings, spec, len(tasks))
+    """Returns [B, episodes] of the tasks [B] of an environment of `suite`, played in one batch; whether episodes succeeded is in
+    `history.success`.
+    """
+    spec = suite.spec
+    target = Target(protocol, settings, spec, env.num_envs)
     for episode in range(settings.episodes):
         seen, _ = env.reset(seed=int(seeding.generator(seed, "environment", episode).integers(2**31)))
         target.begin(seeding.generator(seed, "target return", episode))

@@ -10,7 +10,7 @@ from radt.errors import RadtError
 from radt.retrieval.source import EncoderSource
 from radt.settings.evaluation import Memory
 from radt.settings.retrieval import Embed, Language
-from radt.suites.base import Suite
+from radt.suites.base import Suite, VectorEnv
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Setup:
     model: str
     """Name of the method in `radt.methods`."""
     suite: Suite
+    env: VectorEnv
+    """The environment in which the agent will act."""
     history: EpisodeBuffer
     """The steps that the agent has lived through; empty at first."""
     seed: int

@@ -41,8 +41,8 @@ KINDS = {"str": "a word", "int64": "a whole number from 0 on", "float64": "a fin
 LARGEST = 2**28  # bytes of a file
 AGAIN = "delete it and run the workflow again, which makes it anew"
 RESTORE = "restore it from the repository"
-SOMETIMES = ("success", "success_1", "success_last")
-"""Columns that files have where episodes succeed or fail; all values of others are unknown."""
+SOMETIMES = ("success", "success_1", "success_last", "last_normalised", "average_normalised")
+"""Columns that files have where episodes succeed or fail, or where there is an expert; all values of others are unknown."""
 SPLITS = ("held_out", "train", "validation")
 PAPER_SPLITS = {"eval": "held_out", "train": "train"}
 

@@ -1,7 +1,7 @@
 """What all figures share: fonts and lines, the name and look of every method, and bytes that depend on the curves only.
 
 Methods differ by colour, dashes and marker, so that a figure can be read without colour. Colours are of Paul Tol's schemes for
-colour-blind readers. The two methods without a network are thin grey lines: something to hold the others against.
+colour-blind readers. Methods without a network are thin grey lines: something to hold the others against.
 """
 
 from __future__ import annotations

@@ -49,6 +49,8 @@ COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
     "cpu_seconds": "float64?",
     "success_1": "float64?",
     "success_last": "float64?",
+    "last_normalised": "float64?",
+    "average_normalised": "float64?",
 }
 Row = dict[str, str | int | float]
 
@@ -64,9 +66,10 @@ def table(
     `probability_radt_better` is the probability of improvement of the method `radt` over this one, in `average`.
     `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model: the encoder of RA-DT, which is
     trained once, stands in the row of `dt`. `success_1` and `success_last` are the shares of first and last episodes that
-    succeed, where episodes do or fail to. What is not known or has no meaning is NaN: episodes that were not run, curves that
-    the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum that is not above 0, RA-DT
-    against itself, the training of what is not trained.
+    succeed, where episodes do or fail to. `last_normalised` and `average_normalised` are 0 for random actions and 1 for an
+    expert, task by task, where both were evaluated. What is not known or has no meaning is NaN: episodes that were not run,
+    curves that the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum that is not above
+    0, RA-DT against itself, the training of what is not trained.
     """
     experiment = str(evaluations["experiment"].iloc[0])
     methods = method_order(set(evaluations["method"]), evaluate)
@@ -80,6 +83,7 @@ def table(
             row |= _returns(returns, figure) | {"optimum": optimum} | cost
             reached = scores(evaluations, method, split, "success").mean(axis=(0, 1))
             row |= {"success_1": float(reached[0]), "success_last": float(reached[-1])}
+            row |= _normalised(returns, *(_reference(evaluations, evaluate, model, split) for model in ("random", "expert")))
             row |= _paper(paper_curve(paper, method, split, evaluate))
             row |= _compared(row, optimum)
             if "radt" in methods and method != "radt":
@@ -123,6 +127,20 @@ def _returns(returns: statistics.Floats, figure: Figure) -> Row:
     by_episode = statistics.mean(returns)
     row: Row = {f"episode_{n}": float(by_episode[n - 1]) if n <= len(by_episode) else np.nan for n in (1, 10, 20)}
     return row | estimates(returns, figure) | {"iqm": statistics.interquartile_mean(returns.mean(axis=2))}
+
+
+def _reference(evaluations: pd.DataFrame, evaluate: Evaluate, model: str, split: str) -> statistics.Floats | None:
+    """Mean return [tasks] of a model without a network, None where no method has it."""
+    names = [name for name in method_order(set(evaluations["method"]), evaluate) if evaluate.methods[name].model == model]
+    return scores(evaluations, names[0], split).mean(axis=(0, 2)) if names else None
+
+
+def _normalised(returns: statistics.Floats, low: statistics.Floats | None, high: statistics.Floats | None) -> Row:
+    """Mean over tasks of what lies between `low` and `high` [tasks], from returns [seeds, tasks, episodes]."""
+    if low is None or high is None or not (high > low).all():
+        return {}
+    scaled = (returns - low[:, None]) / (high - low)[:, None]
+    return {"last_normalised": float(scaled[:, :, -1].mean()), "average_normalised": float(scaled.mean())}
 
 
 def _compared(row: Row, optimum: float) -> Row:

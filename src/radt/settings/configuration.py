@@ -22,6 +22,7 @@ from radt.settings.experiments import AnyExperiment
 from radt.settings.layers import Shared
 from radt.settings.models import Training
 from radt.settings.parsing import explain, parse
+from radt.settings.registry import METHODS
 from radt.settings.stages import Stages
 
 
@@ -50,7 +51,7 @@ class Settings(Stages, Shared):
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
     """Seeds of every trained method."""
     methods: Annotated[list[Name], Field(min_length=1)]
-    """Methods drawn in figures, keys of `evaluate.methods`. An experiment leaves one out that is null in its own."""
+    """Methods drawn in figures, keys of `evaluate.methods`. An experiment leaves one out that it does not have."""
     encoder_seed: NonNegativeInt
     """Seed of the pre-trained DT that embeds sub-trajectories. All seeds of RA-DT use it."""
     experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]
@@ -130,7 +131,8 @@ class Settings(Stages, Shared):
         """Raise `RadtError` when the settings of a run do not fit together, or its methods are not those that are evaluated."""
         stages = self.stages(run)
         variant, own = "/" in run, stages.evaluate.methods.keys()
-        allowed = sorted(own if variant else own | self.evaluate.methods.keys())
+        sometimes = {name for name, method in METHODS.items() if method.needs_expert}
+        allowed = sorted(own if variant else {*own, *self.evaluate.methods, *sometimes})
         methods = self.ablations[run.split("/")[1]].methods if variant else self.methods
         if unknown := [method for method in methods if method not in allowed]:
             raise RadtError(f"methods of {run!r} names {unknown}, allowed are the keys of evaluate.methods: {allowed}")

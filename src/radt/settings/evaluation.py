@@ -17,7 +17,8 @@ class Protocol(Section):
     """How one method acts in context."""
 
     model: AnyMethod
-    """The trained model. `retrieve` (replays the nearest stored step of its best episode) and `random` have no weights."""
+    """The trained model. Three have no weights: `retrieve` (replays the nearest stored step of its best episode), `random`, and
+    `expert` (knows the task; robots)."""
     target_return: Literal["fixed", "from_memory", "none"]
     """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing was found, then more;
     `none`: not used."""

@@ -43,5 +43,7 @@ class Method:
     """What embeds for it, where it retrieves: a file of `radt.encoders`."""
     vectors: tuple[str, ...] = ()
     """The sections behind the vectors of that encoder, besides `trajectories`."""
+    needs_expert: bool = False
+    """Whether it asks an expert of the suite, which few suites have: `methods` may name it for all experiments."""
     work: Callable[[Any, str], Any] | None = None
     """What its training takes (`radt.pipeline.costs.Demand`), from all sections and its name."""

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--method", required=True, help="key of evaluate.methods")
     parser.add_argument("--seed", required=True, type=int, help="seed of the trained model, of targets and of actions")
     parser.add_argument("--settings", required=True, help="JSON of the sections")
-    parser.add_argument("--model", type=Path, help="directory of the trained model (not for retrieve and random)")
+    parser.add_argument("--model", type=Path, help="directory of the trained model (not for retrieve, random and expert)")
     parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT that embeds (radt only)")
     parser.add_argument("--output", required=True, type=Path, help="CSV file to write")
     given = parser.parse_args(argv)
@@ -59,11 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     tasks = np.array([task.id for split in settings.splits for task in known if task.split == split], np.int64)
     if not len(tasks):
         raise RadtError(f"evaluate.splits is {settings.splits}, but {given.experiment!r} has no such tasks: add a split")
-    history = EpisodeBuffer(len(tasks), settings.episodes, suite.spec)
+    history, env = EpisodeBuffer(len(tasks), settings.episodes, suite.spec), suite.make(tasks)
     parts = settings.memory, selection.embed, selection.embed_language
-    setup = Setup(protocol.model, suite, history, given.seed, device, *parts, given.model, given.encoder)
+    setup = Setup(protocol.model, suite, env, history, given.seed, device, *parts, given.model, given.encoder)
     agent = module(protocol.model).agent(setup)
-    returns = in_context(agent, history, suite, tasks, protocol, settings, given.seed)
+    returns = in_context(agent, history, suite, env, protocol, settings, given.seed)
     splits, best = suite.experiment.splits, [task.references.get("optimum", "") for task in known]
     success = None if history.success is None else history.success.int().tolist()
     rows = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -27,3 +28,13 @@ class Suite(Listed, Protocol):
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Actions [n, ...] that an environment of `make` takes, of codes [n, A]."""
+
+
+@runtime_checkable
+class WithExpert(Protocol):
+    """A suite that knows how to do its tasks."""
+
+    def expert(self, env: Any) -> Callable[[], NDArray[Any]]:
+        """A function that gives the actions [n, A] of experts, which know what is hidden, in the present states of an environment
+        of `make`.
+        """

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from radt.data.trajectories import Shard, Task
 from radt.settings.robots import RobotExperiment
 from radt.settings.sources import Expert, Search
@@ -13,7 +16,7 @@ from radt.settings.sources import Trajectories as Settings
 from radt.spaces import Spec
 from radt.suites import experiment_spec, published, searching
 from radt.suites.gymnasium import rl, sources
-from radt.suites.gymnasium.environment import Env, sentences, view_of
+from radt.suites.gymnasium.environment import Env, Together, sentences, view_of
 from radt.suites.gymnasium.spec import spec_from
 from radt.suites.gymnasium.suite import EnvironmentSuite
 
@@ -34,14 +37,20 @@ def spec_of(experiment: RobotExperiment, make: Make) -> Spec:
 class RobotSuite(EnvironmentSuite):
     """Tasks of a package of robots."""
 
-    def __init__(self, experiment: RobotExperiment, make: Make):
+    def __init__(self, experiment: RobotExperiment, make: Make, body: Callable[[Any], searching.Body]):
+        """`body` gives the learner's view of an environment of `make`."""
         super().__init__(experiment, spec_of(experiment, make))
-        self._make = make
+        self._make, self.body = make, body
 
     def environment(self, task: int) -> Env:
         """The environment of one task; raises `RadtError` when the package cannot make it."""
         with sentences(self.experiment.name_of(task)):
             return self._make(self.experiment, task)
+
+    def expert(self, env: Together) -> Callable[[], NDArray[np.float64]]:
+        """See `WithExpert`."""
+        bodies = [self.body(own) for own in env.unwrapped.envs]
+        return lambda: np.stack([body.towards(body.goal) for body in bodies])
 
     def tasks(self) -> list[Task]:
         """See `Described`; no returns are known."""
@@ -72,13 +81,13 @@ def collect(
     return {**source, "files": files}, published.histories(folder, experiment_spec(experiment), unseen)
 
 
-def learn_task(suite: RobotSuite, settings: Settings, task: int, body: Callable[[Any], searching.Body]) -> Shard:
-    """See `radt.suites.sources.learn`: by Stable-Baselines3, by a search or by an expert, with the `body` of the environment."""
+def learn_task(suite: RobotSuite, settings: Settings, task: int) -> Shard:
+    """See `radt.suites.sources.learn`: by Stable-Baselines3, by a search or by an expert."""
     own, experiment = settings.learner, suite.experiment
     if not isinstance(own, Search | Expert):
         return rl.learned(suite, settings, task)
     env = suite.environment(task)
-    view, robot = view_of(experiment, env.observation_space), body(env)
+    view, robot = view_of(experiment, env.observation_space), suite.body(env)
     with sentences(experiment.name_of(task)):
         if isinstance(own, Search):
             return searching.search(robot, view, own, task, experiment.horizon)

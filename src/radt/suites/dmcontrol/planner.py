@@ -44,7 +44,7 @@ class Planner:
 
     def reset(self, seed: int | None) -> Any:
         """See `Body`."""
-        self.mean[:], self.planned = 0.0, -1
+        self.planned = -1
         if seed is not None:
             self.random = np.random.default_rng(seed)
         return self.robot.reset(seed=seed)[0]
@@ -68,7 +68,7 @@ class Planner:
         repeat = self.robot.experiment.action_repeat
         time = (np.arange(KNOTS) * HOLD + repeat) / HOLD  # knots of the last plan at which those of this one stand
         left = np.clip(time, 0, KNOTS - 1).astype(np.int64)
-        mean = self.mean[left] if self.planned >= 0 else self.mean
+        mean = self.mean[left] if self.robot.time else np.zeros_like(self.mean)  # each episode begins anew
         noise = self.random.normal(size=(SAMPLES, KNOTS, self.dimensions)) * SPREAD
         noise[0] = 0.0
         tried = np.clip(mean + noise, -1.0, 1.0)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from radt.data.trajectories import Shard
 from radt.settings.sources import Trajectories as Settings
 from radt.suites import robots
-from radt.suites.dmcontrol.planner import Planner
-from radt.suites.dmcontrol.reacher import Reacher
 from radt.suites.dmcontrol.settings import DmcontrolExperiment
 from radt.suites.dmcontrol.suite import suite_of
 
 
 def learn_task(experiment: DmcontrolExperiment, settings: Settings, task: int) -> Shard:
     """See `radt.suites.sources.learn`."""
-    reacher = experiment.name_of(task).startswith("reacher-")
-    return robots.learn_task(suite_of(experiment), settings, task, Reacher if reacher else Planner)
+    return robots.learn_task(suite_of(experiment), settings, task)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from radt.suites.dmcontrol.environment import Robot
+from radt.suites.dmcontrol.planner import Planner
+from radt.suites.dmcontrol.reacher import Reacher
 from radt.suites.dmcontrol.settings import DmcontrolExperiment
 from radt.suites.robots import RobotSuite
 
 
 def suite_of(experiment: DmcontrolExperiment) -> RobotSuite:
     """All tasks of an experiment."""
-    return RobotSuite(experiment, Robot)
+    return RobotSuite(experiment, Robot, body)
+
+
+def body(robot: Robot) -> Reacher | Planner:
+    """The learner's view of a task."""
+    return Reacher(robot) if robot.name.startswith("reacher-") else Planner(robot)
