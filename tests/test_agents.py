@@ -293,7 +293,8 @@ def test_a_memory_of_episodes_of_different_lengths():
     assert torch.equal(history.lengths, LENGTHS)
     generator = torch.Generator().manual_seed(0)
     queries = F.normalize(torch.randn(TASKS, MODEL.width, generator=generator), dim=-1)
-    ids, found = memory.rank(queries)
+    ranked = memory.rank(queries)
+    ids, found = ranked.chunk, ranked.found
     for task in range(TASKS):
         real = [
             (int(memory.episode[i]), int(memory.anchor[task, i])) for i in range(memory.anchor.shape[1]) if memory.anchor[task, i]

@@ -217,7 +217,7 @@ def test_the_online_memory_agrees_with_a_brute_force_twin(world):
     keys, _ = embed_episodes(encoder, CHUNK, episodes.columns, episodes.first, episodes.length)
     torch.testing.assert_close(memory.keys.flatten(0, 1), keys.flatten(0, 1))
     queries = torch.nn.functional.normalize(torch.randn(TASKS, MODEL.width, generator=torch.Generator().manual_seed(0)), dim=-1)
-    chosen = memory.rank(queries)[0][:, 0].tolist()
+    chosen = memory.rank(queries).chunk[:, 0].tolist()
     per_episode = HORIZON // CHUNK
     for task in range(TASKS):
         own = memory.keys[task] @ queries[task]

@@ -31,7 +31,11 @@ RANK = {
     "stages": 10,
     "commands": 11,
     "__main__": 12,
+    "agent": 12,
+    "__init__": 13,
 }
+OUTSIDE = ("__main__", "agent", "__init__")
+"""Files at the top that stand above the folders; the others stand below them."""
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BENCH = sorted((ROOT / "bench").glob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*/README.md")), ROOT / "CONTRIBUTING.md"]
@@ -40,7 +44,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROO
 def folder(path):
     """The folder of the package that a file is in, the outermost one; empty for the files at its top."""
     inside = path.relative_to(PACKAGE)
-    return "__main__" if str(inside) == "__main__.py" else "" if len(inside.parts) == 1 else inside.parts[0]
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem if inside.stem in OUTSIDE else ""
 
 
 def imported(path):
@@ -54,7 +58,7 @@ def imported(path):
             parts = module.split(".")
             assert parts[0] != "bench", f"{path}: the package runs without its benchmarks"
             if parts[0] == "radt" and len(parts) > 1:
-                yield parts[1] if (PACKAGE / parts[1]).is_dir() else ""
+                yield parts[1] if (PACKAGE / parts[1]).is_dir() or parts[1] in OUTSIDE else ""
 
 
 def test_every_folder_has_its_place_in_the_order():

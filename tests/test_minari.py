@@ -292,5 +292,5 @@ def test_a_dictionary_in_another_order_is_read_by_its_keys(monkeypatch):
         other(f"odd/task{task}-v0", [episode(observations=seen, actions=np.zeros(4, np.int64))], space, spaces.Discrete(2))
     settings = Trajectories(source="minari", minari=Minari(datasets=[f"odd/task{task}-v0" for task in range(5)]))
     shard = next(iter(collect(chosen, settings, None)[1]))
-    first = suite_of(chosen).seen(suite_of(chosen).make(np.array([0])), {key: values[:1] for key, values in seen.items()})[0]
+    first = suite_of(chosen).seen({key: values[:1] for key, values in seen.items()})[0]
     assert shard.observations[0].tolist() == first.tolist()

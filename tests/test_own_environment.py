@@ -102,7 +102,7 @@ def test_what_is_seen(monkeypatch, space, expected):
     suite = suite_of(odd(monkeypatch, space=space, seen=seen))
     assert suite.spec.observation == expected
     env = suite.make(np.array([0, 3]))
-    shown = suite.seen(env, env.reset(seed=0)[0])
+    shown = suite.seen(env.reset(seed=0)[0])
     flat = np.concatenate([np.ravel(part) for part in (seen.values() if isinstance(seen, dict) else [seen])])
     assert shown.shape == (2, *expected.shape)
     np.testing.assert_array_equal(shown.reshape(2, -1), np.stack([flat, flat]).astype(shown.dtype))
@@ -116,7 +116,7 @@ def test_what_is_hidden(monkeypatch):
     suite = suite_of(experiment(hidden=[0, 2]))
     env = suite.make(np.array([1]))
     full = reach.Reach(1)
-    np.testing.assert_array_equal(suite.seen(env, env.reset(seed=5)[0])[0], full.reset(seed=5)[0][[1]])
+    np.testing.assert_array_equal(suite.seen(env.reset(seed=5)[0])[0], full.reset(seed=5)[0][[1]])
 
 
 HIDDEN = {
@@ -198,7 +198,7 @@ def test_an_environment_that_breaks_its_word(monkeypatch, given, words):
     env = suite.make(np.array([0]))
     env.reset(seed=0)
     with pytest.raises(RadtError, match=words):
-        suite.seen(env, env.step(np.array([0]))[0])
+        suite.seen(env.step(np.array([0]))[0])
 
 
 SPACES = {

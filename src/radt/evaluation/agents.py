@@ -167,6 +167,7 @@ class RetrievalAgent:
         """See `Agent`."""
         self.query_encoder.begin()
         self.contexts = []
+        self.memory.last = None
         self.caches = emptied(self.caches, self.model, self.history.tasks) if self.cached else None
 
     def logits(self, time: int) -> Tensor:

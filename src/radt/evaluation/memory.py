@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,20 @@ from radt.settings.evaluation import Memory
 GROUP = 10
 """Tasks whose steps are read at once, where many steps are: what lies between two layers then stays in the cache of a core (an
 episode of 100 tasks: 75 ms instead of 110; one core of a Xeon, width 64)."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The chunks [B, K] of a context, best first."""
+
+    chunk: Tensor
+    """Their ids."""
+    found: Tensor
+    """Which of them there are; a memory may have fewer."""
+    similarity: Tensor
+    """Products of their keys and the query."""
+    score: Tensor
+    """What they are ranked by."""
 
 
 EmbedEpisodes = Callable[[Source, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -51,6 +65,8 @@ class OnlineMemory:
         self.episode = torch.zeros(0, dtype=torch.long)
         self.anchor = torch.zeros(history.tasks, 0, dtype=torch.long)
         self.reward = torch.zeros(history.tasks, 0)
+        self.last: Ranked | None = None
+        """What was asked for last."""
 
     def add(self, episode: int) -> None:
         """Insert the chunks of a finished episode of every task; where one has fewer than others, anchor 0 says so.
@@ -74,18 +90,25 @@ class OnlineMemory:
         values = self.values(torch.arange(self.anchor.shape[1] - count, self.anchor.shape[1]).expand(history.tasks, -1))
         self.reward = torch.cat([self.reward, (values.reward * values.mask).sum(-1)], 1)
 
-    def rank(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Ids [B, count] of the best chunks for the queries [B, W], and which were found."""
+    def rank(self, queries: Tensor) -> Ranked:
+        """The best chunks for the queries [B, W]."""
         similarity = torch.einsum("bmw,bw->bm", self.keys, queries)
         valid = keep_nearest(similarity, self.anchor > 0, self.settings.k_rerank)
         score = utility(similarity, self.history.totals[:, self.episode], self.reward, valid, self.settings)
-        return best(score, valid, self.count)
+        chunk, found = best(score, valid, self.count)
+        return Ranked(chunk, found, similarity.gather(1, chunk), score.gather(1, chunk))
 
     def values(self, chunk: Tensor) -> Steps:
         """Steps [B, K, 2 chunk_length] of chunk ids [B, K]."""
         episode = self.episode[chunk]
         first, length = self.history.first(episode), self.history.lengths.gather(1, episode)
         return contexts(self.history.columns, first, length, self.anchor.gather(1, chunk), self.chunk_length)
+
+    def span(self, chunk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Episode, first step and end [B, K] of chunk ids [B, K]."""
+        episode = self.episode[chunk]
+        stop = torch.minimum(self.anchor.gather(1, chunk) + self.chunk_length, self.history.lengths.gather(1, episode))
+        return episode, (stop - 2 * self.chunk_length).clamp_min(0), stop
 
     @property
     def ready(self) -> bool:
@@ -98,6 +121,6 @@ class OnlineMemory:
         Raises `RadtError` when a query is not finite.
         """
         finite(queries)
-        chunk, found = self.rank(queries)
-        steps = self.values(chunk)
-        return replace(steps, mask=steps.mask & found[..., None]).map(lambda x: x.flatten(1, 2)[:, None])
+        self.last = self.rank(queries)
+        steps = self.values(self.last.chunk)
+        return replace(steps, mask=steps.mask & self.last.found[..., None]).map(lambda x: x.flatten(1, 2)[:, None])

@@ -91,7 +91,73 @@ def reached(told: dict[str, Any]) -> Tensor | None:
     return torch.from_numpy(np.logical_or.reduce(parts)) if parts else None
 
 
-@torch.inference_mode()
+class Player:
+    """An agent and its history, a step at a time: evaluation plays with it, and so does `radt.agent`."""
+
+    def __init__(self, agent: Agent, history: EpisodeBuffer, protocol: Protocol, settings: Evaluate, seed: int):
+        self.agent, self.history, self.protocol, self.seed = agent, history, protocol, seed
+        self.target = Target(protocol, settings, history.spec, history.tasks)
+        self.time = 0
+        """Step of the current episode whose action is chosen next."""
+
+    @torch.inference_mode()
+    def begin(self) -> None:
+        """Start an episode of all tasks."""
+        self.time = 0
+        self.target.begin(seeding.generator(self.seed, "target return", self.history.episode))
+        self.agent.begin()
+
+    @torch.inference_mode()
+    def act(self, observation: NDArray[Any]) -> NDArray[np.int64]:
+        """Codes [B, A] of the actions after an observation [B, *shape], as it is stored.
+
+        Raises `RadtError` when the network gives logits that are not finite.
+        """
+        history = self.history
+        history.observe(self.time, torch.from_numpy(observation), self.target.wanted)
+        step = history.episode * history.horizon + self.time
+        logits = self.agent.logits(self.time)
+        if not math.isfinite(logits.sum()):
+            raise RadtError(
+                f"the network gives logits that are not finite numbers at step {self.time} of episode {history.episode + 1}:"
+                " train it again with a lower learning_rate"
+            )
+        random = seeding.generator(self.seed, "actions", step)
+        self.action = choose(logits, history.spec.actions, self.protocol.actions, self.protocol.temperature, random)
+        return self.action.numpy()
+
+    @torch.inference_mode()
+    def receive(self, reward: NDArray[Any], ended: NDArray[np.bool_], success: Tensor | None = None) -> bool:
+        """Take in what the action brought: rewards [B], which episodes `ended` [B] and which reached the goal [B].
+
+        Returns:
+            Whether all episodes have ended; they are then part of the memory.
+        """
+        history = self.history
+        history.succeed(success)
+        lived = torch.from_numpy(reward).float() * history.running
+        history.act(self.time, self.action, lived, torch.from_numpy(ended))
+        self.target.receive(self.time, lived)
+        self.time += 1
+        over = self.time == history.horizon or not bool(history.running.any())
+        if over:
+            self._finish()
+        return over
+
+    def cut(self) -> None:
+        """End the episode of all tasks after the last step whose reward was received; one without a step does not count."""
+        if self.time:
+            self.history.lengths[self.history.running, self.history.episode] = self.time
+            self._finish()
+
+    @torch.inference_mode()
+    def _finish(self) -> None:
+        """Let all learn that the episode is over."""
+        self.history.finish()
+        self.target.finish()
+        self.agent.finish()
+
+
 def in_context(
     agent: Agent,
     history: EpisodeBuffer,
@@ -104,31 +170,12 @@ def in_context(
     """Returns [B, episodes] of the tasks [B] of an environment of `suite`, played in one batch; whether episodes succeeded is in
     `history.success`.
     """
-    spec = suite.spec
-    target = Target(protocol, settings, spec, env.num_envs)
+    player = Player(agent, history, protocol, settings, seed)
     for episode in range(settings.episodes):
         seen, _ = env.reset(seed=int(seeding.generator(seed, "environment", episode).integers(2**31)))
-        target.begin(seeding.generator(seed, "target return", episode))
-        agent.begin()
-        for time in range(spec.horizon):
-            history.observe(time, torch.from_numpy(suite.seen(env, seen)), target.wanted)
-            step = episode * spec.horizon + time
-            logits = agent.logits(time)
-            if not math.isfinite(logits.sum()):
-                raise RadtError(
-                    f"the network gives logits that are not finite numbers at step {time} of episode {episode + 1}: train it"
-                    " again with a lower learning_rate"
-                )
-            random = seeding.generator(seed, "actions", step)
-            action = choose(logits, spec.actions, protocol.actions, protocol.temperature, random)
-            seen, reward, terminated, truncated, told = env.step(suite.done(action.numpy()))
-            history.succeed(reached(told))
-            lived = torch.from_numpy(reward).float() * history.running
-            history.act(time, action, lived, torch.from_numpy(terminated | truncated))
-            target.receive(time, lived)
-            if not history.running.any():
-                break
-        history.finish()
-        target.finish()
-        agent.finish()
+        player.begin()
+        over = False
+        while not over:
+            seen, reward, terminated, truncated, told = env.step(suite.done(player.act(suite.seen(seen))))
+            over = player.receive(reward, terminated | truncated, reached(told))
     return history.totals.numpy()

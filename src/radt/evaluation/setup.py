@@ -20,8 +20,8 @@ class Setup:
     model: str
     """Name of the method in `radt.methods`."""
     suite: Suite
-    env: VectorEnv
-    """The environment in which the agent will act."""
+    env: VectorEnv | None
+    """The environment in which the agent will act; None where nobody but a user knows it."""
     history: EpisodeBuffer
     """The steps that the agent has lived through; empty at first."""
     seed: int

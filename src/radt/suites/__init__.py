@@ -7,6 +7,7 @@
 | `suite` | `suite_of(experiment)`, the tasks and their environments (`radt.suites.base.Suite`) | yes |
 | `sources` | `collect`, and `remark` if there is one to make, see `radt.suites.sources` | no: histories are imported then |
 | `rl` | `learn_task`, see `radt.suites.sources.learn` | no: nothing learns them then |
+| `registered` | registers environments with Gymnasium when it is imported, for users of `radt.agent` | no |
 | `experience` | `experience` and `recollection`, see `radt.suites.transitions` | no: DPT reads labels then |
 """
 

@@ -23,8 +23,11 @@ class Suite(Listed, Protocol):
     def make(self, tasks: NDArray[np.int64]) -> VectorEnv:
         """Environments of `tasks` [n] (ids, none twice) with same-step autoreset; same seed and actions give the same bytes."""
 
-    def seen(self, env: Any, observations: NDArray[Any]) -> NDArray[Any]:
-        """What is stored [n, *shape] of the present `observations` [n, ...] of an environment of `make`."""
+    def seen(self, observations: Any) -> NDArray[Any]:
+        """What is stored [n, *shape] of `observations` [n, ...] of an environment of `make`, or of one like it.
+
+        Raises `RadtError` when they are not those of such an environment.
+        """
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Actions [n, ...] that an environment of `make` takes, of codes [n, A]."""

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radt.data.trajectories import Task
+from radt.errors import RadtError
 from radt.suites.grid import worlds
 from radt.suites.grid.engine import GridVectorEnv
+from radt.suites.grid.mazerunner import SIZE
 from radt.suites.grid.settings import GridExperiment
-from radt.suites.grid.spec import spec_of
+from radt.suites.grid.spec import sizes_of, spec_of
 
 
 class GridSuite:
@@ -30,9 +32,18 @@ class GridSuite:
         """See `Suite`."""
         return worlds.make(self.experiment, tasks)
 
-    def seen(self, env: GridVectorEnv, observations: NDArray[Any]) -> NDArray[np.uint8]:
+    def seen(self, observations: Any) -> NDArray[np.uint8]:
         """See `Suite`: the whole numbers behind the observations."""
-        return env.codes
+        sizes, shown = sizes_of(self.experiment), np.asarray(observations)
+        codes = np.rint(shown * SIZE) if self.experiment.world == "mazerunner" else shown
+        fits = shown.ndim == 2 and shown.shape[1] == len(sizes) and shown.dtype.kind in "uif"
+        if not fits or not ((codes >= 0) & (codes < sizes) & (codes == np.floor(codes))).all():
+            given = f"{shown.shape[1:]} such as {shown[0].tolist()}" if shown.ndim > 1 and len(shown) else "nothing"
+            raise RadtError(
+                f"the environment shows {given}, but {self.experiment.title} shows {len(sizes)} numbers below {list(sizes)}:"
+                " use an environment like it"
+            )
+        return codes.astype(np.uint8)
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """See `Suite`."""

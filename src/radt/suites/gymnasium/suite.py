@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from radt.data.trajectories import Task
 from radt.errors import RadtError
 from radt.spaces import Spec
-from radt.suites.gymnasium.environment import Env, Together, make, sentences, view_of
+from radt.suites.gymnasium.environment import Env, Together, View, make, sentences, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 from radt.suites.gymnasium.spec import spec_from, spec_of
 
@@ -36,9 +36,18 @@ class EnvironmentSuite(ABC):
             env = SyncVectorEnv(made, autoreset_mode=AutoresetMode.SAME_STEP, observation_mode="different")
         return Together(env, self.experiment.environment)
 
-    def seen(self, env: Together, observations: Any) -> NDArray[Any]:
+    @cached_property
+    def view(self) -> View:
+        """What is seen of the observations of all tasks."""
+        env = self.environment(0)
+        try:
+            return view_of(self.experiment, env.observation_space)
+        finally:
+            env.close()  # type: ignore[no-untyped-call]
+
+    def seen(self, observations: Any) -> NDArray[Any]:
         """See `Suite`."""
-        return view_of(self.experiment, env.single_observation_space).together(observations)
+        return self.view.together(observations)
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """See `Suite`."""

@@ -1,0 +1,260 @@
+"""Use a trained agent in an environment of your own code.
+
+    agent = radt.load("results/darkroom/train/radt/seed42")
+    env = gymnasium.make("radt/DarkRoom-v0", goal=(3, 7))
+    for episode in range(10):
+        observation, _ = env.reset()
+        agent.begin()
+        done = False
+        while not done:
+            action = agent.act(observation)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            done = terminated or truncated
+            agent.receive(reward, done)
+
+The agent plays as in the evaluation of the pipeline: the same weights, settings and random numbers. It remembers its episodes
+until `forget`. To load one of the grid worlds registers these with Gymnasium.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from radt import artifacts
+from radt.data.episodes import EpisodeBuffer
+from radt.errors import RadtError
+from radt.evaluation.agents import RetrievalAgent
+from radt.evaluation.rollout import Player
+from radt.evaluation.setup import Setup
+from radt.models.store import WEIGHTS
+from radt.pipeline import provenance
+from radt.settings.parsing import parse
+from radt.settings.registry import module
+from radt.stages.evaluate import Selection
+from radt.suites import part, suite_of
+from radt.training import loop
+
+SETTINGS, MODEL, ENCODER = "agent.json", "model", "encoder"
+"""Of a saved agent: how it acts, its weights, and those of the DT that embeds for it."""
+NETWORK = ("config.json", WEIGHTS)
+"""The files of a network."""
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an agent is made from."""
+
+    method: str
+    """Key of `evaluate.methods`."""
+    seed: int
+    selection: Selection
+    """The sections of the configuration that its evaluation needs."""
+    model: Path
+    encoder: Path | None
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """A part of an earlier episode that the agent reads in the present step."""
+
+    episode: int
+    """Number of the episode; 0 is the first since the memory was empty."""
+    first: int
+    """Its first step in that episode."""
+    end: int
+    """The step after its last one."""
+    similarity: float
+    """Cosine of its key and the query."""
+    score: float
+    """What it was chosen by: the weighted sum of similarity, return and reward, each scaled to 0..1 over all that was near."""
+    episode_return: float
+    """Return of the whole episode."""
+
+
+class TrainedAgent:
+    """A trained agent that learns in context: it acts better in later episodes, its weights stay as they are.
+
+    With several environments, all episodes begin together. What an environment does after its episode has ended counts for
+    nothing, until all have ended.
+    """
+
+    def __init__(
+        self, trained: Trained, environments: int = 1, episodes: int = 100, seed: int | None = None, device: str = "cpu"
+    ):
+        """See `load`."""
+        if environments < 1 or episodes < 1:
+            raise RadtError(f"environments is {environments} and episodes {episodes}, allowed is 1 or more of both")
+        self.trained, self.environments, self.episodes = trained, environments, episodes
+        self.seed = trained.seed if seed is None else seed
+        self.device = loop.prepare(device)
+        self.suite = suite_of(trained.selection.experiment)
+        part(trained.selection.experiment, "registered")
+        self.forget()
+
+    def forget(self) -> None:
+        """Empty the memory, for other tasks."""
+        trained, selection = self.trained, self.trained.selection
+        protocol = selection.evaluate.methods[trained.method]
+        self.history = EpisodeBuffer(self.environments, self.episodes, self.suite.spec)
+        sections = selection.evaluate.memory, selection.embed, selection.embed_language
+        folders = trained.model, trained.encoder
+        setup = Setup(protocol.model, self.suite, None, self.history, self.seed, self.device, *sections, *folders)
+        agent = module(protocol.model).agent(setup)
+        self._player = Player(agent, self.history, protocol, selection.evaluate, self.seed)
+        self._playing = self._acted = False
+
+    def begin(self) -> None:
+        """Start an episode in all environments. One that goes on is cut off.
+
+        Raises `RadtError` when there is no room for another episode.
+        """
+        if self._playing:
+            self._player.cut()
+        if self.history.episode == self.episodes:
+            raise RadtError(f"the agent has room for {self.episodes} episodes: load it with more `episodes`, or call forget()")
+        self._player.begin()
+        self._playing, self._acted = True, False
+
+    def act(self, observation: Any) -> Any:
+        """The action after an observation, as the environment takes it; with several environments, all actions after all.
+
+        Raises `RadtError` before `begin`, before `receive` of the last action, after the end of the episode, and for an
+        observation that is not one of the environments that the agent was trained for.
+        """
+        if not self._playing:
+            raise RadtError("no episode goes on: call begin() when one starts, after env.reset()")
+        if self._acted:
+            raise RadtError("the last action brought nothing yet: call receive(reward, done) after env.step()")
+        actions = self.suite.done(self._player.act(self.suite.seen(self._together(observation))))
+        self._acted = True
+        if self.environments > 1:
+            return actions
+        return actions[0] if actions.ndim > 1 else actions[0].item()
+
+    def receive(self, reward: ArrayLike, ended: ArrayLike) -> None:
+        """Take in what the last action brought, and whether the episode `ended` with it, terminated or truncated; with several
+        environments, an array of each.
+
+        Raises `RadtError` when there was no action, or for a reward that is not finite.
+        """
+        if not self._acted:
+            raise RadtError("there was no action that could bring anything: call act(observation) first")
+        rewards, ends = (np.reshape(np.asarray(given), -1) for given in (reward, ended))
+        if not len(rewards) == len(ends) == self.environments:
+            raise RadtError(f"{len(rewards)} rewards and {len(ends)} ends are given, allowed are {self.environments} of both")
+        if not np.isfinite(rewards).all():
+            raise RadtError(f"the reward {rewards.tolist()} is not finite: mend the environment")
+        self._playing = not self._player.receive(rewards.astype(np.float32), ends.astype(np.bool_))
+        self._acted = False
+
+    @property
+    def retrieved(self) -> list[list[Retrieved]]:
+        """What RA-DT reads in the present step, the best first, for each environment; empty lists for other methods, and while
+        nothing is remembered.
+        """
+        agent = self._player.agent
+        if not isinstance(agent, RetrievalAgent) or (last := agent.memory.last) is None:
+            return [[] for _ in range(self.environments)]
+        spans = agent.memory.span(last.chunk)
+        total = self.history.totals.gather(1, spans[0])
+        columns = [column.tolist() for column in (*spans, last.similarity, last.score, total, last.found)]
+        rows = (zip(*parts, strict=True) for parts in zip(*columns, strict=True))
+        return [[Retrieved(*parts) for *parts, found in row if found] for row in rows]
+
+    def save(self, folder: str | Path) -> None:
+        """Write all that `load` needs to a new folder; raises `RadtError` when there is something already."""
+        trained, folder = self.trained, Path(folder)
+        if folder.exists():
+            raise RadtError(f"{folder} is there already: delete it, or save to another folder")
+        folders = {MODEL: trained.model} | ({ENCODER: trained.encoder} if trained.encoder else {})
+        for name, source in folders.items():
+            for file in NETWORK:
+                artifacts.write_bytes(folder / name / file, (source / file).read_bytes())
+        settings = trained.selection.model_dump(mode="json", exclude_none=True)
+        artifacts.write_checked_json(
+            folder / SETTINGS, {"format": FORMAT, "method": trained.method, "seed": trained.seed, "settings": settings}
+        )
+
+    def _together(self, observation: Any) -> Any:
+        """Observations of all environments, of one where there is only one."""
+        if self.environments > 1:
+            return observation
+        if isinstance(observation, dict):
+            return {name: np.asarray(part)[None] for name, part in observation.items()}
+        return np.asarray(observation)[None]
+
+
+def load(
+    source: str | Path,
+    *,
+    method: str | None = None,
+    environments: int = 1,
+    episodes: int = 100,
+    seed: int | None = None,
+    device: str = "cpu",
+) -> TrainedAgent:
+    """A trained agent with an empty memory.
+
+    Args:
+        source: folder of a network that was evaluated, such as `results/darkroom/train/radt/seed42`, or one that
+            `TrainedAgent.save` wrote.
+        method: key of `evaluate.methods` where the network was evaluated in several ways, such as `radt_fixed`.
+        environments: how many it acts in at once.
+        episodes: how many it has room for in its memory.
+        seed: seed of its actions and targets; None: that of its training, as in the evaluation.
+        device: `cpu`, `cuda` or `auto`.
+
+    Raises:
+        RadtError: there is no such network, it was not evaluated, or it is damaged.
+    """
+    folder = Path(source)
+    if (folder / SETTINGS).is_file():
+        trained = _saved(folder)
+    elif (folder / NETWORK[0]).is_file():
+        trained = _evaluated(folder, method)
+    else:
+        what = "has no trained network" if folder.is_dir() else "is not there"
+        raise RadtError(f"{folder} {what}: give a folder such as results/darkroom/train/radt/seed42")
+    return TrainedAgent(trained, environments, episodes, seed, device)
+
+
+def _saved(folder: Path) -> Trained:
+    """What `TrainedAgent.save` wrote."""
+    path = folder / SETTINGS
+    values = artifacts.read_checked_json(path)
+    if values.get("format") != FORMAT:
+        raise RadtError(f"{path} has format {values.get('format')}, this radt reads {FORMAT}: use the radt that wrote it")
+    encoder = folder / ENCODER
+    selection = parse(Selection, values["settings"])
+    return Trained(values["method"], values["seed"], selection, folder / MODEL, encoder if encoder.is_dir() else None)
+
+
+def _evaluated(folder: Path, method: str | None) -> Trained:
+    """A network among the results of the pipeline, as the record of its evaluation says."""
+    kind, own = artifacts.read_checked_json(folder / NETWORK[0]).get("kind"), folder.resolve()
+    found = {}
+    for run in own.parents[:3]:
+        for path in sorted(run.glob(f"evaluate/*/{own.name}.{provenance.FILE}")):
+            record = provenance.read(path)
+            root = path.parents[len(Path(record.place).parts) - 1]
+            given = dict(zip(record.arguments[::2], record.arguments[1::2], strict=True))
+            if "--model" in given and (root / given["--model"]).resolve() == own:
+                found[given["--method"]] = root, record, given
+    name = method or (kind if kind in found else next(iter(found), None))
+    if name not in found:
+        known = f"it was evaluated as {', '.join(found)}" if found else "it was not evaluated, which says how it acts"
+        raise RadtError(
+            f"{folder} has no evaluation{f' {method!r}' if method else ''} ({known}): let snakemake make its evaluation"
+        )
+    root, record, given = found[name]
+    weights = f"{given['--model']}/{WEIGHTS}"
+    if record.inputs.get(weights) != artifacts.sha256(own / WEIGHTS):
+        raise RadtError(f"{folder / WEIGHTS} is not the one that was evaluated: let snakemake make the evaluation again")
+    encoder = given.get("--encoder")
+    return Trained(name, int(given["--seed"]), parse(Selection, record.settings), own, root / encoder if encoder else None)

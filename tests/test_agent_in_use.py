@@ -1,0 +1,164 @@
+"""`radt.load`: agents of the tiny project act in environments of a user as they did in its evaluation."""
+
+import shutil
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pandas as pd
+import pytest
+
+import radt
+from radt import artifacts
+from radt.agent import ENCODER, MODEL, SETTINGS, WEIGHTS
+from radt.errors import RadtError
+
+EPISODES = 6
+
+
+@pytest.fixture(scope="module")
+def weights(made):
+    """Folder of the weights of a method."""
+    return lambda name: made / "results/darkroom" / ("pretrain" if name == "dt" else f"train/{name}") / "seed42"
+
+
+def play(agent, env, episodes):
+    """Returns [episodes, n] of all environments of a vector environment."""
+    returns = np.zeros((episodes, env.num_envs), np.float32)
+    for episode in range(episodes):
+        observation, _ = env.reset()
+        agent.begin()
+        for _ in range(agent.suite.spec.horizon):
+            observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
+            agent.receive(reward, terminated | truncated)
+            returns[episode] += reward
+    return returns
+
+
+def alone(agent, env, episodes):
+    """Returns [episodes] of one environment, as the page on agents shows it."""
+    returns = []
+    for _ in range(episodes):
+        observation, _ = env.reset()
+        agent.begin()
+        total, done = 0.0, False
+        while not done:
+            action = agent.act(observation)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            done = terminated or truncated
+            agent.receive(reward, done)
+            total += reward
+        returns.append(total)
+    return returns
+
+
+@pytest.mark.parametrize("method", ["radt", "radt_lm", "ad", "dpt", "dt"])
+def test_a_loaded_agent_plays_as_in_the_evaluation(made, weights, method, tmp_path):
+    """All tasks of the evaluation at once; the same after it was saved, which needs the project no more."""
+    table = pd.read_csv(made / f"results/darkroom/evaluate/{method}/seed42.csv")
+    tasks = table["task"].unique()
+    expected = table.pivot(index="episode", columns="task", values="return")[tasks].to_numpy()
+    agent = radt.load(weights(method), environments=len(tasks), episodes=len(expected))
+    assert (play(agent, agent.suite.make(tasks), len(expected)) == expected).all()
+    agent.save(tmp_path / "saved")
+    assert (tmp_path / "saved" / ENCODER).is_dir() == (method == "radt")
+    again = radt.load(tmp_path / "saved", environments=len(tasks), episodes=len(expected))
+    assert (play(again, again.suite.make(tasks), len(expected)) == expected).all()
+
+
+def test_the_protocol_can_be_chosen(made, weights):
+    table = pd.read_csv(made / "results/darkroom/evaluate/radt_fixed/seed42.csv")
+    tasks = table["task"].unique()
+    expected = table.pivot(index="episode", columns="task", values="return")[tasks].to_numpy()
+    agent = radt.load(weights("radt"), method="radt_fixed", environments=len(tasks))
+    assert (play(agent, agent.suite.make(tasks), len(expected)) == expected).all()
+
+
+def test_what_was_retrieved_is_told(weights):
+    """Of the agent's own episodes alone, best first; nothing in the first episode, and none of another task after `forget`."""
+    agent = radt.load(weights("radt"))
+    room = agent.suite.experiment
+    env = gymnasium.make("radt/DarkRoom-v0", width=room.width, height=room.height, horizon=room.horizon, goal=(1, 1))
+    assert agent.retrieved == [[]]
+    returns = alone(agent, env, 1)
+    assert agent.retrieved == [[]]
+    returns += alone(agent, env, EPISODES)
+    (found,) = agent.retrieved
+    assert found and [part.score for part in found] == sorted((part.score for part in found), reverse=True)
+    for part in found:
+        assert 0 <= part.first < part.end <= room.horizon and 0 <= part.episode < EPISODES
+        assert part.episode_return == returns[part.episode] and -1.001 <= part.similarity <= 1.001
+    first = agent.history.columns.action.clone()
+    agent.forget()
+    assert agent.retrieved == [[]]
+    assert alone(agent, env, 1 + EPISODES) == returns and (agent.history.columns.action == first).all()
+
+
+def test_an_episode_may_be_cut_off(weights):
+    """What was lived through is remembered with its length; an action whose reward nobody told is not."""
+    agent = radt.load(weights("radt"), episodes=3)
+    env = agent.suite.make(np.array([0]))
+    observation, _ = env.reset()
+    agent.begin()
+    agent.begin()  # nothing happened yet
+    for _ in range(7):
+        observation, reward, *_ = env.step([agent.act(observation[0])])
+        agent.receive(reward[0], False)
+    agent.act(observation[0])
+    agent.begin()
+    assert agent.history.episode == 1 and agent.history.lengths[0, 0] == 7
+    assert len(alone(agent, gymnasium.make("radt/DarkRoom-v0", width=5, height=5, horizon=20, goal=(1, 1)), 1)) == 1
+
+
+def test_what_cannot_be_used_is_refused_in_a_sentence(made, weights, tmp_path):
+    def refused(action, *parts):
+        with pytest.raises(RadtError) as caught:
+            action()
+        assert all(part in str(caught.value) for part in parts), caught.value
+
+    refused(lambda: radt.load(tmp_path / "none"), "none is not there: give a folder such as results/darkroom/train/radt/seed42")
+    refused(lambda: radt.load(tmp_path), "has no trained network")
+    refused(lambda: radt.load(weights("ad"), method="radt"), "has no evaluation 'radt' (it was evaluated as ad)")
+    lonely = shutil.copytree(weights("ad"), tmp_path / "seed42")
+    refused(lambda: radt.load(lonely), "it was not evaluated")
+    refused(lambda: radt.load(weights("ad"), environments=0), "environments is 0")
+    agent = radt.load(weights("ad"), episodes=1)
+    refused(lambda: agent.act([0, 0]), "call begin()")
+    agent.begin()
+    refused(lambda: agent.receive(0.0, False), "call act(observation) first")
+    room = agent.suite.experiment.title
+    refused(lambda: agent.act([0, 0, 0]), "such as [0, 0, 0]", room, "2 numbers below")
+    refused(lambda: agent.act([0, 200]), "such as [0, 200]", room)
+    refused(lambda: agent.act([0.5, 0]), "such as [0.5, 0.0]", room)
+    agent.act([0, 0])
+    refused(lambda: agent.act([0, 0]), "call receive(reward, done)")
+    refused(lambda: agent.receive(np.nan, False), "not finite")
+    refused(lambda: agent.receive([0.0, 1.0], [False, False]), "2 rewards and 2 ends are given, allowed are 1 of both")
+    agent.receive(0.0, True)
+    refused(agent.begin, "room for 1 episodes")
+    agent.save(tmp_path / "saved")
+    refused(lambda: agent.save(tmp_path / "saved"), "is there already")
+    path = tmp_path / "saved" / SETTINGS
+    values = artifacts.read_checked_json(path)
+    artifacts.write_checked_json(path, {**values, "format": 99})
+    refused(lambda: radt.load(tmp_path / "saved"), "has format 99")
+    path.write_text("{}", encoding="utf-8")
+    refused(lambda: radt.load(tmp_path / "saved"), "agent.json")
+    artifacts.write_checked_json(path, values)
+    (tmp_path / "saved" / MODEL / WEIGHTS).write_bytes(b"other")
+    refused(lambda: radt.load(tmp_path / "saved"), "is damaged")
+
+
+def test_weights_of_another_training_than_the_evaluated_one_are_refused(copy):
+    folder = copy / "results/darkroom/train/ad/seed42"
+    shutil.copy(copy / "results/darkroom/train/ad/seed43" / WEIGHTS, folder)
+    with pytest.raises(RadtError, match="is not the one that was evaluated"):
+        radt.load(folder)
+
+
+def test_the_package_starts_without_torch():
+    code = "import sys, radt; assert 'torch' not in sys.modules and 'gymnasium' not in sys.modules; radt.load"
+    assert subprocess.run([sys.executable, "-c", code], check=True).returncode == 0
+    with pytest.raises(AttributeError, match="has no attribute 'lod'"):
+        _ = radt.lod
