@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     exporting = commands.add_parser("export", help="write learning histories as a data set of Minari")
     exporting.add_argument("directory", type=Path, help="such as results/darkroom/trajectories")
     exporting.add_argument("--minari", required=True, metavar="NAME", help="name of the data set, such as darkroom/learning-v0")
+    filming = commands.add_parser("film", help="draw the first and the last episode of a trained agent in one task, as a PNG")
+    filming.add_argument("weights", type=Path, help="such as results/darkroom/train/radt/seed42")
+    filming.add_argument("--task", type=int, help="number of the task (default: the first one that is held out)")
+    filming.add_argument("--method", help="key of evaluate.methods, where the network was evaluated in several ways")
+    filming.add_argument("--output", type=Path, default=Path("film.png"), help="PNG file to write (default: film.png)")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
     return parser
 
@@ -83,6 +88,10 @@ def _keep(given: argparse.Namespace) -> None:
             from radt.commands import export
 
             print(export.export(given.directory, given.minari))
+        case "film":
+            from radt.commands import film
+
+            print(film.film(given.weights, given.task, given.method, given.output))
         case "redraw":
             from radt.commands import redraw
 

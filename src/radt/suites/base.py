@@ -41,3 +41,13 @@ class WithExpert(Protocol):
         """A function that gives the actions [n, A] of experts, which know what is hidden, in the present states of an environment
         of `make`.
         """
+
+
+@runtime_checkable
+class WithPictures(Suite, Protocol):
+    """A suite whose environments can be looked at."""
+
+    def picture(self, env: Any, seen: NDArray[Any]) -> NDArray[np.uint8]:
+        """The present state [height, width, 3] of an environment of `make` with one task, of whose present episode `seen`
+        [t, *shape] was stored.
+        """

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard, Task
+from radt.errors import RadtError, said
 from radt.settings.robots import RobotExperiment
 from radt.settings.sources import Expert, Search
 from radt.settings.sources import Trajectories as Settings
@@ -20,6 +21,8 @@ from radt.suites.gymnasium.environment import Env, Together, sentences, view_of
 from radt.suites.gymnasium.spec import spec_from
 from radt.suites.gymnasium.suite import EnvironmentSuite
 
+PIXELS = 240
+"""Height and width of a picture."""
 Make = Callable[[Any, int], Env]
 """Makes the environment of a task of an experiment."""
 
@@ -51,6 +54,16 @@ class RobotSuite(EnvironmentSuite):
         """See `WithExpert`."""
         bodies = [self.body(own) for own in env.unwrapped.envs]
         return lambda: np.stack([body.towards(body.goal) for body in bodies])
+
+    def picture(self, env: Together, seen: NDArray[Any]) -> NDArray[np.uint8]:
+        """See `WithPictures`; raises `RadtError` where nothing can be drawn without a display."""
+        robot = env.unwrapped.envs[0]
+        try:
+            picture: NDArray[np.uint8] = robot.picture(PIXELS)
+        except Exception as error:  # of MuJoCo and OpenGL, which have no common class
+            remedy = "install EGL (libegl1) and set MUJOCO_GL=egl, or do without pictures: nothing else needs them"
+            raise RadtError(f"MuJoCo cannot draw here ({said(error)}): {remedy}") from None
+        return picture
 
     def tasks(self) -> list[Task]:
         """See `Described`; no returns are known."""

@@ -129,6 +129,11 @@ class Robot(gymnasium.Env[Any, Array]):
                 f"the simulation of {self.name} is not stable at step {self.time}: use a lower action_repeat"
             ) from None
 
+    def picture(self, pixels: int) -> NDArray[np.uint8]:
+        """What the first camera of the package shows [pixels, pixels, 3]."""
+        shown: NDArray[np.uint8] = self.physics.render(pixels, pixels, camera_id=0)
+        return shown
+
     def seen(self) -> Any:
         """What is observed now."""
         parts = self.task.get_observation(self.physics)

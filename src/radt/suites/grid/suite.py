@@ -15,6 +15,10 @@ from radt.suites.grid.mazerunner import SIZE
 from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.spec import sizes_of, spec_of
 
+PIXELS = 240
+"""About the longer side of a picture."""
+WALL, TRAIL, PAYS, AGENT = (60, 60, 60), (187, 204, 238), (238, 119, 51), (0, 68, 136)
+
 
 class GridSuite:
     """The tasks of one grid world."""
@@ -44,6 +48,23 @@ class GridSuite:
                 " use an environment like it"
             )
         return codes.astype(np.uint8)
+
+    def picture(self, env: GridVectorEnv, seen: NDArray[Any]) -> NDArray[np.uint8]:
+        """See `WithPictures`, from above: cells that pay are orange, cells of this episode light blue, the agent is dark blue."""
+        size = self.experiment.height, self.experiment.width
+        cells = np.full((*size, 3), 255, np.uint8)
+        tables, row = env.tables, int(env.rows[0])
+        places = tables.codes[row][:, :2]  # of each state: row, column
+        if self.experiment.world == "mazerunner":
+            cells[:] = WALL
+            entered = tables.following[row] != np.arange(env.states)[:, None]
+            cells[tuple(places[tables.following[row][entered]].T)] = 255
+        cells[tuple(np.asarray(seen)[:, :2].T)] = TRAIL
+        paying = tables.following[row][tables.reward[row] > 0]
+        cells[tuple(places[paying].T)] = PAYS
+        cells[tuple(env.codes[0, :2])] = AGENT
+        scale = max(1, PIXELS // max(size))
+        return np.kron(cells, np.ones((scale, scale, 1), np.uint8))
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """See `Suite`."""

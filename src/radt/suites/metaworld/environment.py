@@ -22,6 +22,9 @@ SIZE, DIMENSIONS = 39, 4
 GOAL = slice(36, 39)
 """Numbers of the goal in an observation, which are 0 where it is hidden."""
 
+SHOWN = 0.6
+"""Share of the width of the camera's image that a picture has."""
+
 
 class Robot(gymnasium.Env[Array, Array]):
     """A task of the package: one place of the objects and the goal, the same in all episodes, as in the benchmark's protocol ML1.
@@ -66,6 +69,19 @@ class Robot(gymnasium.Env[Array, Array]):
             success |= bool(told["success"])
         self.time += 1
         return self.last.copy(), total, False, self.time >= self.experiment.horizon, {"success": success}
+
+    def picture(self, pixels: int) -> NDArray[np.uint8]:
+        """What a camera of the package shows of the hand and the table [pixels, pixels, 3]; the goal is the small ball."""
+        import mujoco
+
+        whole = round(pixels / SHOWN)
+        renderer = mujoco.Renderer(self.env.model, whole, whole)
+        try:
+            renderer.update_scene(self.env.data, camera="corner3")
+            shown: NDArray[np.uint8] = renderer.render()[-pixels:, whole // 5 :][:, :pixels]
+        finally:
+            renderer.close()
+        return shown
 
     def towards(self, goal: Array) -> Array:
         """The action [4] of the package's expert for this goal, after what was seen last."""

@@ -1,0 +1,95 @@
+"""A film strip: the first and the last in-context episode of a trained agent in one task."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from radt import artifacts
+from radt.agent import TrainedAgent, load
+from radt.errors import RadtError
+from radt.suites.base import WithPictures
+
+FRAMES = 8
+"""Pictures of an episode, equally distant in time."""
+Frame = tuple[int, float, NDArray[np.uint8], str]
+"""Step, return so far, picture, and what is read."""
+
+
+def film(weights: Path, task: int | None, method: str | None, output: Path) -> str:
+    """Let the agent play its evaluation's number of episodes in a task, alone, and write `output`, a PNG file.
+
+    Returns:
+        A sentence on what it shows.
+
+    Raises:
+        RadtError: there is no such agent or task, or its suite cannot be drawn here.
+    """
+    os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported, which robots draw with
+    agent = load(weights, method=method)
+    episodes = agent.trained.selection.evaluate.episodes
+    agent = TrainedAgent(agent.trained, episodes=episodes)
+    splits = agent.suite.experiment.splits
+    chosen = splits.index("held_out") if task is None and "held_out" in splits else task or 0
+    if not 0 <= chosen < len(splits):
+        raise RadtError(f"there is no task {chosen}: allowed are 0 to {len(splits) - 1}")
+    if not isinstance(suite := agent.suite, WithPictures):
+        raise RadtError(f"the suite {agent.suite.experiment.suite!r} has no pictures: film an agent of another one")
+    env = agent.suite.make(np.array([chosen]))
+    rows = {}
+    for episode in range(episodes):
+        frames = _played(agent, suite, env, drawn=episode in (0, episodes - 1))
+        if frames:
+            rows[f"Episode {episode + 1}"] = frames
+    returns = agent.history.totals[0].tolist()
+    told = f"{agent.suite.experiment.title}, task {chosen} ({splits[chosen].replace('_', '-')}): {agent.trained.method}"
+    title = f"{told} returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
+    artifacts.write_bytes(output, _drawn(rows, title))
+    return f"{output}: {title}"
+
+
+def _played(agent: TrainedAgent, suite: WithPictures, env: Any, drawn: bool) -> list[Frame]:
+    """One episode; its frames where it is `drawn`."""
+    frames, seen, total, done = [], [], 0.0, False
+    wanted = np.linspace(0, suite.spec.horizon - 1, FRAMES).round().astype(int).tolist() if drawn else []
+    observation, _ = env.reset()
+    agent.begin()
+    while not done:
+        one = {key: part[0] for key, part in observation.items()} if isinstance(observation, dict) else observation[0]
+        action = agent.act(one)
+        seen.append(suite.seen(observation)[0])
+        if len(seen) - 1 in wanted:
+            frames.append((len(seen) - 1, total, suite.picture(env, np.stack(seen)), _read(agent)))
+        observation, reward, terminated, truncated, _ = env.step(np.asarray([action]))
+        done = bool(terminated[0] or truncated[0])
+        agent.receive(reward, done)
+        total += float(reward[0])
+    return frames
+
+
+def _read(agent: TrainedAgent) -> str:
+    """What the agent reads in the present step."""
+    return "\n".join(f"reads episode {part.episode + 1}\n(return {part.episode_return:.0f})" for part in agent.retrieved[0])
+
+
+def _drawn(rows: dict[str, list[Frame]], title: str) -> bytes:
+    """The strip as a PNG file, a row for each episode."""
+    figure = Figure(figsize=(FRAMES * 1.5, 0.5 + 2.1 * len(rows)), dpi=100)
+    figure.suptitle(title, fontsize=10)
+    for axes_of_row, (name, frames) in zip(figure.subplots(len(rows), FRAMES, squeeze=False), rows.items(), strict=True):
+        for axes in axes_of_row:
+            axes.set_axis_off()
+        for axes, (step, total, picture, read) in zip(axes_of_row, frames, strict=False):
+            axes.imshow(picture)
+            axes.set_title(f"{f'{name}, s' if not step else 'S'}tep {step}, return {total:.0f}", fontsize=7)
+            axes.text(0.5, -0.03, read, transform=axes.transAxes, ha="center", va="top", fontsize=6.5)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.08, top=0.86, wspace=0.06, hspace=0.3)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
