@@ -1,5 +1,6 @@
 """`radt.load`: agents of the tiny project act in environments of a user as they did in its evaluation."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import radt
+from project import ROOT
 from radt import artifacts
 from radt.agent import ENCODER, MODEL, SETTINGS, WEIGHTS
 from radt.errors import RadtError
@@ -51,6 +53,18 @@ def alone(agent, env, episodes):
             total += reward
         returns.append(total)
     return returns
+
+
+def test_the_page_on_agents_works(made, weights, monkeypatch, capsys):
+    """Its program, in the room that the tiny project was trained for."""
+    program = re.search(r"```python\n(.*?)```", (ROOT / "docs/agents.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    room = radt.load(weights("radt")).suite.experiment
+    own = f"width={room.width}, height={room.height}, horizon={room.horizon}, goal=(1, 1)"
+    assert "goal=(3, 7)" in program
+    monkeypatch.chdir(made)
+    exec(program.replace("goal=(3, 7)", own), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [str(episode) for episode in range(10)]
 
 
 @pytest.mark.parametrize("method", ["radt", "radt_lm", "ad", "dpt", "dt"])

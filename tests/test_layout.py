@@ -29,10 +29,10 @@ RANK = {
     "figures": 8,
     "methods": 9,
     "stages": 10,
-    "commands": 11,
-    "__main__": 12,
-    "agent": 12,
-    "__init__": 13,
+    "agent": 11,
+    "commands": 12,
+    "__init__": 12,
+    "__main__": 13,
 }
 OUTSIDE = ("__main__", "agent", "__init__")
 """Files at the top that stand above the folders; the others stand below them."""

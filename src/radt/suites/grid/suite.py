@@ -57,8 +57,9 @@ class GridSuite:
         places = tables.codes[row][:, :2]  # of each state: row, column
         if self.experiment.world == "mazerunner":
             cells[:] = WALL
-            entered = tables.following[row] != np.arange(env.states)[:, None]
-            cells[tuple(places[tables.following[row][entered]].T)] = 255
+            following = tables.following[row, : self.experiment.cells]  # before the first goal
+            entered = following[following != np.arange(len(following))[:, None]]
+            cells[tuple(places[entered].T)] = 255
         cells[tuple(np.asarray(seen)[:, :2].T)] = TRAIL
         paying = tables.following[row][tables.reward[row] > 0]
         cells[tuple(places[paying].T)] = PAYS
