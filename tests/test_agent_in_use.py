@@ -1,5 +1,6 @@
 """`radt.load`: agents of the tiny project act in environments of a user as they did in its evaluation."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -65,6 +66,24 @@ def test_the_page_on_agents_works(made, weights, monkeypatch, capsys):
     exec(program.replace("goal=(3, 7)", own), {})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [str(episode) for episode in range(10)]
+
+
+def test_the_tutorial_works(made, monkeypatch, capsys):
+    """All its programs, with the agent of the tiny project; the returns of many tasks are those of its evaluation."""
+    notebook = json.loads((ROOT / "docs/tutorial.ipynb").read_text(encoding="utf-8"))
+    monkeypatch.chdir(made)
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    names = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]).replace("results/smoke/", "results/darkroom/"), names)
+            assert not cell["outputs"]
+    table = pd.read_csv("results/darkroom/evaluate/radt/seed42.csv")
+    held_out = table[table["split"] == "held_out"].groupby("episode")["return"].mean().to_numpy()
+    assert len(names["returns"]) == 10 and names["read"][0] == [] and names["read"][1]
+    if set(table["split"]) == {"held_out"}:
+        count = min(len(held_out), 10)
+        np.testing.assert_allclose(names["curve"][:count], held_out[:count])
 
 
 @pytest.mark.parametrize("method", ["radt", "radt_lm", "ad", "dpt", "dt"])

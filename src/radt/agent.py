@@ -18,6 +18,9 @@ until `forget`. To load one of the grid worlds registers these with Gymnasium.
 
 from __future__ import annotations
 
+import csv
+import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from radt import artifacts
 from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
 from radt.evaluation.agents import RetrievalAgent
+from radt.evaluation.card import card, summary
 from radt.evaluation.rollout import Player
 from radt.evaluation.setup import Setup
 from radt.models.store import WEIGHTS
@@ -36,13 +40,15 @@ from radt.pipeline import provenance
 from radt.settings.parsing import parse
 from radt.settings.registry import module
 from radt.stages.evaluate import Selection
-from radt.suites import part, suite_of
+from radt.suites import part as part_of
+from radt.suites import suite_of
 from radt.training import loop
 
 SETTINGS, MODEL, ENCODER = "agent.json", "model", "encoder"
 """Of a saved agent: how it acts, its weights, and those of the DT that embeds for it."""
 NETWORK = ("config.json", WEIGHTS)
 """The files of a network."""
+CARD, REPOSITORY = "README.md", r"[\w.-]+/[\w.-]+"
 FORMAT = 1
 
 
@@ -55,6 +61,8 @@ class Trained:
     seed: int
     selection: Selection
     """The sections of the configuration that its evaluation needs."""
+    results: dict[str, Any]
+    """What it reached there, see `radt.evaluation.card.summary`."""
     model: Path
     encoder: Path | None
 
@@ -94,7 +102,7 @@ class TrainedAgent:
         self.seed = trained.seed if seed is None else seed
         self.device = loop.prepare(device)
         self.suite = suite_of(trained.selection.experiment)
-        part(trained.selection.experiment, "registered")
+        part_of(trained.selection.experiment, "registered")
         self.forget()
 
     def forget(self) -> None:
@@ -167,19 +175,44 @@ class TrainedAgent:
         rows = (zip(*parts, strict=True) for parts in zip(*columns, strict=True))
         return [[Retrieved(*parts) for *parts, found in row if found] for row in rows]
 
-    def save(self, folder: str | Path) -> None:
-        """Write all that `load` needs to a new folder; raises `RadtError` when there is something already."""
+    def save(self, folder: str | Path, name: str | None = None) -> None:
+        """Write all that `load` needs to a new folder, and a model card, README.md, in which the agent is called `name`.
+
+        Raises `RadtError` when there is something already.
+        """
         trained, folder = self.trained, Path(folder)
         if folder.exists():
             raise RadtError(f"{folder} is there already: delete it, or save to another folder")
         folders = {MODEL: trained.model} | ({ENCODER: trained.encoder} if trained.encoder else {})
-        for name, source in folders.items():
+        for part, source in folders.items():
             for file in NETWORK:
-                artifacts.write_bytes(folder / name / file, (source / file).read_bytes())
+                artifacts.write_bytes(folder / part / file, (source / file).read_bytes())
+        known = {"method": trained.method, "seed": trained.seed, "results": trained.results}
+        artifacts.write_text(folder / CARD, self._card(name or str(folder)))
         settings = trained.selection.model_dump(mode="json", exclude_none=True)
-        artifacts.write_checked_json(
-            folder / SETTINGS, {"format": FORMAT, "method": trained.method, "seed": trained.seed, "settings": settings}
-        )
+        artifacts.write_checked_json(folder / SETTINGS, {"format": FORMAT, "settings": settings, **known})
+
+    def push_to_hub(self, repository: str, private: bool = False) -> str:
+        """Save the agent to a repository of the Hugging Face Hub, `user/name`, for `load`; returns its address.
+
+        Raises `RadtError` when the Hub cannot be reached, or refuses.
+        """
+        from radt.data import repositories  # slow to import, and only needed here
+
+        if not re.fullmatch(REPOSITORY, repository):
+            raise RadtError(f"{repository!r} is no repository of the Hub: write one like user/radt-darkroom")
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / "agent", repository)
+            return repositories.upload(Path(folder) / "agent", repository, private)
+
+    def _card(self, name: str) -> str:
+        """The text of the model card."""
+        trained, experiment = self.trained, self.trained.selection.experiment
+        training = artifacts.read_checked_json(trained.model / NETWORK[0])["training"]
+        splits, shown = experiment.splits, next(iter(trained.results))
+        sections = {"experiment": experiment.model_dump(mode="json"), "training": training}
+        kept = trained.selection.evaluate.episodes
+        return card(name, trained.method, trained.seed, experiment.title, trained.results, sections, splits.index(shown), kept)
 
     def _together(self, observation: Any) -> Any:
         """Observations of all environments, of one where there is only one."""
@@ -198,17 +231,19 @@ def load(
     episodes: int = 100,
     seed: int | None = None,
     device: str = "cpu",
+    revision: str | None = None,
 ) -> TrainedAgent:
     """A trained agent with an empty memory.
 
     Args:
         source: folder of a network that was evaluated, such as `results/darkroom/train/radt/seed42`, or one that
-            `TrainedAgent.save` wrote.
+            `TrainedAgent.save` wrote, or a repository of the Hugging Face Hub, `user/name`, that `push_to_hub` wrote.
         method: key of `evaluate.methods` where the network was evaluated in several ways, such as `radt_fixed`.
         environments: how many it acts in at once.
         episodes: how many it has room for in its memory.
         seed: seed of its actions and targets; None: that of its training, as in the evaluation.
         device: `cpu`, `cuda` or `auto`.
+        revision: commit, tag or branch of the repository; None: the newest.
 
     Raises:
         RadtError: there is no such network, it was not evaluated, or it is damaged.
@@ -218,6 +253,13 @@ def load(
         trained = _saved(folder)
     elif (folder / NETWORK[0]).is_file():
         trained = _evaluated(folder, method)
+    elif not folder.exists() and re.fullmatch(REPOSITORY, str(source)):
+        from radt.data import repositories  # slow to import, and only needed here
+
+        folder = repositories.download(str(source), revision, [SETTINGS, f"{MODEL}/*", f"{ENCODER}/*"])
+        if not (folder / SETTINGS).is_file():
+            raise RadtError(f"{source} has no {SETTINGS}: push_to_hub writes one")
+        trained = _saved(folder)
     else:
         what = "has no trained network" if folder.is_dir() else "is not there"
         raise RadtError(f"{folder} {what}: give a folder such as results/darkroom/train/radt/seed42")
@@ -232,7 +274,8 @@ def _saved(folder: Path) -> Trained:
         raise RadtError(f"{path} has format {values.get('format')}, this radt reads {FORMAT}: use the radt that wrote it")
     encoder = folder / ENCODER
     selection = parse(Selection, values["settings"])
-    return Trained(values["method"], values["seed"], selection, folder / MODEL, encoder if encoder.is_dir() else None)
+    known = values["method"], values["seed"], selection, values["results"]
+    return Trained(*known, folder / MODEL, encoder if encoder.is_dir() else None)
 
 
 def _evaluated(folder: Path, method: str | None) -> Trained:
@@ -245,16 +288,19 @@ def _evaluated(folder: Path, method: str | None) -> Trained:
             root = path.parents[len(Path(record.place).parts) - 1]
             given = dict(zip(record.arguments[::2], record.arguments[1::2], strict=True))
             if "--model" in given and (root / given["--model"]).resolve() == own:
-                found[given["--method"]] = root, record, given
+                found[given["--method"]] = root, record, given, path.with_name(f"{own.name}.csv")
     name = method or (kind if kind in found else next(iter(found), None))
     if name not in found:
         known = f"it was evaluated as {', '.join(found)}" if found else "it was not evaluated, which says how it acts"
         raise RadtError(
             f"{folder} has no evaluation{f' {method!r}' if method else ''} ({known}): let snakemake make its evaluation"
         )
-    root, record, given = found[name]
+    root, record, given, table = found[name]
     weights = f"{given['--model']}/{WEIGHTS}"
     if record.inputs.get(weights) != artifacts.sha256(own / WEIGHTS):
         raise RadtError(f"{folder / WEIGHTS} is not the one that was evaluated: let snakemake make the evaluation again")
-    encoder = given.get("--encoder")
-    return Trained(name, int(given["--seed"]), parse(Selection, record.settings), own, root / encoder if encoder else None)
+    if record.outputs.get(table.name) != artifacts.sha256(table):
+        raise RadtError(f"{table} is not what the evaluation wrote: let snakemake make the evaluation again")
+    results = summary(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())))
+    encoder = root / given["--encoder"] if "--encoder" in given else None
+    return Trained(name, int(given["--seed"]), parse(Selection, record.settings), results, own, encoder)

@@ -23,6 +23,9 @@ class Suite(Listed, Protocol):
     def make(self, tasks: NDArray[np.int64]) -> VectorEnv:
         """Environments of `tasks` [n] (ids, none twice) with same-step autoreset; same seed and actions give the same bytes."""
 
+    def environment(self, task: int) -> gymnasium.Env[Any, Any]:
+        """The environment of one task."""
+
     def seen(self, observations: Any) -> NDArray[Any]:
         """What is stored [n, *shape] of `observations` [n, ...] of an environment of `make`, or of one like it.
 

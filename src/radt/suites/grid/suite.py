@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from radt.data.trajectories import Task
 from radt.errors import RadtError
 from radt.suites.grid import worlds
-from radt.suites.grid.engine import GridVectorEnv
+from radt.suites.grid.engine import GridEnv, GridVectorEnv
 from radt.suites.grid.mazerunner import SIZE
 from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.spec import sizes_of, spec_of
@@ -35,6 +35,10 @@ class GridSuite:
     def make(self, tasks: NDArray[np.int64]) -> GridVectorEnv:
         """See `Suite`."""
         return worlds.make(self.experiment, tasks)
+
+    def environment(self, task: int) -> GridEnv:
+        """See `Suite`."""
+        return GridEnv(self.make(np.array([task])))
 
     def seen(self, observations: Any) -> NDArray[np.uint8]:
         """See `Suite`: the whole numbers behind the observations."""

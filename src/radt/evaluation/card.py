@@ -1,0 +1,101 @@
+"""The model card of a saved agent: what it is, how to use it, what it reached, and what it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+TEMPLATE = """\
+---
+library_name: radt
+license: mit
+tags: [reinforcement-learning, in-context-learning, decision-transformer]
+---
+
+# {{ method }} on {{ title }}
+
+A trained agent that learns in context: it gets better at a new task from episode to episode, without weight updates. Its memory
+is empty when it is loaded. The method, `{{ method }}`, is one of those of *Retrieval-Augmented Decision Transformer: External
+Memory for In-context RL* (arXiv 2410.07071). The weights are of seed {{ seed }}.
+
+## Quick start
+
+```python
+import radt
+
+agent = radt.load("{{ name }}")
+env = agent.suite.environment({{ task }})  # a task of its experiment; any environment with the same spaces will do
+for episode in range(5):
+    observation, _ = env.reset()
+    agent.begin()
+    done, total = False, 0.0
+    while not done:
+        observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
+        done = terminated or truncated
+        agent.receive(reward, done)
+        total += reward
+    print(episode, total)
+```
+
+## Results
+
+Mean return of its in-context episodes, from the evaluation of this very network.
+
+| tasks | number | first episode | last episode ({{ episodes }}) |
+|---|---|---|---|
+{% for split, row in results.items() -%}
+| {{ split.replace("_", "-") }} | {{ row.tasks }} | {{ "%.6g" % row.first }} | {{ "%.6g" % row.last }} |
+{% endfor %}
+## Settings
+
+The experiment:
+
+```yaml
+{{ experiment -}}
+```
+
+The network and its training:
+
+```yaml
+{{ training -}}
+```
+"""
+
+
+def card(
+    name: str,
+    method: str,
+    seed: int,
+    title: str,
+    results: Mapping[str, Any],
+    sections: Mapping[str, Any],
+    task: int,
+    episodes: int,
+) -> str:
+    """Markdown text. `results` has the number of tasks and the mean returns of each split; `sections` are `experiment` and
+    `training`; `name` is what `radt.load` takes.
+    """
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    texts = {key: yaml.safe_dump(dict(value), sort_keys=True) for key, value in sections.items()}
+    return environment.from_string(TEMPLATE).render(
+        name=name, method=method, seed=seed, title=title, results=results, task=task, episodes=episodes, **texts
+    )
+
+
+def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """For each split, how many tasks there are and what their first and last episodes return on average, from rows of an
+    evaluation.
+    """
+    last = max(int(row["episode"]) for row in rows)
+    found: dict[str, Any] = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        own = [row for row in rows if row["split"] == split]
+        means = {
+            name: [float(row["return"]) for row in own if int(row["episode"]) == number]
+            for name, number in (("first", 1), ("last", last))
+        }
+        found[split] = {"tasks": len(means["first"])} | {name: sum(values) / len(values) for name, values in means.items()}
+    return found
