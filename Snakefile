@@ -35,6 +35,10 @@ onstart:
     note_bfloat16()
 
 
+onsuccess:
+    tell_figures()
+
+
 rule all:
     """Figure and table of every experiment in the configuration, and one page of all."""
     default_target: True

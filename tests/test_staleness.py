@@ -253,6 +253,7 @@ def test_g10_damaged_files_that_were_asked_for_are_made_again(copy):
     assert planned("--until", "train_ad", "--", FIGURE, folder=copy) == {"train_ad": 1}
     status, text = snakemake("--cores", "2", "--", FIGURE, AD, folder=copy)
     assert status == 0 and f"{AD} is damaged" in text, text
+    assert f"{FIGURE}:\n  return of the first and the last episode, held-out tasks: RA-DT " in text
     assert {path: path.read_bytes() for path in kept} == kept
 
 

@@ -4,6 +4,7 @@ import signal
 
 from radt.pipeline import slurm
 from radt.pipeline.resources import Needs
+from radt.pipeline.summary import summary
 from radt.devices import SLOTS
 from radt.interruption import STAYS
 from radt.machine import slow_bfloat16
@@ -46,6 +47,13 @@ def gpus(wildcards, rulename):
 def ranks(wildcards, rulename):
     """Number of processes of a job; each takes a core."""
     return RUNS.ranks(wildcards.experiment, rulename) if rulename in Stages.model_fields else 1
+
+
+def tell_figures():
+    """Say what the figures that were asked for say, those of experiments."""
+    for job in workflow.dag.jobs:
+        if job.rule.name == "figure":
+            print("\n".join(summary(Path(job.output[0]))), file=sys.stderr)
 
 
 def note_bfloat16():
