@@ -12,7 +12,7 @@ PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-c
 
 unexport PYTHONDONTWRITEBYTECODE  # a command here starts Python many times, which compiles its modules once
 
-.PHONY: help setup setup-rl setup-robots setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
+.PHONY: help setup setup-rl setup-robots setup-procgen setup-cluster figure all ablations report test torture smoke validation lint format type bench verify record pull plan status
 
 help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
@@ -34,6 +34,7 @@ help:
 	@echo "make setup       only the environment, .venv"
 	@echo "make setup-rl   the same and the extra rl, for trajectories.source: ppo, sac, dqn or minari"
 	@echo "make setup-robots  the same and the extras dmcontrol and metaworld: robots simulated by MuJoCo"
+	@echo "make setup-procgen the same and the engine of Procgen: video games"
 	@echo "make setup-cluster  the same and Snakemake's plugins for Slurm and other schedulers"
 
 setup: $(VENV)/.core
@@ -41,6 +42,8 @@ setup: $(VENV)/.core
 setup-rl: $(VENV)/.rl
 
 setup-robots: $(VENV)/.robots
+
+setup-procgen: $(VENV)/.procgen
 
 setup-cluster: $(VENV)/.cluster
 
@@ -122,8 +125,9 @@ $(VENV)/.core: envs/requirements.txt envs/requirements-model.txt
 	$(call INSTALL,envs/requirements.txt)
 	@touch $@
 
-$(VENV)/.dev: envs/requirements.txt envs/requirements-model.txt envs/requirements-dev.txt
+$(VENV)/.dev: envs/requirements.txt envs/requirements-model.txt envs/requirements-dev.txt envs/requirements-procgen.txt
 	$(call INSTALL,envs/requirements-dev.txt)
+	@$(PIP) --no-deps -r envs/requirements-procgen.txt || echo "note: no engine of Procgen for this Python; its tests are skipped"
 	@touch $(@D)/.core $@
 
 $(VENV)/.rl: $(VENV)/.core envs/requirements-rl.txt
@@ -132,6 +136,10 @@ $(VENV)/.rl: $(VENV)/.core envs/requirements-rl.txt
 
 $(VENV)/.robots: $(VENV)/.core envs/requirements-robots.txt
 	$(PIP) -r envs/requirements-robots.txt
+	@touch $@
+
+$(VENV)/.procgen: $(VENV)/.core envs/requirements-procgen.txt
+	$(PIP) --no-deps -r envs/requirements-procgen.txt
 	@touch $@
 
 $(VENV)/.cluster: $(VENV)/.core envs/requirements-cluster.txt

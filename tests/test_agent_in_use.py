@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -69,7 +70,7 @@ def test_the_page_on_agents_works(made, weights, monkeypatch, capsys):
 
 
 def test_the_tutorial_works(made, monkeypatch, capsys):
-    """All its programs, with the agent of the tiny project; the returns of many tasks are those of its evaluation."""
+    """All its programs, with the agent of the tiny project."""
     notebook = json.loads((ROOT / "docs/tutorial.ipynb").read_text(encoding="utf-8"))
     monkeypatch.chdir(made)
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
@@ -78,12 +79,8 @@ def test_the_tutorial_works(made, monkeypatch, capsys):
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]).replace("results/smoke/", "results/darkroom/"), names)
             assert not cell["outputs"]
-    table = pd.read_csv("results/darkroom/evaluate/radt/seed42.csv")
-    held_out = table[table["split"] == "held_out"].groupby("episode")["return"].mean().to_numpy()
-    assert len(names["returns"]) == 10 and names["read"][0] == [] and names["read"][1]
-    if set(table["split"]) == {"held_out"}:
-        count = min(len(held_out), 10)
-        np.testing.assert_allclose(names["curve"][:count], held_out[:count])
+    assert len(names["returns"]) == len(names["curve"]) == 10 and names["read"][0] == [] and names["read"][1]
+    np.testing.assert_allclose(names["curve"], names["agents"].history.totals[:, :10].mean(0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["radt", "radt_lm", "ad", "dpt", "dt"])
@@ -170,8 +167,30 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(made, weights, tmp_path):
     refused(lambda: agent.receive([0.0, 1.0], [False, False]), "2 rewards and 2 ends are given, allowed are 1 of both")
     agent.receive(0.0, True)
     refused(agent.begin, "room for 1 episodes")
+    refused(lambda: agent.act([0, 0]), "no episode goes on (an episode has at most 20 steps)")
+    half = radt.load(weights("ad"), episodes=1)
+    half.begin()
+    half.act([0, 0])
+    half.receive(0.0, False)
+    refused(half.begin, "room for 1 episodes")  # it was cut off
+    refused(lambda: half.act([0, 0]), "no episode goes on")
+    several = radt.load(weights("ad"), environments=3)
+    several.begin()
+    refused(lambda: several.act([[0, 0]]), "1 observations are given, allowed are 3")
+    refused(lambda: several.act([[0, 0], [1]]), "the observation does not fit")
+    several.act([[0, 0], [1, 0], [0, 1]])
+    refused(lambda: several.receive([0.0, None, 0.0], [False] * 3), "not finite")
+    refused(lambda: several.receive("much", False), "allowed are a number and a truth value")
+    refused(lambda: several.receive([0.0, np.nan, 0.0], [False] * 3), "not finite")
+    several.receive([0.0] * 3, [False, True, False])
+    several.act([[0, 0], [0, 0], [0, 1]])
+    several.receive([0.0, np.nan, 1.0], [False] * 3)  # what follows the end of an episode counts for nothing
+    assert several.history.totals[:, 0].tolist() == [0.0, 0.0, 1.0]
+    refused(lambda: radt.load(weights("ad"), device="gpu"), "device is 'gpu', allowed are cpu, cuda and auto")
+    refused(lambda: radt.load(weights("ad"), revision="main"), "leave one of both out")
     agent.save(tmp_path / "saved")
     refused(lambda: agent.save(tmp_path / "saved"), "is there already")
+    refused(lambda: radt.load(tmp_path / "saved", method="radt"), "was saved to act as ad: leave method out")
     path = tmp_path / "saved" / SETTINGS
     values = artifacts.read_checked_json(path)
     artifacts.write_checked_json(path, {**values, "format": 99})
@@ -181,6 +200,35 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(made, weights, tmp_path):
     artifacts.write_checked_json(path, values)
     (tmp_path / "saved" / MODEL / WEIGHTS).write_bytes(b"other")
     refused(lambda: radt.load(tmp_path / "saved"), "is damaged")
+
+
+def test_settings_that_are_null_are_saved(made, weights, tmp_path):
+    agent = radt.load(weights("radt"))
+    selection = agent.trained.selection
+    embed = selection.embed.model_copy(update={"query_stride": None})
+    agent.trained = replace(agent.trained, selection=selection.model_copy(update={"embed": embed}))
+    agent.save(tmp_path / "saved")
+    assert radt.load(tmp_path / "saved").trained.selection.embed.query_stride is None
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+def test_results_may_be_behind_a_link_and_beside_damaged_records_of_others(copy, tmp_path):
+    shutil.move(copy / "results", tmp_path / "elsewhere")
+    (copy / "results").symlink_to(tmp_path / "elsewhere")
+    (copy / "results/darkroom/evaluate/dpt/seed42.provenance.json").write_text("{}", encoding="utf-8")
+    assert radt.load(copy / "results/darkroom/train/ad/seed42").trained.method == "ad"
+    with pytest.raises(RadtError, match="seed42"):
+        radt.load(copy / "results/darkroom/train/dpt/seed42")
+
+
+def test_an_agent_does_not_take_other_weights_than_those_it_was_loaded_with(copy, tmp_path):
+    folder = copy / "results/darkroom/train/ad/seed42"
+    agent = radt.load(folder)
+    shutil.copy(copy / "results/darkroom/train/ad/seed43" / WEIGHTS, folder)
+    for action in (agent.forget, lambda: agent.save(tmp_path / "saved")):
+        with pytest.raises(RadtError, match="has changed since the agent was loaded"):
+            action()
+    assert not (tmp_path / "saved").exists()
 
 
 def test_weights_of_another_training_than_the_evaluated_one_are_refused(copy):

@@ -48,6 +48,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.told({"files": [{**file, "shouldIgnore": False} for file in files]})
         assert path == f"/api/models/{NAME}/commit/main", path
         for line in map(json.loads, body.splitlines()):
+            if line["key"] == "deletedFile":
+                del self.server.content[line["value"]["path"]]
             if line["key"] == "file":
                 self.server.content[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
         return self.told({"commitUrl": f"{self.server.endpoint}/{NAME}/commit/{COMMIT}", "commitOid": COMMIT, "success": True})
@@ -58,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path, content = unquote(urlsplit(self.path).path), self.server.content
         if path in (f"/api/models/{NAME}", f"/api/models/{NAME}/revision/main"):
-            return self.told({"id": NAME, "sha": COMMIT, "siblings": [{"rfilename": name} for name in content]})
+            return self.told({"id": NAME, "sha": COMMIT, "private": False, "siblings": [{"rfilename": name} for name in content]})
         if path.startswith(f"/api/models/{NAME}/tree/"):
             files = [{"type": "file", "path": name, "size": len(own), "oid": "0" * 40} for name, own in content.items()]
             return self.told(files)
@@ -88,9 +90,13 @@ def test_an_agent_is_pushed_and_its_model_card_works(hub, made, capsys):
     """The card's program loads the agent from the Hub; its returns are those of the agent that was pushed."""
     folder = made / "results/darkroom/train/radt/seed42"
     agent = radt.load(folder)
+    hub.content |= {"picture.png": b"mine", "model/old.safetensors": b"old"}
     assert agent.push_to_hub(NAME) == f"{hub.endpoint}/{NAME}"
     networks = {f"{part}/{name}" for part in ("model", "encoder") for name in ("config.json", "model.safetensors")}
     assert {"agent.json", "README.md"} | networks <= hub.content.keys()
+    assert hub.content["picture.png"] == b"mine" and "model/old.safetensors" not in hub.content
+    with pytest.raises(RadtError, match="is there and public: make it private on the Hub"):
+        agent.push_to_hub(NAME, private=True)
     text = hub.content["README.md"].decode()
     exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], {})
     returns = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines() if re.fullmatch(r"\d+ [\d.]+", line)]

@@ -1,5 +1,7 @@
 """Film strips: of what a trained agent does in one task."""
 
+from contextlib import suppress
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from radt.commands.film import film
 from radt.errors import RadtError
 from radt.suites import suite_of
+from radt.suites.grid.mazerunner import maze as maze_of
 from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.suite import AGENT, PAYS, TRAIL, WALL
 from test_robots import REACH, REACHER, experiment
@@ -42,6 +45,8 @@ def test_a_picture_of_a_maze_shows_its_walls():
     cells = colours(suite.picture(env, suite.seen(env.reset()[0])), maze)
     assert all(cell == WALL for cell in cells[0]) and cells[13][7] == AGENT
     assert sum(row.count(PAYS) for row in cells) in (1, 2, 3)
+    walls, _ = maze_of(int(suite.tasks()[1].description["seed"]))
+    assert [[cell == WALL for cell in row] for row in cells] == (walls == 1).tolist()
 
 
 def test_a_film_of_the_first_held_out_task(made, tmp_path):
@@ -60,6 +65,9 @@ def test_robots_are_drawn_without_a_display_or_refused_in_a_sentence(given, monk
     suite = suite_of(experiment(given))
     env = suite.make(np.array([0]))
     env.reset()
+    with suppress(RadtError):  # where there is no EGL
+        picture = suite.picture(env, np.zeros((1, 3)))
+        assert picture.shape == (240, 240, 3) and picture.dtype == np.uint8 and picture.std() > 10
     with pytest.raises(RadtError, match="do without pictures: nothing else needs them"):
         monkeypatch.setattr(type(env.unwrapped.envs[0]), "picture", lambda robot, pixels: 1 / 0)
         suite.picture(env, np.zeros((1, 3)))

@@ -116,7 +116,7 @@ def test_retrieve_is_random_before_the_first_reward_and_never_worse_after_it():
 
 def test_a_suite_without_an_expert_is_refused():
     with pytest.raises(RadtError, match="the suite 'grid' has no expert: remove the method"):
-        ExpertAgent(suite_of(ROOM), suite_of(ROOM).make(np.arange(2)))
+        ExpertAgent(suite_of(ROOM), suite_of(ROOM).make(np.arange(2)), 0)
 
 
 def test_random_agent_chooses_all_actions_alike():

@@ -16,6 +16,7 @@ from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError
 from radt.evaluation.references import ExpertAgent
 from radt.evaluation.rollout import in_context, reached
+from radt.seeding import generator
 from radt.settings.base import Section
 from radt.settings.evaluation import Evaluate, Memory, Protocol
 from radt.settings.experiments import AnyExperiment
@@ -262,10 +263,11 @@ def test_the_expert_plays_in_evaluation_what_it_does_alone(given, tasks):
     own = experiment(given, horizon=25, action_codes=11)
     suite, played = suite_of(own), EpisodeBuffer(2, 2, suite_of(own).spec)
     env = suite.make(np.array(tasks))
-    returns = in_context(ExpertAgent(suite, env), played, suite, env, PROTOCOL, EVALUATE, seed=0)
+    returns = in_context(ExpertAgent(suite, env, 0), played, suite, env, PROTOCOL, EVALUATE, seed=0)
     for number, task in enumerate(tasks):
-        body, total = suite.body(suite.environment(task)), 0.0
-        body.reset(0)
+        robot, total = suite.environment(task), 0.0
+        body = suite.body(robot, generator(0, "expert", number))
+        robot.reset()
         for _ in range(25):
             total += body.step(suite.done(suite.spec.codes(body.towards(body.goal))[None])[0])[1]
         assert returns[number, 0] == pytest.approx(total, rel=1e-4)
@@ -275,7 +277,7 @@ def test_the_expert_plays_in_evaluation_what_it_does_alone(given, tasks):
 
 def test_planning_pays_and_leaves_the_simulation_as_it_was():
     own = experiment(UNION, names=["reacher-easy", "hopper-stand"], num_validation=0, start_seed=0, action_repeat=5)
-    planner, alone = Planner(suite_of(own).environment(0)), suite_of(own).environment(0)
+    planner, alone = Planner(suite_of(own).environment(0), np.random.default_rng(0)), suite_of(own).environment(0)
     planner.reset(0)
     alone.reset()
     paid = 0.0
@@ -292,7 +294,7 @@ def test_planning_pays_and_leaves_the_simulation_as_it_was():
 
 def test_a_plan_values_a_sequence_whatever_was_tried_before():
     own = experiment(UNION, names=["walker-walk", "hopper-stand"], num_validation=0, start_seed=0, action_repeat=5)
-    planner = Planner(suite_of(own).environment(0))
+    planner = Planner(suite_of(own).environment(0), np.random.default_rng(0))
     planner.reset(0)
     one, other = np.random.default_rng(0).uniform(-1, 1, (2, 3, 6))
     first, _, again = planner._paid(np.stack([one, other, one]))

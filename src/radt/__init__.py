@@ -1,6 +1,6 @@
 """From nothing to the results of the Retrieval-Augmented Decision Transformer.
 
-`radt.load` uses a trained agent; `radt.agent` says how. All else is the pipeline's.
+`radt.load` uses a trained agent, as docs/agents.md shows. All else is the pipeline's.
 """
 
 from typing import TYPE_CHECKING, Any

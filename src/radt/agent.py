@@ -12,7 +12,8 @@
             done = terminated or truncated
             agent.receive(reward, done)
 
-The agent plays as in the evaluation of the pipeline: the same weights, settings and random numbers. It remembers its episodes
+The agent plays as in the evaluation of the pipeline: the same weights, settings and random numbers. Where environments draw how
+an episode begins, `env.reset(seed=agent.reset_seed)` draws what the evaluation drew. It remembers its episodes
 until `forget`. To load one of the grid worlds registers these with Gymnasium.
 """
 
@@ -26,14 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from radt import artifacts
+from radt import artifacts, devices
 from radt.data.episodes import EpisodeBuffer
-from radt.errors import RadtError
+from radt.errors import RadtError, said
 from radt.evaluation.agents import RetrievalAgent
 from radt.evaluation.card import card, summary
-from radt.evaluation.rollout import Player
+from radt.evaluation.rollout import Player, environment_seed
 from radt.evaluation.setup import Setup
 from radt.models.store import WEIGHTS
 from radt.pipeline import provenance
@@ -42,14 +43,15 @@ from radt.settings.registry import module
 from radt.stages.evaluate import Selection
 from radt.suites import part as part_of
 from radt.suites import suite_of
-from radt.training import loop
 
 SETTINGS, MODEL, ENCODER = "agent.json", "model", "encoder"
 """Of a saved agent: how it acts, its weights, and those of the DT that embeds for it."""
 NETWORK = ("config.json", WEIGHTS)
 """The files of a network."""
 CARD, REPOSITORY = "README.md", r"[\w.-]+/[\w.-]+"
-FORMAT = 1
+FILES = [SETTINGS, CARD, f"{MODEL}/*", f"{ENCODER}/*"]
+"""All files of a saved agent."""
+FORMAT, LEAST_ROOM = 1, 100
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ class Trained:
     """What it reached there, see `radt.evaluation.card.summary`."""
     model: Path
     encoder: Path | None
+    hashes: tuple[str, ...]
+    """sha256 of the weights, and of those of the encoder."""
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Where the weights are, by what they are called in a saved agent."""
+        return {MODEL: self.model} | ({ENCODER: self.encoder} if self.encoder else {})
+
+    def check(self) -> None:
+        """Raise `RadtError` when the weights are not those that were loaded."""
+        for folder, expected in zip(self.folders.values(), self.hashes, strict=True):
+            if artifacts.sha256(folder / WEIGHTS) != expected:
+                raise RadtError(f"{folder / WEIGHTS} has changed since the agent was loaded: load it again")
 
 
 @dataclass(frozen=True)
@@ -92,21 +107,23 @@ class TrainedAgent:
     nothing, until all have ended.
     """
 
-    def __init__(
-        self, trained: Trained, environments: int = 1, episodes: int = 100, seed: int | None = None, device: str = "cpu"
-    ):
+    def __init__(self, trained: Trained, environments: int, episodes: int | None, seed: int | None, device: str):
         """See `load`."""
-        if environments < 1 or episodes < 1:
+        self.trained, self.environments = trained, environments
+        self.episodes = max(LEAST_ROOM, trained.selection.evaluate.episodes) if episodes is None else episodes
+        if environments < 1 or self.episodes < 1:
             raise RadtError(f"environments is {environments} and episodes {episodes}, allowed is 1 or more of both")
-        self.trained, self.environments, self.episodes = trained, environments, episodes
         self.seed = trained.seed if seed is None else seed
-        self.device = loop.prepare(device)
+        if device not in ("cpu", "cuda", "auto"):
+            raise RadtError(f"device is {device!r}, allowed are cpu, cuda and auto")
+        self.device = devices.choose(device)
         self.suite = suite_of(trained.selection.experiment)
         part_of(trained.selection.experiment, "registered")
         self.forget()
 
     def forget(self) -> None:
-        """Empty the memory, for other tasks."""
+        """Empty the memory, for other tasks; raises `RadtError` when the weights on disk have changed since."""
+        self.trained.check()
         trained, selection = self.trained, self.trained.selection
         protocol = selection.evaluate.methods[trained.method]
         self.history = EpisodeBuffer(self.environments, self.episodes, self.suite.spec)
@@ -117,6 +134,11 @@ class TrainedAgent:
         self._player = Player(agent, self.history, protocol, selection.evaluate, self.seed)
         self._playing = self._acted = False
 
+    @property
+    def reset_seed(self) -> int:
+        """The seed with which the evaluation resets its environments before the episode that begins next."""
+        return environment_seed(self.seed, self.history.episode)
+
     def begin(self) -> None:
         """Start an episode in all environments. One that goes on is cut off.
 
@@ -124,6 +146,7 @@ class TrainedAgent:
         """
         if self._playing:
             self._player.cut()
+            self._playing = self._acted = False
         if self.history.episode == self.episodes:
             raise RadtError(f"the agent has room for {self.episodes} episodes: load it with more `episodes`, or call forget()")
         self._player.begin()
@@ -136,10 +159,11 @@ class TrainedAgent:
         observation that is not one of the environments that the agent was trained for.
         """
         if not self._playing:
-            raise RadtError("no episode goes on: call begin() when one starts, after env.reset()")
+            most = f"an episode has at most {self.history.horizon} steps"
+            raise RadtError(f"no episode goes on ({most}): call begin() when one starts, after env.reset()")
         if self._acted:
             raise RadtError("the last action brought nothing yet: call receive(reward, done) after env.step()")
-        actions = self.suite.done(self._player.act(self.suite.seen(self._together(observation))))
+        actions = self.suite.done(self._player.act(self._seen(observation)))
         self._acted = True
         if self.environments > 1:
             return actions
@@ -149,16 +173,20 @@ class TrainedAgent:
         """Take in what the last action brought, and whether the episode `ended` with it, terminated or truncated; with several
         environments, an array of each.
 
-        Raises `RadtError` when there was no action, or for a reward that is not finite.
+        Raises `RadtError` when there was no action, or for a reward of an episode that goes on which is not finite.
         """
         if not self._acted:
             raise RadtError("there was no action that could bring anything: call act(observation) first")
-        rewards, ends = (np.reshape(np.asarray(given), -1) for given in (reward, ended))
+        try:
+            rewards, ends = np.asarray(reward, np.float64).reshape(-1), np.asarray(ended, np.bool_).reshape(-1)
+        except (TypeError, ValueError):
+            raise RadtError(f"the reward is {reward!r} and the end {ended!r}, allowed are a number and a truth value") from None
         if not len(rewards) == len(ends) == self.environments:
             raise RadtError(f"{len(rewards)} rewards and {len(ends)} ends are given, allowed are {self.environments} of both")
+        rewards = np.where(self.history.running.numpy(), rewards, 0.0)
         if not np.isfinite(rewards).all():
             raise RadtError(f"the reward {rewards.tolist()} is not finite: mend the environment")
-        self._playing = not self._player.receive(rewards.astype(np.float32), ends.astype(np.bool_))
+        self._playing = not self._player.receive(rewards.astype(np.float32), ends)
         self._acted = False
 
     @property
@@ -183,19 +211,24 @@ class TrainedAgent:
         trained, folder = self.trained, Path(folder)
         if folder.exists():
             raise RadtError(f"{folder} is there already: delete it, or save to another folder")
-        folders = {MODEL: trained.model} | ({ENCODER: trained.encoder} if trained.encoder else {})
-        for part, source in folders.items():
-            for file in NETWORK:
-                artifacts.write_bytes(folder / part / file, (source / file).read_bytes())
-        known = {"method": trained.method, "seed": trained.seed, "results": trained.results}
-        artifacts.write_text(folder / CARD, self._card(name or str(folder)))
-        settings = trained.selection.model_dump(mode="json", exclude_none=True)
-        artifacts.write_checked_json(folder / SETTINGS, {"format": FORMAT, "settings": settings, **known})
+        trained.check()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            new = Path(place) / folder.name
+            for part, source in trained.folders.items():
+                for file in NETWORK:
+                    artifacts.write_bytes(new / part / file, (source / file).read_bytes())
+            artifacts.write_text(new / CARD, self._card(name or str(folder)))
+            known = {"method": trained.method, "seed": trained.seed, "results": trained.results}
+            settings = trained.selection.model_dump(mode="json")
+            artifacts.write_checked_json(new / SETTINGS, {"format": FORMAT, "settings": settings, **known})
+            new.rename(folder)
 
     def push_to_hub(self, repository: str, private: bool = False) -> str:
         """Save the agent to a repository of the Hugging Face Hub, `user/name`, for `load`; returns its address.
 
-        Raises `RadtError` when the Hub cannot be reached, or refuses.
+        An agent that is there already is replaced; other files of the repository stay. Raises `RadtError` when the Hub cannot be
+        reached, or refuses, and when `private` is true but the repository is there and public.
         """
         from radt.data import repositories  # slow to import, and only needed here
 
@@ -203,7 +236,7 @@ class TrainedAgent:
             raise RadtError(f"{repository!r} is no repository of the Hub: write one like user/radt-darkroom")
         with tempfile.TemporaryDirectory() as folder:
             self.save(Path(folder) / "agent", repository)
-            return repositories.upload(Path(folder) / "agent", repository, private)
+            return repositories.upload(Path(folder) / "agent", repository, FILES, private)
 
     def _card(self, name: str) -> str:
         """The text of the model card."""
@@ -211,16 +244,26 @@ class TrainedAgent:
         training = artifacts.read_checked_json(trained.model / NETWORK[0])["training"]
         splits, shown = experiment.splits, next(iter(trained.results))
         sections = {"experiment": experiment.model_dump(mode="json"), "training": training}
+        said_of = trained.method, trained.seed, experiment.title, trained.results, sections
         kept = trained.selection.evaluate.episodes
-        return card(name, trained.method, trained.seed, experiment.title, trained.results, sections, splits.index(shown), kept)
+        return card(name, *said_of, splits.index(shown), kept, experiment.horizon)
 
-    def _together(self, observation: Any) -> Any:
-        """Observations of all environments, of one where there is only one."""
-        if self.environments > 1:
-            return observation
-        if isinstance(observation, dict):
-            return {name: np.asarray(part)[None] for name, part in observation.items()}
-        return np.asarray(observation)[None]
+    def _seen(self, observation: Any) -> NDArray[Any]:
+        """What is stored of the observations of all environments."""
+        try:
+            if self.environments > 1:
+                together = observation
+            elif isinstance(observation, dict):
+                together = {name: np.asarray(part)[None] for name, part in observation.items()}
+            else:
+                together = np.asarray(observation)[None]
+            seen = self.suite.seen(together)
+            if len(seen) != self.environments:
+                raise RadtError(f"{len(seen)} observations are given, allowed are {self.environments}, one of each environment")
+        except (RadtError, ValueError) as error:
+            title = self.suite.experiment.title
+            raise RadtError(f"the agent was trained for {title}, and the observation does not fit: {said(error)}") from None
+        return seen
 
 
 def load(
@@ -228,7 +271,7 @@ def load(
     *,
     method: str | None = None,
     environments: int = 1,
-    episodes: int = 100,
+    episodes: int | None = None,
     seed: int | None = None,
     device: str = "cpu",
     revision: str | None = None,
@@ -240,56 +283,70 @@ def load(
             `TrainedAgent.save` wrote, or a repository of the Hugging Face Hub, `user/name`, that `push_to_hub` wrote.
         method: key of `evaluate.methods` where the network was evaluated in several ways, such as `radt_fixed`.
         environments: how many it acts in at once.
-        episodes: how many it has room for in its memory.
+        episodes: how many it has room for in its memory; None: 100, or as many as the evaluation had.
         seed: seed of its actions and targets; None: that of its training, as in the evaluation.
-        device: `cpu`, `cuda` or `auto`.
+        device: `cpu`, `cuda` or `auto`. Unlike a stage, the agent takes the threads of torch as they are, and shares a GPU.
         revision: commit, tag or branch of the repository; None: the newest.
 
     Raises:
         RadtError: there is no such network, it was not evaluated, or it is damaged.
     """
     folder = Path(source)
+    if revision and folder.exists():
+        raise RadtError(f"revision is {revision!r}, but {folder} is a folder: leave one of both out")
     if (folder / SETTINGS).is_file():
-        trained = _saved(folder)
+        trained = _saved(folder, method)
     elif (folder / NETWORK[0]).is_file():
         trained = _evaluated(folder, method)
     elif not folder.exists() and re.fullmatch(REPOSITORY, str(source)):
         from radt.data import repositories  # slow to import, and only needed here
 
-        folder = repositories.download(str(source), revision, [SETTINGS, f"{MODEL}/*", f"{ENCODER}/*"])
+        folder = repositories.download(str(source), revision, FILES)
         if not (folder / SETTINGS).is_file():
             raise RadtError(f"{source} has no {SETTINGS}: push_to_hub writes one")
-        trained = _saved(folder)
+        trained = _saved(folder, method)
     else:
         what = "has no trained network" if folder.is_dir() else "is not there"
         raise RadtError(f"{folder} {what}: give a folder such as results/darkroom/train/radt/seed42")
     return TrainedAgent(trained, environments, episodes, seed, device)
 
 
-def _saved(folder: Path) -> Trained:
+def _hashes(*folders: Path | None) -> tuple[str, ...]:
+    """sha256 of the weights in each of the folders that there are."""
+    return tuple(artifacts.sha256(folder / WEIGHTS) for folder in folders if folder)
+
+
+def _saved(folder: Path, method: str | None) -> Trained:
     """What `TrainedAgent.save` wrote."""
     path = folder / SETTINGS
     values = artifacts.read_checked_json(path)
     if values.get("format") != FORMAT:
         raise RadtError(f"{path} has format {values.get('format')}, this radt reads {FORMAT}: use the radt that wrote it")
-    encoder = folder / ENCODER
-    selection = parse(Selection, values["settings"])
-    known = values["method"], values["seed"], selection, values["results"]
-    return Trained(*known, folder / MODEL, encoder if encoder.is_dir() else None)
+    if method not in (None, values["method"]):
+        raise RadtError(f"{folder} was saved to act as {values['method']}: leave method out, or load the network itself")
+    model, encoder = folder / MODEL, folder / ENCODER if (folder / ENCODER).is_dir() else None
+    known = values["method"], values["seed"], parse(Selection, values["settings"]), values["results"]
+    return Trained(*known, model, encoder, _hashes(model, encoder))
 
 
 def _evaluated(folder: Path, method: str | None) -> Trained:
     """A network among the results of the pipeline, as the record of its evaluation says."""
-    kind, own = artifacts.read_checked_json(folder / NETWORK[0]).get("kind"), folder.resolve()
-    found = {}
+    kind, own = artifacts.read_checked_json(folder / NETWORK[0]).get("kind"), folder.absolute()
+    found, damaged = {}, None
     for run in own.parents[:3]:
         for path in sorted(run.glob(f"evaluate/*/{own.name}.{provenance.FILE}")):
-            record = provenance.read(path)
+            try:
+                record = provenance.read(path)
+            except RadtError as error:  # it may be of another method
+                damaged = error
+                continue
             root = path.parents[len(Path(record.place).parts) - 1]
             given = dict(zip(record.arguments[::2], record.arguments[1::2], strict=True))
-            if "--model" in given and (root / given["--model"]).resolve() == own:
+            if "--model" in given and (root / given["--model"]).resolve() == own.resolve():
                 found[given["--method"]] = root, record, given, path.with_name(f"{own.name}.csv")
     name = method or (kind if kind in found else next(iter(found), None))
+    if name not in found and damaged:
+        raise damaged
     if name not in found:
         known = f"it was evaluated as {', '.join(found)}" if found else "it was not evaluated, which says how it acts"
         raise RadtError(
@@ -303,4 +360,5 @@ def _evaluated(folder: Path, method: str | None) -> Trained:
         raise RadtError(f"{table} is not what the evaluation wrote: let snakemake make the evaluation again")
     results = summary(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())))
     encoder = root / given["--encoder"] if "--encoder" in given else None
-    return Trained(name, int(given["--seed"]), parse(Selection, record.settings), results, own, encoder)
+    selection = parse(Selection, record.settings)
+    return Trained(name, int(given["--seed"]), selection, results, own, encoder, _hashes(own, encoder))

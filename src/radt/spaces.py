@@ -133,6 +133,11 @@ class Spec(Form):
         seen = "float32" if isinstance(self.observation, Numbers) else "uint8"
         return {"observations": seen, "actions": "float32" if self.continuous else "uint8"}
 
+    @property
+    def read_as(self) -> str:
+        """Type in which networks read observations: images as they are stored, which other types would make larger."""
+        return {"codes": "int64", "numbers": "float32", "image": "uint8"}[self.observation.kind]
+
     def codes(self, actions: Array) -> Array:
         """Codes [..., A] of stored actions [..., A]: the same where these are codes, else uint8."""
         if self.low is None or self.high is None:

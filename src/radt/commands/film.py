@@ -34,7 +34,6 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
     os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported, which robots draw with
     agent = load(weights, method=method)
     episodes = agent.trained.selection.evaluate.episodes
-    agent = TrainedAgent(agent.trained, episodes=episodes)
     splits = agent.suite.experiment.splits
     chosen = splits.index("held_out") if task is None and "held_out" in splits else task or 0
     if not 0 <= chosen < len(splits):
@@ -58,7 +57,7 @@ def _played(agent: TrainedAgent, suite: WithPictures, env: Any, drawn: bool) -> 
     """One episode; its frames where it is `drawn`."""
     frames, seen, total, done = [], [], 0.0, False
     wanted = np.linspace(0, suite.spec.horizon - 1, FRAMES).round().astype(int).tolist() if drawn else []
-    observation, _ = env.reset()
+    observation, _ = env.reset(seed=agent.reset_seed)
     agent.begin()
     while not done:
         one = {key: part[0] for key, part in observation.items()} if isinstance(observation, dict) else observation[0]

@@ -95,7 +95,7 @@ class EpisodeBuffer:
         if not begin:  # nothing comes before the first step
             action, reward = torch.cat([self._none, action], 1), F.pad(reward, (1, 0))
         return Steps(
-            observation=as_read(cut(columns.observation, begin, end)),
+            observation=as_read(cut(columns.observation, begin, end), self.spec),
             returns=cut(columns.returns, begin, end),
             previous_action=action[:, :-1],
             previous_reward=reward[:, :-1],

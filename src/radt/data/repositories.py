@@ -10,16 +10,21 @@ from radt.data import hub
 from radt.errors import RadtError, said
 
 
-def upload(folder: Path, repository: str, private: bool) -> str:
-    """Make `folder` the content of a repository, `user/name`, which is made where there is none; returns its address.
+def upload(folder: Path, repository: str, patterns: list[str], private: bool) -> str:
+    """Write `folder` to a repository, `user/name`, in the place of its files that match `patterns`; returns its address.
 
-    Raises `RadtError` when the Hub cannot be reached, or refuses.
+    The repository is made where there is none. Raises `RadtError` when the Hub cannot be reached, or refuses, and when the
+    repository should be private but is there and public.
     """
     hub.guard()
     api = HfApi()
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder, delete_patterns="*")
+        if private and not api.model_info(repository).private:
+            raise RadtError(f"{repository} is there and public: make it private on the Hub, or choose another name")
+        api.upload_folder(repo_id=repository, folder_path=folder, delete_patterns=patterns)
+    except RadtError:
+        raise
     except Exception as error:  # of the Hub's client, of httpx2 and of the guard, which have no common class
         remedy = "check its name, the network, and that `hf auth login` was done with a token that may write"
         raise RadtError(f"{repository} cannot be written on the Hub ({said(error)}): {remedy}") from None

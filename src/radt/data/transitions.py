@@ -157,11 +157,11 @@ class StepRecollection:
         row = buffer.first(episode) + time
         last = time + 1 == buffer.lengths.gather(1, episode)
         transitions = Transitions(
-            observation=as_read(columns.observation[row]),
+            observation=as_read(columns.observation[row], buffer.spec),
             received=reward_phase(buffer.spec, columns.received[row]),
             action=columns.action[row].long(),
             reward=columns.reward[row],
-            following=as_read(columns.observation[torch.where(last, row, row + 1)]),
+            following=as_read(columns.observation[torch.where(last, row, row + 1)], buffer.spec),
             ended=last,
         )
         return transitions, torch.full((buffer.tasks,), count if self._finished else 0)

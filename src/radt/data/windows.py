@@ -13,7 +13,7 @@ from torch import Tensor
 from radt.artifacts import read_at_random
 from radt.data.steps import Steps
 from radt.data.trajectories import Shard, Trajectories
-from radt.spaces import Numbers, Spec
+from radt.spaces import Spec
 
 
 class Source(Protocol):
@@ -60,7 +60,7 @@ class Columns:
         before = (row - 1).clamp_min(0)
         begins = time == 0
         return Steps(
-            observation=as_read(self.observation[row]),
+            observation=as_read(self.observation[row], self.spec),
             returns=self.returns[row],
             previous_action=torch.where(begins[..., None], no_action(self.spec), self.action[before].long()),
             previous_reward=self.reward[before].masked_fill(begins, 0.0),
@@ -77,9 +77,9 @@ def no_action(spec: Spec) -> Tensor:
     return torch.tensor(spec.actions)
 
 
-def as_read(observation: Tensor) -> Tensor:
-    """Observations in the type in which networks read them: codes as int64, numbers as they are."""
-    return observation if observation.is_floating_point() else observation.long()
+def as_read(observation: Tensor, spec: Spec) -> Tensor:
+    """Observations in the type in which networks read them."""
+    return observation.to(getattr(torch, spec.read_as))
 
 
 class ShardColumns:
@@ -113,13 +113,13 @@ class ShardColumns:
         before = np.where(time > 0, np.take_along_axis(reward, np.maximum(at - 1, 0), 1), 0.0)
         padded = not mask.all()
 
-        def finish(values: NDArray[Any], dtype: type) -> Tensor:
+        def finish(values: NDArray[Any], dtype: type | str) -> Tensor:
             if padded:
-                values = np.where(mask if values.ndim == 2 else mask[..., None], values, values[:, :1])
+                values = np.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 2)), values, values[:, :1])
             return torch.from_numpy(values.astype(dtype)).reshape(*shape, *values.shape[1:])
 
         return Steps(
-            observation=finish(observation, np.float32 if isinstance(self.spec.observation, Numbers) else np.int64),
+            observation=finish(observation, self.spec.read_as),
             returns=finish(sums[:, -1:] - received, np.float32),
             previous_action=finish(action[:, :length], np.int64),
             previous_reward=finish(before, np.float32),

@@ -27,9 +27,9 @@ Memory for In-context RL* (arXiv 2410.07071). The weights are of seed {{ seed }}
 import radt
 
 agent = radt.load("{{ name }}")
-env = agent.suite.environment({{ task }})  # a task of its experiment; any environment with the same spaces will do
+env = agent.suite.environment({{ task }})  # a task of its experiment; others like it will do, for at most {{ horizon }} steps
 for episode in range(5):
-    observation, _ = env.reset()
+    observation, _ = env.reset(seed=agent.reset_seed)
     agent.begin()
     done, total = False, 0.0
     while not done:
@@ -74,6 +74,7 @@ def card(
     sections: Mapping[str, Any],
     task: int,
     episodes: int,
+    horizon: int,
 ) -> str:
     """Markdown text. `results` has the number of tasks and the mean returns of each split; `sections` are `experiment` and
     `training`; `name` is what `radt.load` takes.
@@ -81,7 +82,7 @@ def card(
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     texts = {key: yaml.safe_dump(dict(value), sort_keys=True) for key, value in sections.items()}
     return environment.from_string(TEMPLATE).render(
-        name=name, method=method, seed=seed, title=title, results=results, task=task, episodes=episodes, **texts
+        name=name, method=method, seed=seed, title=title, results=results, task=task, episodes=episodes, horizon=horizon, **texts
     )
 
 

@@ -104,11 +104,11 @@ class RetrieveAgent:
 class ExpertAgent:
     """An `Agent` that does the code nearest to what an expert would do, which knows what is hidden."""
 
-    def __init__(self, suite: Suite, env: VectorEnv | None):
+    def __init__(self, suite: Suite, env: VectorEnv | None, seed: int):
         """Raises `RadtError` when the suite has no expert."""
         if not isinstance(suite, WithExpert) or env is None:
             raise RadtError(f"the suite {suite.experiment.suite!r} has no expert: remove the method from evaluate.methods")
-        self.spec, self.actions = suite.spec, suite.expert(env)
+        self.spec, self.actions = suite.spec, suite.expert(env, seed)
 
     def begin(self) -> None:
         """See `Agent`."""

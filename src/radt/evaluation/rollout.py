@@ -91,6 +91,11 @@ def reached(told: dict[str, Any]) -> Tensor | None:
     return torch.from_numpy(np.logical_or.reduce(parts)) if parts else None
 
 
+def environment_seed(seed: int, episode: int) -> int:
+    """Seed of an episode's start, where environments draw it."""
+    return int(seeding.generator(seed, "environment", episode).integers(2**31))
+
+
 class Player:
     """An agent and its history, a step at a time: evaluation plays with it, and so does `radt.agent`."""
 
@@ -153,6 +158,7 @@ class Player:
     @torch.inference_mode()
     def _finish(self) -> None:
         """Let all learn that the episode is over."""
+        self.time = 0
         self.history.finish()
         self.target.finish()
         self.agent.finish()
@@ -172,7 +178,7 @@ def in_context(
     """
     player = Player(agent, history, protocol, settings, seed)
     for episode in range(settings.episodes):
-        seen, _ = env.reset(seed=int(seeding.generator(seed, "environment", episode).integers(2**31)))
+        seen, _ = env.reset(seed=environment_seed(seed, episode))
         player.begin()
         over = False
         while not over:

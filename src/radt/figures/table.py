@@ -67,7 +67,8 @@ def table(
     `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model: the encoder of RA-DT, which is
     trained once, stands in the row of `dt`. `success_1` and `success_last` are the shares of first and last episodes that
     succeed, where episodes do or fail to. `last_normalised` and `average_normalised` are 0 for random actions and 1 for an
-    expert, task by task, where both were evaluated. What is not known or has no meaning is NaN: episodes that were not run,
+    expert, task by task, where both were evaluated and the expert is better in
+    every task. What is not known or has no meaning is NaN: episodes that were not run,
     curves that the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum that is not above
     0, RA-DT against itself, the training of what is not trained.
     """

@@ -15,7 +15,7 @@ def agent(setup: Setup) -> Agent:
     """See `radt.evaluation.references.ExpertAgent`."""
     from radt.evaluation.references import ExpertAgent
 
-    return ExpertAgent(setup.suite, setup.env)
+    return ExpertAgent(setup.suite, setup.env, setup.seed)
 
 
 METHOD = Method(needs_expert=True)

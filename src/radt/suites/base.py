@@ -40,9 +40,9 @@ class Suite(Listed, Protocol):
 class WithExpert(Protocol):
     """A suite that knows how to do its tasks."""
 
-    def expert(self, env: Any) -> Callable[[], NDArray[Any]]:
+    def expert(self, env: Any, seed: int) -> Callable[[], NDArray[Any]]:
         """A function that gives the actions [n, A] of experts, which know what is hidden, in the present states of an environment
-        of `make`.
+        of `make`; the seed is of what they draw.
         """
 
 

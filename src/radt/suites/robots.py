@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from radt.data.trajectories import Shard, Task
 from radt.errors import RadtError, said
+from radt.seeding import generator
 from radt.settings.robots import RobotExperiment
 from radt.settings.sources import Expert, Search
 from radt.settings.sources import Trajectories as Settings
@@ -40,8 +41,8 @@ def spec_of(experiment: RobotExperiment, make: Make) -> Spec:
 class RobotSuite(EnvironmentSuite):
     """Tasks of a package of robots."""
 
-    def __init__(self, experiment: RobotExperiment, make: Make, body: Callable[[Any], searching.Body]):
-        """`body` gives the learner's view of an environment of `make`."""
+    def __init__(self, experiment: RobotExperiment, make: Make, body: Callable[[Any, np.random.Generator], searching.Body]):
+        """`body` gives the learner's view of an environment of `make`; it may draw numbers."""
         super().__init__(experiment, spec_of(experiment, make))
         self._make, self.body = make, body
 
@@ -50,9 +51,9 @@ class RobotSuite(EnvironmentSuite):
         with sentences(self.experiment.name_of(task)):
             return self._make(self.experiment, task)
 
-    def expert(self, env: Together) -> Callable[[], NDArray[np.float64]]:
+    def expert(self, env: Together, seed: int) -> Callable[[], NDArray[np.float64]]:
         """See `WithExpert`."""
-        bodies = [self.body(own) for own in env.unwrapped.envs]
+        bodies = [self.body(own, generator(seed, "expert", number)) for number, own in enumerate(env.unwrapped.envs)]
         return lambda: np.stack([body.towards(body.goal) for body in bodies])
 
     def picture(self, env: Together, seen: NDArray[Any]) -> NDArray[np.uint8]:
@@ -100,7 +101,7 @@ def learn_task(suite: RobotSuite, settings: Settings, task: int) -> Shard:
     if not isinstance(own, Search | Expert):
         return rl.learned(suite, settings, task)
     env = suite.environment(task)
-    view, robot = view_of(experiment, env.observation_space), suite.body(env)
+    view, robot = view_of(experiment, env.observation_space), suite.body(env, generator(own.seed, "body", task))
     with sentences(experiment.name_of(task)):
         if isinstance(own, Search):
             return searching.search(robot, view, own, task, experiment.horizon)

@@ -27,9 +27,9 @@ class Planner:
 
     reach = 0.0
 
-    def __init__(self, robot: Robot):
+    def __init__(self, robot: Robot, random: np.random.Generator):
         self.robot, self.goal = robot, np.zeros(0)
-        self.random = np.random.default_rng(0)
+        self.random = random
         self.dimensions = len(robot.low)
         self.mean = np.zeros((KNOTS, self.dimensions))
         self.planned = -1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from radt.suites.dmcontrol.environment import Robot
 from radt.suites.dmcontrol.planner import Planner
 from radt.suites.dmcontrol.reacher import Reacher
@@ -14,6 +16,6 @@ def suite_of(experiment: DmcontrolExperiment) -> RobotSuite:
     return RobotSuite(experiment, Robot, body)
 
 
-def body(robot: Robot) -> Reacher | Planner:
+def body(robot: Robot, random: np.random.Generator) -> Reacher | Planner:
     """The learner's view of a task."""
-    return Reacher(robot) if robot.name.startswith("reacher-") else Planner(robot)
+    return Reacher(robot) if robot.name.startswith("reacher-") else Planner(robot, random)

@@ -10,4 +10,4 @@ from radt.suites.robots import RobotSuite
 
 def suite_of(experiment: MetaworldExperiment) -> RobotSuite:
     """All tasks of an experiment."""
-    return RobotSuite(experiment, Robot, Arm)
+    return RobotSuite(experiment, Robot, lambda robot, _: Arm(robot))

@@ -1,0 +1,104 @@
+"""Levels of Procgen as environments of Gymnasium: one alone, and many at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import ArrayLike, NDArray
+
+from radt.suites.procgen.engine import CHOICES, SIZE, Level
+
+Frame = NDArray[np.uint8]
+FRAME = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+
+
+class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any]):
+    """Many levels, of one game or of several. Nothing is random: the same actions give the same frames and rewards.
+
+    Observations are uint8 [n, 64, 64, 3], rewards float32 [n], actions integers [n] from 0 to 14. An episode ends as the game has
+    it (terminated) or after `horizon` steps (truncated), each level for itself; it begins anew with the same step (Gymnasium's
+    same-step autoreset). The engine never shows the frame after a last step: `infos["final_obs"]` holds the one before it.
+    `infos["success"]`, and `infos["final_info"]["success"]` where an episode has ended, say whether the level was completed.
+    """
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
+
+    def __init__(self, levels: list[Level], horizon: int):
+        self.levels, self.horizon, self.num_envs = levels, horizon, len(levels)
+        self.single_observation_space, self.single_action_space = FRAME, spaces.Discrete(CHOICES)
+        self.observation_space = batch_space(FRAME, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._steps: NDArray[np.int64] | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
+        """Start a new episode of every level; `seed` changes nothing."""
+        super().reset(seed=seed, options=options)
+        for level in self.levels:
+            level.reset()
+        self._steps = np.zeros(self.num_envs, np.int64)
+        return self._frames(), {}
+
+    def step(self, actions: ArrayLike) -> tuple[Frame, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Act in every level by one of the `actions` [n]; raises `ValueError` for another number of them or another action."""
+        chosen = np.asarray(actions)
+        if self._steps is None:
+            raise ValueError("the environment was not started: call reset before step")
+        if chosen.shape != (self.num_envs,) or chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < CHOICES)).all():
+            given = f"{chosen.dtype} {chosen.shape}"
+            raise ValueError(f"actions are {given}, allowed are {self.num_envs} integers from 0 to {CHOICES - 1}")
+        before = self._frames()
+        self._steps += 1
+        told = [level.step(action) for level, action in zip(self.levels, chosen.tolist(), strict=True)]
+        rewards, terminated, success = (np.array(column) for column in zip(*told, strict=True))
+        truncated = (self._steps == self.horizon) & ~terminated
+        ended = terminated | truncated
+        for number in np.flatnonzero(ended):
+            self.levels[number].reset()  # also where the engine did: in dodgeball it begins differently
+        self._steps[ended] = 0
+        every = np.ones(self.num_envs, np.bool_)
+        infos: dict[str, Any] = {"success": success & ~ended, "_success": every & ~ended}
+        if ended.any():
+            infos |= {"final_obs": before, "_final_obs": ended, "_final_info": ended}
+            infos["final_info"] = {"success": success & ended, "_success": ended}
+        return self._frames(), rewards.astype(np.float32), terminated, truncated, infos
+
+    def _frames(self) -> Frame:
+        """What is seen now."""
+        return np.stack([level.frame for level in self.levels])
+
+    def close_extras(self) -> None:  # type: ignore[override]
+        """Give the memory of the engine back."""
+        for level in self.levels:
+            level.close()
+
+
+class LevelEnv(gymnasium.Env[Frame, Any]):
+    """One level."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
+
+    def __init__(self, level: Level, horizon: int):
+        self._levels = LevelsVectorEnv([level], horizon)
+        self.observation_space, self.action_space = FRAME, spaces.Discrete(CHOICES)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
+        """Start a new episode."""
+        super().reset(seed=seed, options=options)
+        return self._levels.reset()[0][0], {}
+
+    def step(self, action: Any) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
+        """Act; the observation of the last step is the frame before it."""
+        seen, rewards, terminated, truncated, told = self._levels.step(np.array([action]))
+        ended = bool(terminated[0] or truncated[0])
+        success = (told["final_info"] if ended else told)["success"]
+        shown = told["final_obs"] if ended else seen
+        return shown[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), {"success": bool(success[0])}
+
+    def close(self) -> None:
+        """Give the memory of the engine back."""
+        self._levels.close()

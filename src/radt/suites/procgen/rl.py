@@ -1,0 +1,14 @@
+"""Learners of one level of Procgen: Stable-Baselines3's."""
+
+from __future__ import annotations
+
+from radt.data.trajectories import Shard
+from radt.settings.sources import Trajectories as Settings
+from radt.suites.gymnasium import rl
+from radt.suites.procgen.settings import ProcgenExperiment
+from radt.suites.procgen.suite import suite_of
+
+
+def learn_task(experiment: ProcgenExperiment, settings: Settings, task: int) -> Shard:
+    """See `radt.suites.sources.learn`."""
+    return rl.learned(suite_of(experiment), settings, task)

@@ -1,0 +1,95 @@
+"""Experiments of Procgen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from radt.settings.base import NonNegativeInt, PositiveFloat, PositiveInt
+from radt.settings.experiment import Experiment
+
+Game = Literal[
+    "bigfish",
+    "bossfight",
+    "caveflyer",
+    "chaser",
+    "climber",
+    "coinrun",
+    "dodgeball",
+    "fruitbot",
+    "heist",
+    "jumper",
+    "leaper",
+    "maze",
+    "miner",
+    "ninja",
+    "plunder",
+    "starpilot",
+]
+MEMORY = ("caveflyer", "dodgeball", "heist", "jumper", "maze", "miner")
+"""Games that have the mode `memory`: larger levels, of which only a part around the player is seen."""
+
+
+class ProcgenExperiment(Experiment):
+    """Levels of games of Procgen. A task is one level, which all of its episodes play."""
+
+    suite: Literal["procgen"]
+    """`procgen`."""
+    games: Annotated[list[Game], Field(min_length=1)]
+    """Games, in the order of the split."""
+    levels: PositiveInt
+    """Levels of each game, one task for each."""
+    first_level: NonNegativeInt = 0
+    """Seed of the first level of each game; the others follow."""
+    mode: Literal["easy", "hard", "memory"] = "easy"
+    """Difficulty; `memory` shows a part of a larger level."""
+    reward_scale: PositiveFloat = 1.0
+    """What rewards and returns are divided by, in tokens alone."""
+
+    @property
+    def environment(self) -> str:
+        """Name in messages."""
+        return self.games[0] if len(self.games) == 1 else self.suite
+
+    @property
+    def hidden(self) -> list[int]:
+        """Parts of an observation that agents do not see: none."""
+        return []
+
+    @property
+    def title(self) -> str:
+        """See `Experiment`."""
+        return f"{self.environment.capitalize()}, {self.mode}"
+
+    @property
+    def kind(self) -> str:
+        """See `Experiment`."""
+        return f"procgen {self.environment}"
+
+    @property
+    def step_bytes(self) -> int:
+        """See `Experiment`: a frame and the action."""
+        return 64 * 64 * 3 + 1
+
+    def level_of(self, task: int) -> tuple[Game, int]:
+        """Game and level of a task."""
+        game, number = divmod(task, self.levels)
+        return self.games[game], self.first_level + number
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.num_tasks != len(self.games) * self.levels:
+            given = f"{len(self.games)} games with {self.levels} levels each"
+            raise ValueError(f"num_tasks is {self.num_tasks}, but there are {given}: allowed is {len(self.games) * self.levels}")
+        if len(set(self.games)) < len(self.games):
+            twice = next(name for name in self.games if self.games.count(name) > 1)
+            raise ValueError(f"{twice} is named twice, allowed is once: set levels to have more tasks of it")
+        if self.first_level + self.levels > 2**31 - 1:
+            raise ValueError(f"first_level is {self.first_level}, allowed are levels below {2**31 - 1}")
+        if self.mode == "memory" and (without := [name for name in self.games if name not in MEMORY]):
+            raise ValueError(f"{without[0]} has no mode memory, allowed are {', '.join(MEMORY)}")
+        return self
+
+
+EXPERIMENT = ProcgenExperiment

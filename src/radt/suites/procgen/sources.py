@@ -1,0 +1,17 @@
+"""Where the learning histories of Procgen come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from radt.data.trajectories import Shard
+from radt.settings.sources import Trajectories as Settings
+from radt.suites.gymnasium import sources
+from radt.suites.procgen.settings import ProcgenExperiment
+
+
+def collect(experiment: ProcgenExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
+    """See `radt.suites.sources`: learners of Stable-Baselines3, data sets of Minari, or files."""
+    return sources.collect(experiment, settings, histories)
