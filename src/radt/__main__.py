@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("directory", type=Path, help="such as results/darkroom/trajectories")
     exporting.add_argument("--minari", required=True, metavar="NAME", help="name of the data set, such as darkroom/learning-v0")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
+    reporting = commands.add_parser("report", help="write one page of results, curves and tables, to read without a network")
+    reporting.add_argument("root", nargs="?", type=Path, default=RECORDED, help=f"a folder of results (default: {RECORDED})")
+    reporting.add_argument("--output", type=Path, default=Path("report.html"), help="the page (default: report.html)")
     return parser
 
 
@@ -116,6 +119,10 @@ def main(argv: list[str] | None = None) -> int:
             from radt.commands import explain
 
             print("\n".join(explain.explain(given.path)))
+        case "report":
+            from radt.commands import report
+
+            print(report.report(given.root, given.output))
         case _:
             _keep(given)
     return 0
