@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from project import ROOT
+from radt.__main__ import main
 from radt.commands.report import report
 from radt.errors import RadtError
 from radt.figures.page import SIGNS
@@ -38,7 +39,7 @@ def page(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         output = tmp_path_factory.mktemp("report") / "report.html"
-        assert f"{len(EXPERIMENTS)} experiments" in report(RECORDED, output)
+        assert main(["report", "--output", str(output)]) == 0
     return output.read_text(encoding="utf-8")
 
 
@@ -91,7 +92,7 @@ def test_single_seeds_are_the_curve_when_averaged(page, name):
 def test_overview_has_the_last_return_interval_and_verdict_of_every_method(page):
     cells = re.search(r'<table class="overview">.*?</table>', page, re.DOTALL).group()
     rows = {re.search(r'href="#(\w+)"', row).group(1): row for row in re.findall(r"<tr>.*?</tr>", cells, re.DOTALL)[1:]}
-    assert set(rows) == set(EXPERIMENTS)
+    assert sorted(rows) == EXPERIMENTS
     for name, text in rows.items():
         table = pd.read_csv(ROOT / RECORDED / name / "table.csv").query("split == 'held_out'").set_index("method")
         for method in ("radt", "ad", "dpt", "dt"):
@@ -107,7 +108,7 @@ def test_page_tells_how_a_result_was_made(page):
     text, record = card(page, "darkroom"), json.loads((ROOT / RECORDED / "darkroom/provenance.json").read_text(encoding="utf-8"))
     for told in (record["commit"], "snakemake -- results/darkroom/figure.pdf", "Settings", "query_stride: 50"):
         assert told in text
-    assert "Intel(R) Xeon(R)" in text or record["machine"] in text
+    assert record["machine"] in text
 
 
 def test_page_asks_for_nothing_and_is_small(page):
@@ -132,6 +133,22 @@ def test_results_without_records_say_so(project):
     report(RECORDED, Path("report.html"))
     text = card(Path("report.html").read_text(encoding="utf-8"), "darkroom")
     assert "None was kept when this was made" in text and "not known" in text and "Single seeds" not in text
+
+
+def test_what_is_not_known_is_said_and_has_no_button(project):
+    """Of one seed there is no interval; some environments have no optimum, and the paper knows few of them."""
+    folder = without_records("darkroom")
+    for file in ("curves.csv", "table.csv"):
+        frame = pd.read_csv(folder / file)
+        gone = [
+            name for name in frame if name.startswith(("low", "high", "optimum", "paper")) or "_ci_" in name or "verdict" in name
+        ]
+        frame.assign(**dict.fromkeys(gone)).to_csv(folder / file, index=False)
+    report(RECORDED, Path("report.html"))
+    page = Path("report.html").read_text(encoding="utf-8")
+    text = card(page, "darkroom")
+    assert "no interval" in text and "not known" in page and "None</" not in page and "verdict" not in text
+    assert not re.search(r'data-line="\*(optimum|paper|interval|runs)"', text)
 
 
 def test_success_has_a_button_only_where_it_is_known(project):

@@ -19,4 +19,5 @@ def report(root: Path, output: Path) -> str:
     known = settings()
     results = collect(root, known)
     artifacts.write_text(output, page(results, known.figure.confidence))
-    return printable(f"{output}: {len(results)} experiments, {output.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    names = ", ".join(one.name for one in results)
+    return printable(f"{output}, {output.stat().st_size / 1e6:.1f} MB, to open in a browser: {names}")

@@ -20,7 +20,6 @@ class Made:
     CPU time is what Snakemake measured, as in docs/results.md, where that was kept; else it is that of the records.
     """
 
-    folder: str
     commits: list[str]
     machines: list[str]
     finished: str | None
@@ -42,16 +41,15 @@ def made(folder: Path, remedy: str) -> Made:
         raise RadtError(f"{settings} holds no settings: {remedy}")
     times = [job.cpu for job in timeline.read_table(folder / "timeline.csv")] if (folder / "timeline.csv").exists() else []
     if not artifacts.is_there(record := provenance.record_of(folder / TABLES[0])):
-        return Made(folder.as_posix(), [], [], None, len(times) or None, sum(times) or None, told, [])
+        return Made([], [], None, len(times) or None, sum(times) or None, told, [])
     records = [provenance.read(path) for path in provenance.chain(folder / TABLES[0])]
     return Made(
-        folder=folder.as_posix(),
         commits=list(dict.fromkeys(one.commit for one in records)),
         machines=list(dict.fromkeys(one.machine for one in records)),
         finished=max(one.finished for one in records),
         jobs=len(times or records),
         cpu_seconds=sum(times or [one.cpu_seconds for one in records]),
-        settings=told or {name: values for one in records for name, values in sorted(one.settings.items())},
+        settings=told or {name: one.settings[name] for one in records for name in one.settings},
         evaluations=_recorded(record, remedy),
     )
 

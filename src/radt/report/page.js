@@ -81,7 +81,9 @@ function tracesOf(state) {
   if (returns && lines.has("*optimum") && optimum !== null) {
     thin.push(line([1, last], [optimum, optimum], css("--soft"), 1, [], { name: "Best possible", hoverinfo: "skip" }));
   }
-  return [...bands, ...thin, ...thick];
+  thin.forEach((trace) => { trace.zorder = 1; });
+  thick.forEach((trace, place) => { trace.zorder = 100 - place; });
+  return [...bands, ...thick, ...thin];
 }
 
 function layoutOf({ own, measure }, narrow) {

@@ -58,6 +58,8 @@ def _card(results: Results) -> Row:
     return {
         "name": results.name,
         "title": results.title,
+        "place": results.place,
+        "configured": results.configured,
         "splits": splits,
         "shown": shown,
         "rows": {split: [row for row in rows if row["split"] == split] for split in splits},
@@ -120,7 +122,7 @@ def _settings(value: Any, depth: int = 0) -> str:
     if not isinstance(value, dict):
         return str(value)
     lines = []
-    for key, inner in value.items():
+    for key, inner in sorted(value.items()):
         nested = isinstance(inner, dict) and inner
         lines.append("  " * depth + f"{key}:" + ("\n" if nested else " ") + _settings(inner, depth + 1))
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import pandas as pd
 from radt.errors import RadtError
 from radt.figures import curves, table
 from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, lines, read
-from radt.pipeline.provenance import is_copy
+from radt.pipeline.provenance import RECORDED, is_copy
 from radt.report.made import Made, made
 from radt.settings.configuration import Settings
 from radt.settings.registry import THEMES
@@ -26,6 +26,10 @@ class Results:
 
     name: str
     title: str
+    place: str
+    """Its folder, from `results` on, as commands name it."""
+    configured: bool
+    """Whether the configuration has the experiment, without files of the user's own."""
     curves: pd.DataFrame
     table: pd.DataFrame
     seeds: pd.DataFrame
@@ -74,8 +78,10 @@ def _results(folder: Path, known: Settings) -> Results:
         raise RadtError(f"{folder / 'curves.csv'} has split {unknown[0]!r}, allowed are {', '.join(SPLITS)}: {remedy}")
     if unknown := sorted({*points["model"], *rows["model"]} - THEMES.keys()):
         raise RadtError(f"{folder / 'curves.csv'} has model {unknown[0]!r}, which no method has: use the radt that made it")
-    title = known.experiments[name].title if name in known.experiments else name
-    return Results(name, title, points, rows, seeds, _runs(told.evaluations, remedy), told)
+    configured = name in known.experiments
+    title = known.experiments[name].title if configured else name
+    place = f"{RECORDED if is_copy(folder) else 'results'}/{name}"
+    return Results(name, title, place, configured, points, rows, seeds, _runs(told.evaluations, remedy), told)
 
 
 def _pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:
