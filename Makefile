@@ -18,7 +18,7 @@ help:
 	@echo "make figure      the Dark-Room figure, results/darkroom/figure.pdf, with all cores"
 	@echo "make all         figures of all experiments, and results/overview.html, one page of all"
 	@echo "make ablations   figures of all ablations, results/ablations/; sets up the extra rl, too"
-	@echo "make report      report.html: the overview, and all figures, tables and how they were made, in one file"
+	@echo "make report      report.html: curves, tables and how they were made, of all recorded results, to read offline"
 	@echo "make plan        what TARGET=results/darkroom/figure.pdf will cost: jobs, hours, memory, disk, time"
 	@echo "make status      how far a run is: jobs that run, jobs that failed, results that are there"
 	@echo "make smoke       every stage on a tiny room, in about a minute"
@@ -56,8 +56,8 @@ all: $(VENV)/.rl $(VENV)/.robots
 ablations: $(VENV)/.rl
 	$(IN_VENV) snakemake -- ablations
 
-report: all
-	$(IN_VENV) snakemake --report report.html -- all $(wildcard results/ablations/*.pdf)
+report: $(VENV)/.core
+	$(IN_VENV) python -m radt report $(OPTIONS)
 
 plan: $(VENV)/.core
 	$(IN_VENV) python -m radt plan $(TARGET) $(OPTIONS)

@@ -28,6 +28,7 @@ RANK = {
     "encoders": 8,
     "figures": 8,
     "methods": 9,
+    "report": 9,
     "stages": 10,
     "agent": 11,
     "commands": 12,

@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     filming.add_argument("--method", help="key of evaluate.methods, where the network was evaluated in several ways")
     filming.add_argument("--output", type=Path, default=Path("film.png"), help="PNG file to write (default: film.png)")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
+    reporting = commands.add_parser("report", help="write one page of results, curves and tables, to read without a network")
+    reporting.add_argument("root", nargs="?", type=Path, default=RECORDED, help=f"a folder of results (default: {RECORDED})")
+    reporting.add_argument("--output", type=Path, default=Path("report.html"), help="the page (default: report.html)")
     return parser
 
 
@@ -125,6 +128,10 @@ def main(argv: list[str] | None = None) -> int:
             from radt.commands import explain
 
             print("\n".join(explain.explain(given.path)))
+        case "report":
+            from radt.commands import report
+
+            print(report.report(given.root, given.output))
         case _:
             _keep(given)
     return 0

@@ -96,10 +96,10 @@ def page(rows: pd.DataFrame, experiments: Mapping[str, Experiment], confidence: 
         groups.setdefault(row["experiment"], []).append({**row, "label": label})
     titles = {name: experiments[name].title for name in groups}
     words = {"signs": SIGNS, "colours": COLOURS, "splits": SPLITS}
-    return _environment().from_string(TEMPLATE).render(rows=records, groups=groups, titles=titles, confidence=confidence, **words)
+    return environment().from_string(TEMPLATE).render(rows=records, groups=groups, titles=titles, confidence=confidence, **words)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     """What renders the page: text is escaped, a name that is not known is an error."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True

@@ -1,0 +1,23 @@
+"""One page of all results, to read without a network: `python -m radt report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from radt import artifacts
+from radt.errors import printable
+from radt.pipeline.config import settings
+from radt.report.page import page
+from radt.report.read import collect
+
+
+def report(root: Path, output: Path) -> str:
+    """Write the page of all experiments in a folder like results/recorded; returns a line that tells what is in it.
+
+    Raises `RadtError` when there are none or a file is damaged; then nothing is written.
+    """
+    known = settings()
+    results = collect(root, known)
+    artifacts.write_text(output, page(results, known.figure.confidence))
+    names = ", ".join(one.name for one in results)
+    return printable(f"{output}, {output.stat().st_size / 1e6:.1f} MB, to open in a browser: {names}")

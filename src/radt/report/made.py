@@ -1,0 +1,65 @@
+"""How the results of an experiment were made: from the records beside them, else what other files still tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radt import artifacts
+from radt.errors import RadtError
+from radt.pipeline import provenance, timeline
+
+TABLES = ("curves.csv", "table.csv", "seeds.csv")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the page tells of it. Without a record there are no commits, no machines and no date.
+
+    CPU time is what Snakemake measured, as in docs/results.md, where that was kept; else it is that of the records.
+    """
+
+    commits: list[str]
+    machines: list[str]
+    finished: str | None
+    jobs: int | None
+    cpu_seconds: float | None
+    settings: dict[str, Any] | None
+    evaluations: list[Path]
+    """The files that the curves were computed from, where they are there."""
+
+
+def made(folder: Path, remedy: str) -> Made:
+    """What is known of how the tables in `folder` were made.
+
+    Raises `RadtError`, which ends with `remedy`, when a table or an evaluation is not the one that was recorded.
+    """
+    settings = folder / "settings.json"
+    told: dict[str, Any] | None = artifacts.read_json(settings) if settings.exists() else None
+    if told is not None and not isinstance(told, dict):
+        raise RadtError(f"{settings} holds no settings: {remedy}")
+    times = [job.cpu for job in timeline.read_table(folder / "timeline.csv")] if (folder / "timeline.csv").exists() else []
+    if not artifacts.is_there(record := provenance.record_of(folder / TABLES[0])):
+        return Made([], [], None, len(times) or None, sum(times) or None, told, [])
+    records = [provenance.read(path) for path in provenance.chain(folder / TABLES[0])]
+    return Made(
+        commits=list(dict.fromkeys(one.commit for one in records)),
+        machines=list(dict.fromkeys(one.machine for one in records)),
+        finished=max(one.finished for one in records),
+        jobs=len(times or records),
+        cpu_seconds=sum(times or [one.cpu_seconds for one in records]),
+        settings=told or {name: one.settings[name] for one in records for name in one.settings},
+        evaluations=_recorded(record, remedy),
+    )
+
+
+def _recorded(path: Path, remedy: str) -> list[Path]:
+    """The evaluations behind a figure that are there; raises `RadtError` when one or a table is not what the record says."""
+    record = provenance.read(path)
+    files = {path.with_name(name): record.outputs.get(name) for name in TABLES}
+    sources = {provenance.source(path, name): known for name, known in record.inputs.items() if "/evaluate/" in name}
+    for file, known in {**files, **sources}.items():
+        if artifacts.is_there(file) and artifacts.sha256(file) != known:
+            raise RadtError(f"{file} is not the file that was recorded: {remedy}")
+    return [file for file in sources if artifacts.is_there(file)]

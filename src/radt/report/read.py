@@ -1,0 +1,98 @@
+"""The small files of every experiment that the page shows: curves, tables, seeds, and the curves of single seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from radt.errors import RadtError
+from radt.figures import curves, table
+from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, lines, read
+from radt.pipeline.provenance import RECORDED, is_copy
+from radt.report.made import Made, made
+from radt.settings.configuration import Settings
+from radt.settings.registry import THEMES
+
+SEEDS = {"experiment": "str", "method": "str", "split": "str", "seed": "int64", "last": "float64", "average": "float64"}
+RUNS = ["method", "split", "seed", "episode", "return"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the page shows of an experiment."""
+
+    name: str
+    title: str
+    place: str
+    """Its folder, from `results` on, as commands name it."""
+    configured: bool
+    """Whether the configuration has the experiment, without files of the user's own."""
+    curves: pd.DataFrame
+    table: pd.DataFrame
+    seeds: pd.DataFrame
+    """Last and average of every seed; no rows where they were not kept."""
+    runs: pd.DataFrame
+    """The curve of every seed, columns `RUNS`; no rows where evaluations were not kept."""
+    made: Made
+
+
+def collect(root: Path, known: Settings) -> list[Results]:
+    """The results of all experiments in a folder like results/recorded, in the order of the overview.
+
+    Raises `RadtError` when there are none, or when a file is damaged, of another experiment, or not the one that was recorded.
+    """
+    if not root.is_dir():
+        raise RadtError(f"{root} is no folder: name one with results, such as results/recorded")
+    folders = sorted(path.parent for path in root.glob("*/curves.csv"))
+    if not folders:
+        raise RadtError(f"{root} holds no curves.csv of an experiment: make one first (make figure), or name results/recorded")
+
+    def place(results: Results) -> tuple[float, float, str]:
+        order = known.experiments[results.name].order if results.name in known.experiments else (float("inf"), 0)
+        return *order, results.name
+
+    return sorted((_results(folder, known) for folder in folders), key=place)
+
+
+def _results(folder: Path, known: Settings) -> Results:
+    """The results in the folder of one experiment."""
+    remedy = RESTORE if is_copy(folder) else AGAIN
+    told = made(folder, remedy)
+    points = lines(folder / "curves.csv", curves.COLUMNS, remedy)
+    rows = read(folder / "table.csv", table.COLUMNS, remedy)
+    seeds = read(folder / "seeds.csv", SEEDS, remedy) if (folder / "seeds.csv").exists() else pd.DataFrame(columns=list(SEEDS))
+    name = folder.name
+    for file, frame in (("curves.csv", points), ("table.csv", rows), ("seeds.csv", seeds)):
+        if file != "seeds.csv" and frame.empty:
+            raise RadtError(f"{folder / file} has no rows: {remedy}")
+        if others := sorted(set(frame["experiment"]) - {name}):
+            raise RadtError(f"{folder / file} holds experiment {others[0]!r}, expected is {name!r}, as its folder: {remedy}")
+        if frame.duplicated([key for key in ("method", "split", "seed", "episode") if key in frame]).any():
+            raise RadtError(f"{folder / file} has a row twice: {remedy}")
+        if absent := sorted(_pairs(frame) ^ _pairs(points)) if len(frame) else []:
+            raise RadtError(f"{folder / file} and curves.csv differ in {' '.join(absent[0])}: {remedy}")
+    if unknown := sorted({*points["split"]} - set(SPLITS)):
+        raise RadtError(f"{folder / 'curves.csv'} has split {unknown[0]!r}, allowed are {', '.join(SPLITS)}: {remedy}")
+    if unknown := sorted({*points["model"], *rows["model"]} - THEMES.keys()):
+        raise RadtError(f"{folder / 'curves.csv'} has model {unknown[0]!r}, which no method has: use the radt that made it")
+    configured = name in known.experiments
+    title = known.experiments[name].title if configured else name
+    place = f"{RECORDED if is_copy(folder) else 'results'}/{name}"
+    return Results(name, title, place, configured, points, rows, seeds, _runs(told.evaluations, remedy), told)
+
+
+def _pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:
+    """The curves of a table, by method and split."""
+    return set(zip(frame["method"], frame["split"], strict=True))
+
+
+def _runs(evaluations: Iterable[Path], remedy: str) -> pd.DataFrame:
+    """The mean over tasks of every seed, six digits as in all tables."""
+    frames = [read(path, EVALUATION, remedy) for path in evaluations]
+    if not frames:
+        return pd.DataFrame(columns=RUNS)
+    means = pd.concat(frames).groupby(RUNS[:-1], sort=False)["return"].mean().reset_index()
+    return table.rounded(means)
