@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from radt.errors import RadtError
 from radt.figures import curves, draw, inputs, style, table
 from radt.settings.evaluation import Evaluate
+from radt.settings.figures import Figure
 from radt.stages import figure
 from radt.suites.grid.settings import GridExperiment
 
@@ -424,3 +425,39 @@ def test_where_episodes_succeed_or_fail_their_share_is_told_and_drawn(folder: Pa
             lines[(lines["episode"] == episode) & (lines["split"] == "held_out")]["success"], share, atol=1e-5
         )
     assert (folder / "out/figure.png").read_bytes() != without
+
+
+def test_scores_lie_between_random_actions_and_the_expert():
+    """Task by task, then averaged; only where both are methods, and the expert is the better one in every task."""
+    returns = {
+        "dt": {0: (10.0, 20.0), 1: (50.0, 100.0)},
+        "random": {0: (0.0, 10.0), 1: (100.0, 0.0)},
+        "expert": {0: (25.0, 25.0), 1: (150.0, 150.0)},
+    }
+    columns = ["experiment", "method", "seed", "split", "task", "episode", "return", "optimum"]
+    rows = [
+        ("rooms", method, seed, "held_out", task, episode + 1, value, None)
+        for method, tasks in returns.items()
+        for seed in (42, 43)
+        for task, values in tasks.items()
+        for episode, value in enumerate(values)
+    ]
+    methods = {
+        name: {"model": name, "target_return": "fixed" if name == "dt" else "none", "actions": "greedy"} for name in returns
+    }
+    settings = Evaluate.model_validate_json(json.dumps({**EVALUATE, "methods": methods}))
+    training = pd.concat([metrics("dt", seed).tail(1) for seed in (42, 43)])
+    paper = pd.DataFrame(columns=["split", "method", "episode", "return"])
+
+    def scored(frame):
+        return table.table(frame, training, paper, settings, Figure.model_validate(FIGURE)).set_index("method")
+
+    frame = pd.DataFrame(rows, columns=columns).astype({"optimum": "float64"})
+    found = scored(frame)
+    # random: 5 and 50, expert: 25 and 150
+    assert found.loc["dt", "last_normalised"] == pytest.approx(((20 - 5) / 20 + (100 - 50) / 100) / 2)
+    assert found.loc["dt", "average_normalised"] == pytest.approx(((15 - 5) / 20 + (75 - 50) / 100) / 2)
+    assert found.loc["expert", "average_normalised"] == 1.0 and found.loc["random", "average_normalised"] == 0.0
+    assert "last_normalised" not in scored(frame[frame["method"] != "expert"])
+    frame.loc[(frame["method"] == "expert") & (frame["task"] == 1), "return"] = 50.0
+    assert "last_normalised" not in scored(frame)

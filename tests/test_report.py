@@ -158,6 +158,16 @@ def test_success_has_a_button_only_where_it_is_known(project):
     assert "data-measure" not in card(page, "darkroom")
 
 
+def test_a_film_strip_is_in_the_page(project):
+    folder = without_records("darkroom")
+    (folder / "film.png").write_bytes(b"picture")
+    report(RECORDED, Path("report.html"))
+    assert 'src="data:image/png;base64,cGljdHVyZQ=="' in card(Path("report.html").read_text(encoding="utf-8"), "darkroom")
+    (folder / "film.png").write_bytes(bytes(2**20 + 1))
+    with pytest.raises(RadtError, match="is no file of at most 1048576 bytes"):
+        report(RECORDED, Path("report.html"))
+
+
 def test_text_of_files_is_escaped(project):
     evil = '</script><img src=x onerror="alert(1)">'
     folder = without_records("darkroom")

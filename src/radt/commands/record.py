@@ -56,6 +56,8 @@ def summarize(results: Path, name: str) -> None:
         raise RadtError(f"{results / name} has no figure.pdf: make it first (snakemake -- {results / name}/figure.pdf)")
     _keep(results / name / "figure.pdf")
     artifacts.write_json(RECORDED / name / "metrics.json", metrics(results / name / "table.csv"))
+    if (film := results / name / "film.png").exists():
+        _copy(film)
     benchmarks = Path("benchmarks") / name
     if len(list(benchmarks.rglob("*.tsv"))) >= len(records(results / name)):
         artifacts.write_text(RECORDED / name / "timeline.csv", timeline.table(timeline.read(benchmarks)))

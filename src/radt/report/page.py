@@ -73,6 +73,7 @@ def _card(results: Results) -> Row:
             "runs": not results.runs.empty,
             "seeds": not results.seeds.empty,
         },
+        "film": results.film,
         "made": results.made,
     }
 

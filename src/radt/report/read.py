@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from radt import artifacts
 from radt.errors import RadtError
 from radt.figures import curves, table
 from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, lines, read
@@ -17,6 +19,8 @@ from radt.settings.configuration import Settings
 from radt.settings.registry import THEMES
 
 SEEDS = {"experiment": "str", "method": "str", "split": "str", "seed": "int64", "last": "float64", "average": "float64"}
+LARGEST_FILM = 2**20
+"""Bytes of a film strip."""
 RUNS = ["method", "split", "seed", "episode", "return"]
 
 
@@ -36,6 +40,8 @@ class Results:
     """Last and average of every seed; no rows where they were not kept."""
     runs: pd.DataFrame
     """The curve of every seed, columns `RUNS`; no rows where evaluations were not kept."""
+    film: str
+    """The film strip `film.png` (`python -m radt film`) in base64; empty where there is none."""
     made: Made
 
 
@@ -81,7 +87,9 @@ def _results(folder: Path, known: Settings) -> Results:
     configured = name in known.experiments
     title = known.experiments[name].title if configured else name
     place = f"{RECORDED if is_copy(folder) else 'results'}/{name}"
-    return Results(name, title, place, configured, points, rows, seeds, _runs(told.evaluations, remedy), told)
+    runs, film = _runs(told.evaluations, remedy), folder / "film.png"
+    picture = base64.b64encode(artifacts.read_bytes(film, LARGEST_FILM, remedy)).decode() if film.exists() else ""
+    return Results(name, title, place, configured, points, rows, seeds, runs, picture, told)
 
 
 def _pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:
