@@ -452,7 +452,7 @@ def test_scores_lie_between_random_actions_and_the_expert():
     def scored(frame):
         return table.table(frame, training, paper, settings, Figure.model_validate(FIGURE)).set_index("method")
 
-    frame = pd.DataFrame(rows, columns=columns).astype({"optimum": "float64"})
+    frame = pd.DataFrame(rows, columns=columns).astype({"optimum": "float64"}).assign(success=np.nan)
     found = scored(frame)
     # random: 5 and 50, expert: 25 and 150
     assert found.loc["dt", "last_normalised"] == pytest.approx(((20 - 5) / 20 + (100 - 50) / 100) / 2)
