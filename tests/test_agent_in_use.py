@@ -17,6 +17,7 @@ from project import ROOT
 from radt import artifacts
 from radt.agent import ENCODER, MODEL, SETTINGS, WEIGHTS
 from radt.errors import RadtError
+from radt.evaluation.rollout import environment_seed
 
 EPISODES = 6
 
@@ -132,11 +133,14 @@ def test_an_episode_may_be_cut_off(weights):
     observation, _ = env.reset()
     agent.begin()
     agent.begin()  # nothing happened yet
+    assert agent.reset_seed == environment_seed(42, 0)
     for _ in range(7):
         observation, reward, *_ = env.step([agent.act(observation[0])])
         agent.receive(reward[0], False)
     agent.act(observation[0])
+    assert agent.reset_seed == environment_seed(42, 1)  # of the episode that comes after this one
     agent.begin()
+    assert agent.reset_seed == environment_seed(42, 1)
     assert agent.history.episode == 1 and agent.history.lengths[0, 0] == 7
     assert len(alone(agent, gymnasium.make("radt/DarkRoom-v0", width=5, height=5, horizon=20, goal=(1, 1)), 1)) == 1
 
@@ -180,6 +184,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(made, weights, tmp_path):
     refused(lambda: several.act([[0, 0], [1]]), "the observation does not fit")
     several.act([[0, 0], [1, 0], [0, 1]])
     refused(lambda: several.receive([0.0, None, 0.0], [False] * 3), "not finite")
+    refused(lambda: several.receive([0.0, 1e300, 0.0], [False] * 3), "not finite")
     refused(lambda: several.receive("much", False), "allowed are a number and a truth value")
     refused(lambda: several.receive([0.0, np.nan, 0.0], [False] * 3), "not finite")
     several.receive([0.0] * 3, [False, True, False])
@@ -210,6 +215,11 @@ def test_settings_that_are_null_are_saved(made, weights, tmp_path):
     agent.save(tmp_path / "saved")
     assert radt.load(tmp_path / "saved").trained.selection.embed.query_stride is None
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+def test_a_path_may_go_up(made, monkeypatch):
+    monkeypatch.chdir(made / "results/darkroom/train/ad")
+    assert radt.load("../radt/seed42").trained.method == "radt" and radt.load("../ad/seed42").trained.method == "ad"
 
 
 def test_results_may_be_behind_a_link_and_beside_damaged_records_of_others(copy, tmp_path):

@@ -40,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.refuses:
             return self.answer(403, b'{"error": "no"}', X_Error_Message="no rights to write")
         if path == "/api/repos/create":
+            if self.server.private is None:
+                self.server.private = json.loads(body).get("visibility") == "private"
             return self.told({"url": f"{self.server.endpoint}/{NAME}"})
         if path == "/api/validate-yaml":
             return self.told({"errors": [], "warnings": []})
@@ -60,7 +62,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path, content = unquote(urlsplit(self.path).path), self.server.content
         if path in (f"/api/models/{NAME}", f"/api/models/{NAME}/revision/main"):
-            return self.told({"id": NAME, "sha": COMMIT, "private": False, "siblings": [{"rfilename": name} for name in content]})
+            return self.told(
+                {"id": NAME, "sha": COMMIT, "private": self.server.private, "siblings": [{"rfilename": name} for name in content]}
+            )
         if path.startswith(f"/api/models/{NAME}/tree/"):
             files = [{"type": "file", "path": name, "size": len(own), "oid": "0" * 40} for name, own in content.items()]
             return self.told(files)
@@ -73,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.content, server.refuses, server.endpoint = {}, False, f"http://127.0.0.1:{server.server_port}"
+    server.content, server.private, server.refuses, server.endpoint = {}, None, False, f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.endpoint + "/{repo_id}/resolve/{revision}/{filename}")
@@ -95,8 +99,10 @@ def test_an_agent_is_pushed_and_its_model_card_works(hub, made, capsys):
     networks = {f"{part}/{name}" for part in ("model", "encoder") for name in ("config.json", "model.safetensors")}
     assert {"agent.json", "README.md"} | networks <= hub.content.keys()
     assert hub.content["picture.png"] == b"mine" and "model/old.safetensors" not in hub.content
+    pushed = dict(hub.content)
     with pytest.raises(RadtError, match="is there and public: make it private on the Hub"):
         agent.push_to_hub(NAME, private=True)
+    assert hub.content == pushed
     text = hub.content["README.md"].decode()
     exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], {})
     returns = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines() if re.fullmatch(r"\d+ [\d.]+", line)]
@@ -117,6 +123,11 @@ def test_an_agent_is_pushed_and_its_model_card_works(hub, made, capsys):
         first, last = (rows.loc[rows["episode"] == n, "return"].mean() for n in (1, rows["episode"].max()))
         line = f"| {split.replace('_', '-')} | {rows['task'].nunique()} | {first:.6g} | {last:.6g} |"
         assert line in text
+
+
+def test_a_new_repository_may_be_private(hub, made):
+    radt.load(made / "results/darkroom/train/ad/seed42").push_to_hub(NAME, private=True)
+    assert hub.private is True and "agent.json" in hub.content
 
 
 def test_what_the_hub_does_not_have_or_refuses_is_a_sentence(hub, made):

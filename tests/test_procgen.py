@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import deque
 from importlib.util import find_spec
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -28,7 +29,7 @@ from radt.suites.procgen.environment import LevelEnv, LevelsVectorEnv
 from radt.suites.procgen.settings import Game
 from stages import Chain, configuration, select
 
-pytestmark = pytest.mark.skipif(find_spec("procgen") is None, reason="procgen-mirror has no wheel for this Python")
+ENGINE = pytest.mark.skipif(find_spec("procgen") is None, reason="procgen-mirror has no wheel for this Python")
 MAZE = {"suite": "procgen", "games": ["maze"], "levels": 6, "horizon": 24, "num_tasks": 6, "num_held_out": 2, "num_validation": 1}
 MOVES = (1, 3, 5, 7)
 """Actions left, down, up, right."""
@@ -54,13 +55,14 @@ def tape(level, steps=150):
     return found.hexdigest()
 
 
+@ENGINE
 def test_levels_play_alike_again_and_in_another_process():
     """All 16 games, also dodgeball, whose engine begins an episode differently after another one."""
     code = """if True:
         import test_procgen as here
         print([here.tape(here.Level(game, 3, "easy")) for game in here.get_args(here.Game)])
     """
-    path = str(__import__("pathlib").Path(__file__).parent)
+    path = str(Path(__file__).parent)
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=path).stdout
     levels = [Level(game, 3, "easy") for game in get_args(Game)]
     hashes = [tape(level) for level in levels]
@@ -70,10 +72,12 @@ def test_levels_play_alike_again_and_in_another_process():
         level.close()
 
 
+@ENGINE
 def test_levels_and_modes_differ():
     assert len({tape(Level("heist", level, mode), 5) for level in (0, 1) for mode in ("easy", "hard", "memory")}) == 6
 
 
+@ENGINE
 def test_a_state_is_put_back():
     level = Level("miner", 5, "easy")
     for action in (7, 7, 3):
@@ -104,6 +108,7 @@ def way_out(level):
     raise AssertionError("there is no way")
 
 
+@ENGINE
 def test_a_maze_pays_at_its_goal_and_begins_anew():
     level = Level("maze", 4, "easy")
     way = way_out(level)
@@ -116,6 +121,7 @@ def test_a_maze_pays_at_its_goal_and_begins_anew():
         assert [info["success"] for *_, info in told] == [False] * (len(way) - 1) + [True]
 
 
+@ENGINE
 def test_many_levels_are_each_as_alone():
     """Episodes end each for itself, by the game or the time limit; success is told of the episode that ended."""
     ways = [way_out(Level("maze", number, "easy")) for number in (4, 5)]
@@ -140,11 +146,36 @@ def test_many_levels_are_each_as_alone():
     many.close()
 
 
+@ENGINE
 @pytest.mark.filterwarnings("ignore:.*close.*")
 def test_gymnasium_accepts_a_level():
     check_env(LevelEnv(Level("starpilot", 0, "easy"), 50), skip_render_check=True)
 
 
+@ENGINE
+def test_the_last_frame_is_told_where_the_time_limit_ends_an_episode():
+    level, env = Level("bigfish", 2, "easy"), LevelEnv(Level("bigfish", 2, "easy"), 3)
+    env.reset()
+    level.reset()
+    for action in (7, 5, 1):
+        level.step(action)
+        shown, _, terminated, truncated, _ = env.step(action)
+    assert truncated and not terminated and (shown == level.frame).all()
+    assert (env.reset()[0] != shown).any()
+
+
+@ENGINE
+def test_a_closed_level_is_refused():
+    env = LevelEnv(Level("maze", 0, "easy"), 10)
+    env.reset()
+    env.close()
+    with pytest.raises(ValueError, match="the level was closed: make a new one"):
+        env.reset()
+    with pytest.raises(ValueError, match="allowed are none"):
+        LevelEnv(Level("maze", 0, "easy"), 10).reset(options={"reset_mask": [False]})
+
+
+@ENGINE
 def test_tasks_are_levels_of_games():
     own = experiment(games=["maze", "heist"], levels=3, first_level=10)
     tasks = suite_of(own).tasks()
@@ -157,6 +188,7 @@ def test_tasks_are_levels_of_games():
     assert (suite_of(own).seen(env.reset()[0]) == env.reset()[0]).all()
 
 
+@ENGINE
 def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
     def refused(words, **changes):
         with pytest.raises(RadtError) as caught:
@@ -198,6 +230,7 @@ def test_networks_read_each_frame_for_itself():
         Frames(20, 64, 3, 8)
 
 
+@ENGINE
 def test_a_tiny_experiment_goes_from_pixels_to_the_evaluation(tmp_path):
     config = configuration()
     config["experiments"] = {"tiny": {**MAZE, "reward_scale": 10.0}}

@@ -30,7 +30,7 @@ def numbers(page):
 
 def card(page, name):
     """The HTML of one experiment."""
-    return re.search(rf'<article class="card" id="{re.escape(name)}".*?</article>', page, re.DOTALL).group()
+    return re.search(rf'<article class="card" id="card-{re.escape(name)}".*?</article>', page, re.DOTALL).group()
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +156,22 @@ def test_success_has_a_button_only_where_it_is_known(project):
     page = Path("report.html").read_text(encoding="utf-8")
     assert "data-measure" in card(page, "robot") and "25% to 25%" in card(page, "robot")
     assert "data-measure" not in card(page, "darkroom")
+
+
+def test_intervals_are_named_as_they_were_made(project):
+    folder = without_records("darkroom")
+    (folder / "settings.json").write_text('{"figure": {"confidence": 0.8}}', encoding="utf-8")
+    report(RECORDED, Path("report.html"))
+    text = card(Path("report.html").read_text(encoding="utf-8"), "darkroom")
+    assert "80% intervals" in text and "95%" not in text
+
+
+def test_a_verdict_that_there_is_not_is_refused(project):
+    folder = without_records("darkroom")
+    frame = pd.read_csv(folder / "table.csv")
+    frame.assign(last_verdict="great").to_csv(folder / "table.csv", index=False)
+    with pytest.raises(RadtError, match="has verdict 'great', allowed are better, within, worse"):
+        report(RECORDED, Path("report.html"))
 
 
 def test_a_film_strip_is_in_the_page(project):

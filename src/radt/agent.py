@@ -20,6 +20,7 @@ until `forget`. To load one of the grid worlds registers these with Gymnasium.
 from __future__ import annotations
 
 import csv
+import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ from radt.evaluation.setup import Setup
 from radt.models.store import WEIGHTS
 from radt.pipeline import provenance
 from radt.settings.parsing import parse
-from radt.settings.registry import module
+from radt.settings.registry import THEMES, module
 from radt.stages.evaluate import Selection
 from radt.suites import part as part_of
 from radt.suites import suite_of
@@ -112,7 +113,7 @@ class TrainedAgent:
         self.trained, self.environments = trained, environments
         self.episodes = max(LEAST_ROOM, trained.selection.evaluate.episodes) if episodes is None else episodes
         if environments < 1 or self.episodes < 1:
-            raise RadtError(f"environments is {environments} and episodes {episodes}, allowed is 1 or more of both")
+            raise RadtError(f"environments is {environments} and episodes {self.episodes}, allowed is 1 or more of both")
         self.seed = trained.seed if seed is None else seed
         if device not in ("cpu", "cuda", "auto"):
             raise RadtError(f"device is {device!r}, allowed are cpu, cuda and auto")
@@ -137,7 +138,8 @@ class TrainedAgent:
     @property
     def reset_seed(self) -> int:
         """The seed with which the evaluation resets its environments before the episode that begins next."""
-        return environment_seed(self.seed, self.history.episode)
+        goes_on = self._playing and self._player.time > 0  # and is cut off by then
+        return environment_seed(self.seed, self.history.episode + goes_on)
 
     def begin(self) -> None:
         """Start an episode in all environments. One that goes on is cut off.
@@ -178,15 +180,16 @@ class TrainedAgent:
         if not self._acted:
             raise RadtError("there was no action that could bring anything: call act(observation) first")
         try:
-            rewards, ends = np.asarray(reward, np.float64).reshape(-1), np.asarray(ended, np.bool_).reshape(-1)
+            with np.errstate(over="ignore"):
+                rewards, ends = np.asarray(reward, np.float32).reshape(-1), np.asarray(ended, np.bool_).reshape(-1)
         except (TypeError, ValueError):
             raise RadtError(f"the reward is {reward!r} and the end {ended!r}, allowed are a number and a truth value") from None
         if not len(rewards) == len(ends) == self.environments:
             raise RadtError(f"{len(rewards)} rewards and {len(ends)} ends are given, allowed are {self.environments} of both")
-        rewards = np.where(self.history.running.numpy(), rewards, 0.0)
+        rewards = np.where(self.history.running.numpy(), rewards, np.float32(0.0))
         if not np.isfinite(rewards).all():
             raise RadtError(f"the reward {rewards.tolist()} is not finite: mend the environment")
-        self._playing = not self._player.receive(rewards.astype(np.float32), ends)
+        self._playing = not self._player.receive(rewards, ends)
         self._acted = False
 
     @property
@@ -244,7 +247,8 @@ class TrainedAgent:
         training = artifacts.read_checked_json(trained.model / NETWORK[0])["training"]
         splits, shown = experiment.splits, next(iter(trained.results))
         sections = {"experiment": experiment.model_dump(mode="json"), "training": training}
-        said_of = trained.method, trained.seed, experiment.title, trained.results, sections
+        model = THEMES[trained.selection.evaluate.methods[trained.method].model].name
+        said_of = model, trained.method, trained.seed, experiment.title, trained.results, sections
         kept = trained.selection.evaluate.episodes
         return card(name, *said_of, splits.index(shown), kept, experiment.horizon)
 
@@ -286,7 +290,8 @@ def load(
         episodes: how many it has room for in its memory; None: 100, or as many as the evaluation had.
         seed: seed of its actions and targets; None: that of its training, as in the evaluation.
         device: `cpu`, `cuda` or `auto`. Unlike a stage, the agent takes the threads of torch as they are, and shares a GPU.
-        revision: commit, tag or branch of the repository; None: the newest.
+        revision: commit, tag or branch of the repository; None: the newest, or without a
+            network the newest of those that were read before.
 
     Raises:
         RadtError: there is no such network, it was not evaluated, or it is damaged.
@@ -331,7 +336,7 @@ def _saved(folder: Path, method: str | None) -> Trained:
 
 def _evaluated(folder: Path, method: str | None) -> Trained:
     """A network among the results of the pipeline, as the record of its evaluation says."""
-    kind, own = artifacts.read_checked_json(folder / NETWORK[0]).get("kind"), folder.absolute()
+    kind, own = artifacts.read_checked_json(folder / NETWORK[0]).get("kind"), Path(os.path.abspath(folder))  # noqa: PTH100 - links stay
     found, damaged = {}, None
     for run in own.parents[:3]:
         for path in sorted(run.glob(f"evaluate/*/{own.name}.{provenance.FILE}")):

@@ -23,7 +23,7 @@ class Transitions:
     """Transitions of B tasks, in no order that means anything, padded on the right."""
 
     observation: Tensor
-    """[B, C, D] int64 codes, or float32 numbers"""
+    """[B, C, D] int64 codes, or float32 numbers; [B, C, H, W, channels] uint8 images"""
     received: Tensor
     """[B, C] what the episode had brought before (`reward_phase`)"""
     action: Tensor

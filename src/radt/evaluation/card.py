@@ -11,15 +11,14 @@ from jinja2 import Environment, StrictUndefined
 TEMPLATE = """\
 ---
 library_name: radt
-license: mit
 tags: [reinforcement-learning, in-context-learning, decision-transformer]
 ---
 
-# {{ method }} on {{ title }}
+# {{ model }} on {{ title }}
 
 A trained agent that learns in context: it gets better at a new task from episode to episode, without weight updates. Its memory
-is empty when it is loaded. The method, `{{ method }}`, is one of those of *Retrieval-Augmented Decision Transformer: External
-Memory for In-context RL* (arXiv 2410.07071). The weights are of seed {{ seed }}.
+is empty when it is loaded. It is {{ model }} of radt, a reimplementation of *Retrieval-Augmented Decision Transformer: External
+Memory for In-context RL* (arXiv 2410.07071). It acts as the settings `{{ method }}` say. The weights are of seed {{ seed }}.
 
 ## Quick start
 
@@ -67,6 +66,7 @@ The network and its training:
 
 def card(
     name: str,
+    model: str,
     method: str,
     seed: int,
     title: str,
@@ -81,9 +81,8 @@ def card(
     """
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     texts = {key: yaml.safe_dump(dict(value), sort_keys=True) for key, value in sections.items()}
-    return environment.from_string(TEMPLATE).render(
-        name=name, method=method, seed=seed, title=title, results=results, task=task, episodes=episodes, horizon=horizon, **texts
-    )
+    told = {"name": name, "model": model, "method": method, "seed": seed, "title": title, "results": results, "task": task}
+    return environment.from_string(TEMPLATE).render(**told, episodes=episodes, horizon=horizon, **texts)
 
 
 def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:

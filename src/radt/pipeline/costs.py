@@ -138,7 +138,7 @@ def rl(s: Sections, _: str) -> Demand:
     """Steps of one task; SAC and DQN update their networks at each, the expert of DMControl plans."""
     planned = s.trajectories.source == "expert" and s.experiment.suite == "dmcontrol"
     own = learned(s) * (PLANNED if planned else REPLAYED if s.trajectories.source in ("sac", "dqn") else 1.0)
-    return Demand(own, disk=data(s) / tasks(s, ["train"]))
+    return Demand(own, 3 * learned(s) * s.experiment.step_bytes, data(s) / tasks(s, ["train"]))
 
 
 def embed(s: Sections, encoder: str) -> Demand:
@@ -166,14 +166,15 @@ def evaluate(s: Sections, model: str) -> Demand:
     count = tasks(s, list(s.evaluate.splits))
     acted = s.evaluate.episodes * s.experiment.horizon
     work = acted * (CALL * own.layers + count * network(own, own.span(s.experiment)))
-    return Demand(work, 5 * FLOAT * count * acted, LINE * count * s.evaluate.episodes)
+    return Demand(work, (5 * FLOAT + s.experiment.step_bytes) * count * acted, LINE * count * s.evaluate.episodes)
 
 
 def evaluate_reference(s: Sections, _: str) -> Demand:
     """Episodes x horizon x (a step of the batch + tasks)."""
     count = tasks(s, list(s.evaluate.splits))
     acted = s.evaluate.episodes * s.experiment.horizon
-    return Demand(acted * (PLAIN_CALL + count), 5 * FLOAT * count * acted, LINE * count * s.evaluate.episodes)
+    memory = (5 * FLOAT + s.experiment.step_bytes) * count * acted
+    return Demand(acted * (PLAIN_CALL + count), memory, LINE * count * s.evaluate.episodes)
 
 
 def figure(s: Sections, _: str) -> Demand:

@@ -29,6 +29,12 @@ class Made:
     evaluations: list[Path]
     """The files that the curves were computed from, where they are there."""
 
+    def confidence(self, present: float) -> float:
+        """Coverage of the intervals: that of the settings it was made with, the `present` one where these are not known."""
+        figure = (self.settings or {}).get("figure")
+        told = figure.get("confidence") if isinstance(figure, dict) else None
+        return told if isinstance(told, float) else present
+
 
 def made(folder: Path, remedy: str) -> Made:
     """What is known of how the tables in `folder` were made.

@@ -29,7 +29,7 @@ def page(results: list[Results], confidence: float) -> str:
     templates.loader = FileSystemLoader(TEMPLATES)
     templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":"), "allow_nan": False}
     templates.filters |= {"value": _value, "settings": _settings}
-    cards = [_card(one) for one in results]
+    cards = [_card(one, confidence) for one in results]
     models = [model for model in TRAINED if any(model in card["tested"] for card in cards)]
     words = {
         "signs": SIGNS,
@@ -46,7 +46,7 @@ def page(results: list[Results], confidence: float) -> str:
     )
 
 
-def _card(results: Results) -> Row:
+def _card(results: Results, confidence: float) -> Row:
     """What the template shows of an experiment; plots are no part of it."""
     rows = _rows(results.table)
     seeds = {pair: group["last"].tolist() for pair, group in results.seeds.groupby(["method", "split"])}
@@ -74,6 +74,7 @@ def _card(results: Results) -> Row:
             "seeds": not results.seeds.empty,
         },
         "film": results.film,
+        "percent": f"{100 * results.made.confidence(confidence):g}%",
         "made": results.made,
     }
 

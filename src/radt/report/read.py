@@ -13,6 +13,7 @@ from radt import artifacts
 from radt.errors import RadtError
 from radt.figures import curves, table
 from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, lines, read
+from radt.figures.page import SIGNS
 from radt.pipeline.provenance import RECORDED, is_copy
 from radt.report.made import Made, made
 from radt.settings.configuration import Settings
@@ -82,6 +83,9 @@ def _results(folder: Path, known: Settings) -> Results:
             raise RadtError(f"{folder / file} and curves.csv differ in {' '.join(absent[0])}: {remedy}")
     if unknown := sorted({*points["split"]} - set(SPLITS)):
         raise RadtError(f"{folder / 'curves.csv'} has split {unknown[0]!r}, allowed are {', '.join(SPLITS)}: {remedy}")
+    told_verdicts = {*rows["last_verdict"].dropna(), *rows["average_verdict"].dropna()}
+    if unknown := sorted(told_verdicts - SIGNS.keys()):
+        raise RadtError(f"{folder / 'table.csv'} has verdict {unknown[0]!r}, allowed are {', '.join(SIGNS)}: {remedy}")
     if unknown := sorted({*points["model"], *rows["model"]} - THEMES.keys()):
         raise RadtError(f"{folder / 'curves.csv'} has model {unknown[0]!r}, which no method has: use the radt that made it")
     configured = name in known.experiments

@@ -21,6 +21,8 @@ from radt.suites.gymnasium.suite import suite_of
 
 CNN = 36
 """Least side of an image that the library's convolutions take."""
+TOGETHER = 1000
+"""Steps that the learned policy labels at once."""
 
 
 class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -83,7 +85,9 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
                 " times the horizon"
             )
         steps, count = self.ends[-1], len(self.ends)
-        expert, _ = policy.predict(np.stack(self.full_observations[:steps]), deterministic=True)
+        seen = self.full_observations[:steps]
+        parts = [np.stack(seen[begin : begin + TOGETHER]) for begin in range(0, steps, TOGETHER)]
+        expert = np.concatenate([policy.predict(part, deterministic=True)[0] for part in parts])
         return Shard(
             self.observations[:steps],
             self.actions[:steps],

@@ -6,6 +6,7 @@ That code needs old versions of NumPy and gym. The library speaks libenv, a smal
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from radt.errors import RadtError
 
-MODES = {"easy": 0, "hard": 1, "extreme": 2, "memory": 10}
-"""Difficulties, by the engine's numbers. Not every game has all."""
+MODES = {"easy": 0, "hard": 1, "memory": 10}
+"""Difficulties, by the engine's numbers. Not every game has `memory`."""
 SIZE, CHOICES = 64, 15
 STATE_BYTES = 2**20
 UINT8, INT32 = 1, 2
@@ -89,19 +90,26 @@ class Level:
         self._library.libenv_set_buffers(self._handle, ctypes.byref(self._buffers))
         self._library.libenv_observe(self._handle)
         self._start = self.state()
+        self._end = weakref.finalize(self, self._library.libenv_close, self._handle)
 
     def reset(self) -> None:
         """Begin the level anew."""
         self.restore(self._start)
+
+    def _open(self) -> Any:
+        """The engine's own name of the level; raises `ValueError` after `close`."""
+        if not self._end.alive:
+            raise ValueError("the level was closed: make a new one")
+        return self._handle
 
     def step(self, action: int) -> tuple[float, bool, bool]:
         """Act: the reward, whether the episode has ended, and whether it has by completing the level.
 
         After an end `frame` is the first of the next episode.
         """
-        self._action[0] = action
-        self._library.libenv_act(self._handle)
-        self._library.libenv_observe(self._handle)
+        handle, self._action[0] = self._open(), action
+        self._library.libenv_act(handle)
+        self._library.libenv_observe(handle)
         ended = bool(self._first[0])
         return float(self._reward[0]), ended, ended and bool(self._completed[0])
 
@@ -113,14 +121,13 @@ class Level:
 
     def restore(self, state: bytes) -> None:
         """Put the engine into a `state` of this game."""
-        self._library.set_state(self._handle, 0, state, len(state))
-        self._library.libenv_observe(self._handle)
+        handle = self._open()
+        self._library.set_state(handle, 0, state, len(state))
+        self._library.libenv_observe(handle)
 
     def close(self) -> None:
-        """Give the engine's memory back."""
-        if self._handle:
-            self._library.libenv_close(self._handle)
-            self._handle = None
+        """Give the engine's memory back, as also happens when nothing refers to the level any more."""
+        self._end()
 
 
 def _options(values: dict[str, Any]) -> Iterator[tuple[_Option, Any]]:
@@ -138,7 +145,7 @@ def _options(values: dict[str, Any]) -> Iterator[tuple[_Option, Any]]:
 
 def _addresses(arrays: list[NDArray[Any]]) -> Any:
     """A C array of the addresses of arrays."""
-    return (ctypes.c_void_p * max(1, len(arrays)))(*(array.ctypes.data for array in arrays))
+    return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
 
 
 def _folder() -> Path:

@@ -22,8 +22,9 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
 
     Observations are uint8 [n, 64, 64, 3], rewards float32 [n], actions integers [n] from 0 to 14. An episode ends as the game has
     it (terminated) or after `horizon` steps (truncated), each level for itself; it begins anew with the same step (Gymnasium's
-    same-step autoreset). The engine never shows the frame after a last step: `infos["final_obs"]` holds the one before it.
-    `infos["success"]`, and `infos["final_info"]["success"]` where an episode has ended, say whether the level was completed.
+    same-step autoreset). `infos["final_obs"]` holds the last frame. Where the game has ended the episode, the engine never shows
+    that one, and it is the frame before. `infos["success"]`, and `infos["final_info"]["success"]` where an episode has ended, say
+    whether the level was completed.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
@@ -36,8 +37,10 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         self._steps: NDArray[np.int64] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
-        """Start a new episode of every level; `seed` changes nothing."""
+        """Start a new episode of every level; `seed` changes nothing, and other options are a `ValueError`."""
         super().reset(seed=seed, options=options)
+        if options:
+            raise ValueError(f"options are {options}, allowed are none")
         for level in self.levels:
             level.reset()
         self._steps = np.zeros(self.num_envs, np.int64)
@@ -56,6 +59,7 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         told = [level.step(action) for level, action in zip(self.levels, chosen.tolist(), strict=True)]
         rewards, terminated, success = (np.array(column) for column in zip(*told, strict=True))
         truncated = (self._steps == self.horizon) & ~terminated
+        final = np.where(terminated[:, None, None, None], before, self._frames())
         ended = terminated | truncated
         for number in np.flatnonzero(ended):
             self.levels[number].reset()  # also where the engine did: in dodgeball it begins differently
@@ -63,7 +67,7 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         every = np.ones(self.num_envs, np.bool_)
         infos: dict[str, Any] = {"success": success & ~ended, "_success": every & ~ended}
         if ended.any():
-            infos |= {"final_obs": before, "_final_obs": ended, "_final_info": ended}
+            infos |= {"final_obs": final, "_final_obs": ended, "_final_info": ended}
             infos["final_info"] = {"success": success & ended, "_success": ended}
         return self._frames(), rewards.astype(np.float32), terminated, truncated, infos
 
@@ -89,10 +93,10 @@ class LevelEnv(gymnasium.Env[Frame, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
         """Start a new episode."""
         super().reset(seed=seed, options=options)
-        return self._levels.reset()[0][0], {}
+        return self._levels.reset(options=options)[0][0], {}
 
     def step(self, action: Any) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
-        """Act; the observation of the last step is the frame before it."""
+        """Act; where the game ends the episode, the observation is the frame before."""
         seen, rewards, terminated, truncated, told = self._levels.step(np.array([action]))
         ended = bool(terminated[0] or truncated[0])
         success = (told["final_info"] if ended else told)["success"]
