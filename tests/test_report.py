@@ -91,7 +91,7 @@ def test_single_seeds_are_the_curve_when_averaged(page, name):
 
 def test_overview_has_the_last_return_interval_and_verdict_of_every_method(page):
     cells = re.search(r'<table class="overview">.*?</table>', page, re.DOTALL).group()
-    rows = {re.search(r'href="#(\w+)"', row).group(1): row for row in re.findall(r"<tr>.*?</tr>", cells, re.DOTALL)[1:]}
+    rows = {re.search(r'href="#card-(\w+)"', row).group(1): row for row in re.findall(r"<tr>.*?</tr>", cells, re.DOTALL)[1:]}
     assert sorted(rows) == EXPERIMENTS
     for name, text in rows.items():
         table = pd.read_csv(ROOT / RECORDED / name / "table.csv").query("split == 'held_out'").set_index("method")
@@ -266,7 +266,7 @@ console.error = console.warn = (...words) => faults.push(words.join(" "));
 </script>"""
 USE = """<script>
 addEventListener("load", async () => {
-  const own = document.getElementById("darkroom"), robot = document.getElementById("robot"), plot = own.querySelector(".plot");
+  const own = document.getElementById("card-darkroom"), robot = document.getElementById("card-robot"), plot = own.querySelector(".plot");
   const press = (card, which) => card.querySelector(`button[${which}]`).click();
   const seen = { drawn: document.querySelectorAll(".plot svg.main-svg").length > 0, lines: [plot.data.length] };
   for (const name of ["radt", "radt", "*runs", "*interval"]) {
