@@ -6,6 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+import radt
 from radt.commands.film import film
 from radt.errors import RadtError
 from radt.suites import suite_of
@@ -52,7 +53,21 @@ def test_a_picture_of_a_maze_shows_its_walls():
 def test_a_film_of_the_first_held_out_task(made, tmp_path):
     output = tmp_path / "film.png"
     told = film(made / "results/darkroom/train/radt/seed42", None, None, output)
-    assert "(held-out): radt returns" in told
+    agent = radt.load(made / "results/darkroom/train/radt/seed42")
+    episodes, task = agent.trained.selection.evaluate.episodes, agent.suite.experiment.splits.index("held_out")
+    env, returns = agent.suite.environment(task), []
+    for _ in range(episodes):
+        observation, _ = env.reset()
+        agent.begin()
+        done, total = False, 0.0
+        while not done:
+            observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
+            done = terminated or truncated
+            agent.receive(reward, done)
+            total += reward
+        returns.append(total)
+    ends = f"returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
+    assert f", task {task} (held-out): radt {ends}" in told
     assert matplotlib.image.imread(output).shape[2] == 4
     before = output.read_bytes()
     assert film(made / "results/darkroom/train/radt/seed42", None, None, output) == told and output.read_bytes() == before

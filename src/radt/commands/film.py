@@ -46,7 +46,7 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
         frames = _played(agent, suite, env, drawn=episode in (0, episodes - 1))
         if frames:
             rows[f"Episode {episode + 1}"] = frames
-    returns = agent.history.totals[0].tolist()
+    returns = agent.history.totals[0, :episodes].tolist()
     told = f"{agent.suite.experiment.title}, task {chosen} ({splits[chosen].replace('_', '-')}): {agent.trained.method}"
     title = f"{told} returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
     artifacts.write_bytes(output, _drawn(rows, title))
