@@ -234,11 +234,11 @@ def test_specs_that_make_no_sense_are_refused():
         Codes(sizes=(257,))
 
 
-def test_images_are_refused_by_networks(tmp_path):
+def test_small_images_are_refused_by_networks():
     from radt.models.observations import observation_embedding
 
     spec = suite_of(experiment()).spec.model_copy(update={"observation": Image(height=4, width=4, channels=3)})
-    with pytest.raises(RadtError, match="turn these into numbers first"):
+    with pytest.raises(RadtError, match="images are 4x4, allowed are 36x36 and larger"):
         observation_embedding(spec, 8, None)
 
 
