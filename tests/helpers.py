@@ -56,3 +56,20 @@ def tiny_bert(folder, words=50, width=16):
     model = BertModel(config).eval()
     model.save_pretrained(folder)
     return model
+
+
+def alone(agent, env, episodes):
+    """Returns [episodes] of one environment, as the page on agents shows it."""
+    returns = []
+    for _ in range(episodes):
+        observation, _ = env.reset()
+        agent.begin()
+        total, done = 0.0, False
+        while not done:
+            action = agent.act(observation)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            done = terminated or truncated
+            agent.receive(reward, done)
+            total += reward
+        returns.append(total)
+    return returns

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import radt
+from helpers import alone
 from project import ROOT
 from radt import artifacts
 from radt.agent import ENCODER, MODEL, SETTINGS, WEIGHTS
@@ -38,23 +39,6 @@ def play(agent, env, episodes):
             observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
             agent.receive(reward, terminated | truncated)
             returns[episode] += reward
-    return returns
-
-
-def alone(agent, env, episodes):
-    """Returns [episodes] of one environment, as the page on agents shows it."""
-    returns = []
-    for _ in range(episodes):
-        observation, _ = env.reset()
-        agent.begin()
-        total, done = 0.0, False
-        while not done:
-            action = agent.act(observation)
-            observation, reward, terminated, truncated, _ = env.step(action)
-            done = terminated or truncated
-            agent.receive(reward, done)
-            total += reward
-        returns.append(total)
     return returns
 
 

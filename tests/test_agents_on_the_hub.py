@@ -13,6 +13,7 @@ import pytest
 from huggingface_hub import constants
 
 import radt
+from helpers import alone
 from radt.errors import RadtError
 
 NAME, COMMIT = "someone/radt-tiny", "0123456789abcdef0123456789abcdef01234567"
@@ -106,18 +107,7 @@ def test_an_agent_is_pushed_and_its_model_card_works(hub, made, capsys):
     text = hub.content["README.md"].decode()
     exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], {})
     returns = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines() if re.fullmatch(r"\d+ [\d.]+", line)]
-    env, expected = agent.suite.environment(int(re.search(r"environment\((\d+)\)", text)[1])), []
-    for _ in range(5):
-        observation, _ = env.reset()
-        agent.begin()
-        done, total = False, 0.0
-        while not done:
-            observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
-            done = terminated or truncated
-            agent.receive(reward, done)
-            total += reward
-        expected.append(total)
-    assert returns == expected
+    assert returns == alone(agent, agent.suite.environment(int(re.search(r"environment\((\d+)\)", text)[1])), 5)
     table = pd.read_csv(made / "results/darkroom/evaluate/radt/seed42.csv")
     for split, rows in table.groupby("split"):
         first, last = (rows.loc[rows["episode"] == n, "return"].mean() for n in (1, rows["episode"].max()))

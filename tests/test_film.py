@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import radt
+from helpers import alone
 from radt.commands.film import film
 from radt.errors import RadtError
 from radt.suites import suite_of
@@ -55,17 +56,7 @@ def test_a_film_of_the_first_held_out_task(made, tmp_path):
     told = film(made / "results/darkroom/train/radt/seed42", None, None, output)
     agent = radt.load(made / "results/darkroom/train/radt/seed42")
     episodes, task = agent.trained.selection.evaluate.episodes, agent.suite.experiment.splits.index("held_out")
-    env, returns = agent.suite.environment(task), []
-    for _ in range(episodes):
-        observation, _ = env.reset()
-        agent.begin()
-        done, total = False, 0.0
-        while not done:
-            observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
-            done = terminated or truncated
-            agent.receive(reward, done)
-            total += reward
-        returns.append(total)
+    returns = alone(agent, agent.suite.environment(task), episodes)
     ends = f"returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
     assert f", task {task} (held-out): radt {ends}" in told
     assert matplotlib.image.imread(output).shape[2] == 4
