@@ -57,7 +57,7 @@ def tape(level, steps=150):
 
 @ENGINE
 def test_levels_play_alike_again_and_in_another_process():
-    """All 16 games, also dodgeball, whose engine begins an episode differently after another one."""
+    """All 16 games."""
     code = """if True:
         import test_procgen as here
         print([here.tape(here.Level(game, 3, "easy")) for game in here.get_args(here.Game)])

@@ -62,7 +62,7 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         final = np.where(terminated[:, None, None, None], before, self._frames())
         ended = terminated | truncated
         for number in np.flatnonzero(ended):
-            self.levels[number].reset()  # also where the engine did: in dodgeball it begins differently
+            self.levels[number].reset()  # also where the engine did, so that all begin alike
         self._steps[ended] = 0
         every = np.ones(self.num_envs, np.bool_)
         infos: dict[str, Any] = {"success": success & ~ended, "_success": every & ~ended}
