@@ -23,6 +23,7 @@ import csv
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from radt.settings.registry import THEMES, module
 from radt.stages.evaluate import Selection
 from radt.suites import part as part_of
 from radt.suites import suite_of
+from radt.suites.base import VectorEnv
 
 SETTINGS, MODEL, ENCODER = "agent.json", "model", "encoder"
 """Of a saved agent: how it acts, its weights, and those of the DT that embeds for it."""
@@ -70,6 +72,8 @@ class Trained:
     encoder: Path | None
     hashes: tuple[str, ...]
     """sha256 of the weights, and of those of the encoder."""
+    evaluation: Path | None = None
+    """The table of its evaluation; None for a saved agent."""
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -191,6 +195,18 @@ class TrainedAgent:
             raise RadtError(f"the reward {rewards.tolist()} is not finite: mend the environment")
         self._playing = not self._player.receive(rewards, ends)
         self._acted = False
+
+    def play(self, env: VectorEnv, look: Callable[[], None]) -> None:
+        """Play an episode in an environment of `suite.make`, as the evaluation does. In each step, `look` is called after the action
+        was chosen and before it is done.
+        """
+        observation, _ = env.reset(seed=self.reset_seed)
+        self.begin()
+        while self._playing:
+            codes, self._acted = self._player.act(self.suite.seen(observation)), True
+            look()
+            observation, reward, terminated, truncated, _ = env.step(self.suite.done(codes))
+            self.receive(reward, terminated | truncated)
 
     @property
     def retrieved(self) -> list[list[Retrieved]]:
@@ -366,4 +382,4 @@ def _evaluated(folder: Path, method: str | None) -> Trained:
     results = summary(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())))
     encoder = root / given["--encoder"] if "--encoder" in given else None
     selection = parse(Selection, record.settings)
-    return Trained(name, int(given["--seed"]), selection, results, own, encoder, _hashes(own, encoder))
+    return Trained(name, int(given["--seed"]), selection, results, own, encoder, _hashes(own, encoder), table)

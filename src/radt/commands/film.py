@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -55,20 +56,17 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
 
 def _played(agent: TrainedAgent, suite: WithPictures, env: Any, drawn: bool) -> list[Frame]:
     """One episode; its frames where it is `drawn`."""
-    frames, seen, total, done = [], [], 0.0, False
+    frames: list[Frame] = []
+    history, seen = agent.history, agent.history.columns.observation[agent.history.episode * suite.spec.horizon :].numpy()
+    episode, times = history.episode, itertools.count()
     wanted = np.linspace(0, suite.spec.horizon - 1, FRAMES).round().astype(int).tolist() if drawn else []
-    observation, _ = env.reset(seed=agent.reset_seed)
-    agent.begin()
-    while not done:
-        one = {key: part[0] for key, part in observation.items()} if isinstance(observation, dict) else observation[0]
-        action = agent.act(one)
-        seen.append(suite.seen(observation)[0])
-        if len(seen) - 1 in wanted:
-            frames.append((len(seen) - 1, total, suite.picture(env, np.stack(seen)), _read(agent)))
-        observation, reward, terminated, truncated, _ = env.step(np.asarray([action]))
-        done = bool(terminated[0] or truncated[0])
-        agent.receive(reward, done)
-        total += float(reward[0])
+
+    def look() -> None:
+        if (time := next(times)) in wanted:
+            total = float(history.totals[0, episode])
+            frames.append((time, total, suite.picture(env, seen[: time + 1]), _read(agent)))
+
+    agent.play(env, look)
     return frames
 
 
