@@ -197,8 +197,8 @@ class TrainedAgent:
         self._acted = False
 
     def play(self, env: VectorEnv, look: Callable[[], None]) -> None:
-        """Play an episode in an environment of `suite.make`, as the evaluation does. In each step, `look` is called after the action
-        was chosen and before it is done.
+        """Play an episode in an environment of `suite.make`, as the evaluation does. `look` is called in each step, between the
+        choice of the action and the action.
         """
         observation, _ = env.reset(seed=self.reset_seed)
         self.begin()

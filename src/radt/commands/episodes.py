@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from radt import artifacts
 from radt.agent import Retrieved, Trained, TrainedAgent, load
+from radt.commands.replay import evaluation_of, keep
 from radt.errors import RadtError
-from radt.pipeline import atomic_stage, provenance
-from radt.report.gallery import FOLDER, FORMAT, Episode, Recorded, Room, Task
+from radt.report.gallery import FOLDER, Episode, Recorded, Room, Task
 from radt.suites import part
 from radt.suites.base import VectorEnv
 from radt.training import loop
@@ -28,8 +26,8 @@ Read = tuple[int, list[tuple[int, int, int, float, float]]]
 
 
 def episodes(weights: Path, tasks: list[int], method: str | None) -> str:
-    """Let the agent play its evaluation again, and keep some episodes of some `tasks` (default: the first three that are held out)
-    in `episodes/` beside the evaluations, with a record.
+    """Let the agent play its evaluation again, and keep some episodes of some `tasks` in the folder `episodes`, with a record.
+    Without tasks, these are the first three that are held out.
 
     Returns:
         A sentence on what is kept.
@@ -38,36 +36,21 @@ def episodes(weights: Path, tasks: list[int], method: str | None) -> str:
         RadtError: there is no such agent, it was not evaluated in these tasks, or another folder holds its results.
     """
     trained = load(weights, method=method).trained
-    evaluation = _evaluation(weights, trained)
+    evaluation = evaluation_of(weights, trained)
     table = _table(evaluation)
     chosen = _chosen(table, tasks)
-    folder, name = evaluation.parents[2] / FOLDER, f"{trained.method}_{evaluation.stem}"
-    output, made = folder / f"{name}.json", provenance.read(provenance.record_of(evaluation))
-    arguments = ["--weights", weights.as_posix(), "--method", trained.method, "--tasks", ",".join(map(str, chosen))]
-    arguments += ["--settings", json.dumps(made.settings), "--output", str(output)]
-    kept: list[Recorded] = []
+    output = evaluation.parents[2] / FOLDER / f"{trained.method}_{evaluation.stem}.json"
+    agrees = []
 
-    def write(given: list[str]) -> int:
-        kept.append(_played(trained, evaluation.parents[2].name, table, chosen))
-        artifacts.write_text(Path(given[-1]), kept[0].model_dump_json() + "\n")
-        return 0
+    def content() -> bytes:
+        played = _played(trained, evaluation.parents[2].name, table, chosen)
+        agrees.append(played.as_evaluated)
+        return f"{played.model_dump_json()}\n".encode()
 
-    inputs = [evaluation, *map(Path, made.inputs)]
-    atomic_stage.make(write, "radt.commands.episodes", folder / f"{name}.{provenance.FILE}", inputs, arguments)
-    agreed = "returns are" if kept[0].as_evaluated else "some returns, as on another machine or device, are not"
+    keep("episodes", content, trained, evaluation, ["--tasks", ",".join(map(str, chosen))], output)
+    agreed = "returns are" if agrees[0] else "some returns, as on another machine or device, are not"
     size = f"{output.stat().st_size / 1000:.0f} kB"
     return f"{output}, {size}: task {', '.join(map(str, chosen))} of {trained.method}; {agreed} those of the evaluation"
-
-
-def _evaluation(weights: Path, trained: Trained) -> Path:
-    """The table of the evaluation, from the present folder on."""
-    if trained.evaluation is None:
-        raise RadtError(f"{weights} is a saved agent, without its evaluation: name a network among the results")
-    table = Path(provenance.place(trained.evaluation))
-    if not (table.exists() and table.samefile(trained.evaluation)):
-        project = Path(str(trained.evaluation).removesuffix(str(table)))
-        raise RadtError(f"{weights} is not among the results of this folder: go to {project} and try again")
-    return table
 
 
 def _table(evaluation: Path) -> Table:
@@ -100,7 +83,7 @@ def _played(trained: Trained, experiment: str, table: Table, chosen: list[int]) 
     expected = [[float(value) for value in column["return"]] for column in table.values()]
     room = part(agent.suite.experiment, "room")
     return Recorded(
-        format=FORMAT,
+        format=1,
         experiment=experiment,
         method=trained.method,
         seed=trained.seed,
@@ -162,7 +145,9 @@ def _episode(agent: TrainedAgent, task: int, row: int, number: int, read: list[R
     room = part(agent.suite.experiment, "room")
     return Episode(
         rewards=[_short(value, 6) for value in columns.reward[steps].tolist()],
-        actions=[] if read is None else [[_short(one, 3) for one in values] for values in agent.suite.spec.values(codes).tolist()],
+        actions=[]
+        if read is None
+        else [[_short(one, 3) for one in values] for values in agent.suite.spec.values(codes).tolist()],
         cells=room.cells(agent.suite.experiment, task, seen, codes) if room else [],
         read=read or [],
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from radt import artifacts
 from radt.agent import TrainedAgent, load
+from radt.commands.replay import evaluation_of, keep
 from radt.errors import RadtError
 from radt.suites.base import WithPictures
 
@@ -24,13 +25,14 @@ Frame = tuple[int, float, NDArray[np.uint8], str]
 
 
 def film(weights: Path, task: int | None, method: str | None, output: Path) -> str:
-    """Let the agent play its evaluation's number of episodes in a task, alone, and write `output`, a PNG file.
+    """Let the agent play its evaluation's number of episodes in a task, alone, and write `output`, a PNG file; among results with
+    a record.
 
     Returns:
         A sentence on what it shows.
 
     Raises:
-        RadtError: there is no such agent or task, or its suite cannot be drawn here.
+        RadtError: there is no such agent or task, its suite cannot be drawn here, or it is to be among the results of others.
     """
     os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported, which robots draw with
     agent = load(weights, method=method)
@@ -39,6 +41,7 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
     chosen = splits.index("held_out") if task is None and "held_out" in splits else task or 0
     if not 0 <= chosen < len(splits):
         raise RadtError(f"there is no task {chosen}: allowed are 0 to {len(splits) - 1}")
+    evaluation = evaluation_of(weights, agent.trained) if "results" in output.parts else None
     if not isinstance(suite := agent.suite, WithPictures):
         raise RadtError(f"the suite {agent.suite.experiment.suite!r} has no pictures: film an agent of another one")
     env = agent.suite.make(np.array([chosen]))
@@ -50,7 +53,10 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
     returns = agent.history.totals[0, :episodes].tolist()
     told = f"{agent.suite.experiment.title}, task {chosen} ({splits[chosen].replace('_', '-')}): {agent.trained.method}"
     title = f"{told} returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
-    artifacts.write_bytes(output, _drawn(rows, title))
+    if evaluation:
+        keep("film", lambda: _drawn(rows, title), agent.trained, evaluation, ["--task", str(chosen)], output)
+    else:
+        artifacts.write_bytes(output, _drawn(rows, title))
     return f"{output}: {title}"
 
 

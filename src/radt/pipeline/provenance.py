@@ -52,8 +52,13 @@ WRITES = {
     "overview": r"overview\.(csv|pdf|png|html)",
     "ablation": r"\w+\.(csv|curves\.csv|learning\.csv|pdf|png)",
     "episodes": r"\w+\.json",
+    "film": r"\w+\.png",
 }
-"""Names of the files that each stage writes. No other is ever removed: it is somebody's own."""
+"""Names of the files that each stage, or a command like one, writes. No other is ever removed: it is somebody's own."""
+
+
+COMMANDS = "radt.commands."
+"""What makes files that show results, and is no stage of the workflow."""
 
 
 class NewerError(RadtError):
@@ -311,7 +316,7 @@ def problems(path: Path) -> list[str]:
 def broken_links(path: Path) -> list[str]:
     """Inputs of a record that are no longer what its artifact was made from, a sentence each."""
     found, made = [], read(path)
-    again = "python -m radt episodes" if made.stage.startswith("radt.commands") else "snakemake"
+    again = made.stage.replace(COMMANDS, "python -m radt ") if made.stage.startswith(COMMANDS) else "snakemake"
     for name, expected in made.inputs.items():
         present = content_of(source(path, name))
         if present != expected:

@@ -15,7 +15,7 @@ from radt.errors import RadtError
 from radt.pipeline import provenance
 from radt.spaces import Count, Finite, Form
 
-FORMAT, FOLDER = 1, "episodes"
+FOLDER = "episodes"
 LARGEST = 2**20
 """Bytes of a file."""
 Whole = Annotated[int, Field(ge=0)]
@@ -79,10 +79,15 @@ class Task(Form):
             raise ValueError("it reads what there is not")
         if any(len(self.episodes[number].actions) != len(self.episodes[number].rewards) for number in self.shown):
             raise ValueError("not every step has an action")
-        for episode in self.episodes.values() if self.room else ():
-            if len(episode.cells) != len(episode.rewards) + 1 or max(episode.cells) >= self.room.cells:
-                raise ValueError("the way is not one through the room")
+        if self.room is not None:
+            self._stays(self.room)
         return self
+
+    def _stays(self, room: Room) -> None:
+        """Raise `ValueError` when an episode leaves the room."""
+        for episode in self.episodes.values():
+            if len(episode.cells) != len(episode.rewards) + 1 or max(episode.cells) >= room.cells:
+                raise ValueError("the way is not one through the room")
 
 
 class Recorded(Form):
@@ -116,9 +121,9 @@ def recorded(folder: Path, experiment: str, methods: set[str], remedy: str) -> l
 def _read(path: Path, remedy: str) -> Recorded:
     """One file, compared with its record if it has one."""
     content = artifacts.read_bytes(path, LARGEST, remedy)
-    if artifacts.is_there(record := provenance.record_of(path)):
-        if provenance.read(record).outputs.get(path.name) != artifacts.sha256(path):
-            raise RadtError(f"{path} is not the file that was recorded: {remedy}")
+    record = path.with_name(f"{path.stem}.{provenance.FILE}")
+    if artifacts.is_there(record) and provenance.read(record).outputs.get(path.name) != artifacts.sha256(path):
+        raise RadtError(f"{path} is not the file that was recorded: {remedy}")
     try:
         artifacts.parse_json(content)  # no key twice, no text that is no Unicode
         return Recorded.model_validate_json(content)
