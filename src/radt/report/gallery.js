@@ -169,7 +169,7 @@ class Gallery {
   explain(caption, earlier) {
     const keys = [["way", "this episode so far"], ["way later", "still to come"]];
     if (earlier) keys.push(["earlier", "what is read", true]);
-    const signs = this.task.room ? ["● agent", "□ start", ...(earlier ? ["○ its last cell"] : []), ...this.task.room.marks.map(([name]) => `◆ ${letter(name)}: ${name}`)] : ["● this step"];
+    const signs = this.task.room ? ["● agent", "□ start", ...(earlier ? ["○ its last cell"] : []), ...this.task.room.marks.map(([name]) => `◆ ${letter(name)}: ${name}, hidden`)] : ["● this step"];
     caption.replaceChildren(...keys.map(([kind, text, dashes]) => {
       const key = document.createElement("span"), swatch = shape("svg", { viewBox: "0 0 36 16", "aria-hidden": "true" });
       swatch.append(polyline(kind, [[2, 8], [34, 8]], 4, dashes && "8 5"));
