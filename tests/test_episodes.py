@@ -193,6 +193,6 @@ def test_the_way_through_a_world_leads_over_free_cells_to_what_pays(world):
         steps = zip(way, way[1:], actions, rewards, strict=False)
         for before, after, (action,), reward in steps:
             assert after in (before, before + moves[names[action]])
-            assert not reward or after in [cell for _, cell in told["marks"]]
+            assert not reward or {after, before} & {cell for _, cell in told["marks"]}  # a key may lie at the start
         paid += sum(rewards)
     assert paid and told["marks"][0][0] in ("goal", "key", "goal 1")
