@@ -41,7 +41,8 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
     chosen = splits.index("held_out") if task is None and "held_out" in splits else task or 0
     if not 0 <= chosen < len(splits):
         raise RadtError(f"there is no task {chosen}: allowed are 0 to {len(splits) - 1}")
-    evaluation = evaluation_of(weights, agent.trained) if "results" in output.parts else None
+    among = Path("results").resolve() in output.resolve().parents
+    evaluation = evaluation_of(weights, agent.trained) if among else None
     if not isinstance(suite := agent.suite, WithPictures):
         raise RadtError(f"the suite {agent.suite.experiment.suite!r} has no pictures: film an agent of another one")
     env = agent.suite.make(np.array([chosen]))

@@ -17,7 +17,8 @@ function dashed(cells, spot) {
     seen.add(edge);
     return `${drawn ? "M" : "L"}${spot(to).join(",")}`;
   });
-  return shape("path", { class: "earlier", d: `M${spot(cells[0]).join(",")}${pieces.join("")}`, "stroke-width": 0.14, "stroke-dasharray": "0.3 0.2" });
+  const way = `M${spot(cells[0]).join(",")}${pieces.join("")}`;
+  return shape("path", { class: "earlier", d: way, "stroke-width": 0.14, "stroke-dasharray": "0.3 0.2" });
 }
 
 // A line through points; dashes and width are in the units of the drawing.
@@ -169,7 +170,8 @@ class Gallery {
   explain(caption, earlier) {
     const keys = [["way", "this episode so far"], ["way later", "still to come"]];
     if (earlier) keys.push(["earlier", "what is read", true]);
-    const signs = this.task.room ? ["● agent", "□ start", ...(earlier ? ["○ its last cell"] : []), ...this.task.room.marks.map(([name]) => `◆ ${letter(name)}: ${name}, hidden`)] : ["● this step"];
+    const marks = this.task.room?.marks.map(([name]) => `◆ ${letter(name)}: ${name}, hidden`);
+    const signs = marks ? [...(earlier ? ["○ its last cell"] : []), "● agent", "□ start", ...marks] : ["● this step"];
     caption.replaceChildren(...keys.map(([kind, text, dashes]) => {
       const key = document.createElement("span"), swatch = shape("svg", { viewBox: "0 0 36 16", "aria-hidden": "true" });
       swatch.append(polyline(kind, [[2, 8], [34, 8]], 4, dashes && "8 5"));
@@ -223,7 +225,10 @@ class Gallery {
       polyline("way later", points.slice(at), 2),
       polyline("way", points.slice(0, at + 1), 2.5),
     ];
-    if (earlier) parts.push(polyline("earlier", others.slice(earlier.first, earlier.end).map((value, step) => spot(earlier.first + step, value)), 2.5, "6 4"));
+    if (earlier) {
+      const read = others.slice(earlier.first, earlier.end).map((value, step) => spot(earlier.first + step, value));
+      parts.push(polyline("earlier", read, 2.5, "6 4"));
+    }
     return [...parts, shape("circle", { class: "agent", cx: x, cy: y, r: 5, "stroke-width": 1.5 })];
   }
 }
