@@ -57,7 +57,7 @@ def test_returns_are_those_of_the_evaluation(kept):
     for task in kept.tasks:
         assert task.returns == table[table["task"] == task.task]["return"].tolist() and task.split == "held_out"
         assert {0, len(task.returns) - 1} < set(task.shown) <= task.episodes.keys()
-        assert all(sum(own.rewards) == task.returns[number] for number, own in task.episodes.items())
+        assert all(sum(task.episodes[number].rewards) == task.returns[number] for number in task.shown)
 
 
 def test_actions_and_what_is_read_are_those_of_a_loaded_agent(kept):

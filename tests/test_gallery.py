@@ -15,7 +15,7 @@ ROOM = {"width": 3, "height": 2, "walls": [4], "marks": [["goal", 2]]}
 FIRST = {"rewards": [0, 1, 0.5], "actions": [[1], [1], [4]], "cells": [0, 1, 2, 2], "read": []}
 SECOND = {"rewards": [0, 1, 1], "actions": [[1], [1], [4]], "cells": [0, 1, 2, 2], "read": []}
 SECOND["read"] = [[1, [[0, 0, 2, 0.8125, 2.5], [2, 1, 3, 0.5, 1.25]]]]
-READ = {"rewards": [0, 0, 1], "actions": [], "cells": [0, 3, 0, 1], "read": []}
+READ = {"rewards": [], "actions": [], "cells": [0, 3, 0, 1], "read": []}
 TASK = {"task": 80, "split": "held_out", "returns": [1.5, 2, 1], "room": ROOM, "shown": [0, 1]}
 TASK["episodes"] = {"0": FIRST, "1": SECOND, "2": READ}
 NAMES = ["north", "east", "south", "west", "stay"]
@@ -32,7 +32,9 @@ def recorded(name="darkroom", method="radt", seed=42, names=NAMES, **changed):
 
 def without_room():
     """Other values of a task whose suite has no rooms."""
-    return {"room": None, "episodes": {key: {**own, "cells": []} for key, own in TASK["episodes"].items()}}
+    rewards = {key: own["rewards"] or [0, 0, 1] for key, own in TASK["episodes"].items()}
+    episodes = {key: {**own, "cells": [], "rewards": rewards[key]} for key, own in TASK["episodes"].items()}
+    return {"room": None, "episodes": episodes}
 
 
 def page():
@@ -89,6 +91,9 @@ def test_text_of_files_is_escaped(project):  # noqa: F811
         (replaced("[0, 3, 0, 1]", "[0, 6, 0, 1]"), "holds no episodes"),
         (replaced("[0, 3, 0, 1]", "[0, 3, 0]"), "holds no episodes"),
         (replaced('"shown": [0, 1]', '"shown": [0, 2]'), "holds no episodes"),
+        (replaced('"rewards": [0, 1, 1]', '"rewards": [0, 1]'), "holds no episodes"),
+        (replaced('"rewards": [0, 1, 1]', '"rewards": []'), "holds no episodes"),
+        (replaced('"cells": [0, 3, 0, 1]', '"cells": []'), "holds no episodes"),
         (replaced('"shown": [0, 1]', '"shown": [0, 7]'), "holds no episodes"),
         (replaced('"returns": [1.5, 2, 1]', '"returns": [1.5, 2]'), "holds no episodes"),
         (replaced('"walls": [4]', '"walls": [6]'), "holds no episodes"),

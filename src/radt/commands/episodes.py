@@ -137,14 +137,14 @@ def _task(agent: TrainedAgent, task: int, row: int, split: str, read: list[list[
 
 
 def _episode(agent: TrainedAgent, task: int, row: int, number: int, read: list[Read] | None) -> Episode:
-    """An episode; without `read` its way and its rewards alone."""
+    """An episode; without `read` only what is drawn of it, its way or its rewards."""
     history, columns = agent.history, agent.history.columns
     first, length = int(history.first(number)[row]), int(history.lengths[row, number])
     steps = slice(first, first + length)
     seen, codes = columns.observation[steps].numpy(), columns.action[steps].numpy()
     room = part(agent.suite.experiment, "room")
     return Episode(
-        rewards=[_short(value, 6) for value in columns.reward[steps].tolist()],
+        rewards=[] if room and read is None else [_short(value, 6) for value in columns.reward[steps].tolist()],
         actions=[]
         if read is None
         else [[_short(one, 3) for one in values] for values in agent.suite.spec.values(codes).tolist()],

@@ -52,7 +52,7 @@ WRITES = {
     "overview": r"overview\.(csv|pdf|png|html)",
     "ablation": r"\w+\.(csv|curves\.csv|learning\.csv|pdf|png)",
     "episodes": r"\w+\.json",
-    "film": r"\w+\.png",
+    "film": r"[\w-]+\.png",
 }
 """Names of the files that each stage, or a command like one, writes. No other is ever removed: it is somebody's own."""
 

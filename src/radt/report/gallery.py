@@ -47,15 +47,26 @@ class Room(Form):
 
 
 class Episode(Form):
-    """The steps of an episode."""
+    """The steps of an episode. Of one that is only read, either `cells` or `rewards` are there, which are drawn."""
 
-    rewards: Annotated[list[Number], Field(min_length=1)]
+    rewards: list[Number]
     actions: list[list[Number]]
-    """Empty for an episode that is only read."""
     cells: list[Whole]
     """Where the agent is before each step, and at the end; empty where there is no room."""
     read: list[tuple[Whole, list[Part]]]
     """What is read from a step on, until the next one that stands here."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps it has."""
+        return max(len(self.rewards), len(self.cells) - 1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        wrong = len(self.cells) not in (0, self.steps + 1) or len(self.rewards) not in (0, self.steps)
+        if wrong or not self.steps:
+            raise ValueError("not every step has a reward, or a cell")
+        return self
 
 
 class Task(Form):
@@ -72,22 +83,18 @@ class Task(Form):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        parts = [part for number in self.shown for _, read in self.episodes[number].read for part in read]
+        shown = [self.episodes[number] for number in self.shown]
+        parts = [part for episode in shown for _, read in episode.read for part in read]
         if any(number >= len(self.returns) for number in self.episodes) or any(
-            not first < end <= len(self.episodes[number].rewards) for number, first, end, *_ in parts
+            not first < end <= self.episodes[number].steps for number, first, end, *_ in parts
         ):
             raise ValueError("it reads what there is not")
-        if any(len(self.episodes[number].actions) != len(self.episodes[number].rewards) for number in self.shown):
-            raise ValueError("not every step has an action")
-        if self.room is not None:
-            self._stays(self.room)
+        if any(len(part) != episode.steps for episode in shown for part in (episode.actions, episode.rewards)):
+            raise ValueError("not every step has an action and a reward")
+        most, last = self.room.cells if self.room else 0, [max(one.cells, default=-1) for one in self.episodes.values()]
+        if any(cell >= most or (self.room and cell < 0) for cell in last):
+            raise ValueError("a way leads out of the room")
         return self
-
-    def _stays(self, room: Room) -> None:
-        """Raise `ValueError` when an episode leaves the room."""
-        for episode in self.episodes.values():
-            if len(episode.cells) != len(episode.rewards) + 1 or max(episode.cells) >= room.cells:
-                raise ValueError("the way is not one through the room")
 
 
 class Recorded(Form):
