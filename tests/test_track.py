@@ -165,9 +165,8 @@ def sent(*names):
     """Send what is in results/ to real trackers, in a process of its own, without a network."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "MLFLOW_", "TRACKIO_"))}
     environment = {**variables, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-m", "radt", "track", "--to", *names], env=environment, capture_output=True, text=True
-    )
+    words = [sys.executable, "-m", "radt", "track", "--to", *names]
+    done = subprocess.run(words, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"sent 2 trainings and evaluations to {', '.join(names)}"
 
