@@ -12,12 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from radt import artifacts
-from radt.agent import MODEL, TrainedAgent, load
+from radt.agent import TrainedAgent, load
 from radt.errors import RadtError
-from radt.figures.film import KEY, Strip
-from radt.machine import version
-from radt.models.store import WEIGHTS
-from radt.pipeline.provenance import place
 from radt.suites.base import WithPictures
 
 FRAMES = 8
@@ -53,23 +49,8 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
     returns = agent.history.totals[0, :episodes].tolist()
     told = f"{agent.suite.experiment.title}, task {chosen} ({splits[chosen].replace('_', '-')}): {agent.trained.method}"
     title = f"{told} returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
-    artifacts.write_bytes(output, _drawn(rows, title, _record(agent, chosen)))
+    artifacts.write_bytes(output, _drawn(rows, title))
     return f"{output}: {title}"
-
-
-def _record(agent: TrainedAgent, task: int) -> Strip:
-    """What the strip is drawn from. An agent that was saved is named by its folder alone, wherever that is."""
-    trained = agent.trained
-    places = [_place(folder, name) for name, folder in trained.folders.items()]
-    acting = places[0].removesuffix(f"/{MODEL}")
-    return Strip(
-        weights={f"{name}/{WEIGHTS}": known for name, known in zip(places, trained.hashes, strict=True)},
-        method=trained.method,
-        task=task,
-        settings=trained.selection.model_dump(mode="json"),
-        command=f"python -m radt film {acting} --task {task} --method {trained.method}",
-        radt=version(),
-    )
 
 
 def _played(agent: TrainedAgent, suite: WithPictures, env: Any, drawn: bool) -> list[Frame]:
@@ -96,14 +77,8 @@ def _read(agent: TrainedAgent) -> str:
     return "\n".join(f"reads episode {part.episode + 1}\n(return {part.episode_return:.0f})" for part in agent.retrieved[0])
 
 
-def _place(folder: Path, part: str) -> str:
-    """Where weights are, from `results` on; those of a saved agent in the folder of the agent."""
-    below = place(folder.absolute())
-    return below if below.startswith("results/") else f"{folder.absolute().parent.name}/{part}"
-
-
-def _drawn(rows: dict[str, list[Frame]], title: str, record: Strip) -> bytes:
-    """The strip as a PNG file, a row for each episode, with its record inside."""
+def _drawn(rows: dict[str, list[Frame]], title: str) -> bytes:
+    """The strip as a PNG file, a row for each episode."""
     figure = Figure(figsize=(FRAMES * 1.5, 0.5 + 2.1 * len(rows)), dpi=100)
     figure.suptitle(title, fontsize=10)
     for axes_of_row, (name, frames) in zip(figure.subplots(len(rows), FRAMES, squeeze=False), rows.items(), strict=True):
@@ -115,5 +90,5 @@ def _drawn(rows: dict[str, list[Frame]], title: str, record: Strip) -> bytes:
             axes.text(0.5, -0.03, read, transform=axes.transAxes, ha="center", va="top", fontsize=6.5)
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.08, top=0.86, wspace=0.06, hspace=0.3)
     content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None, KEY: record.model_dump_json()})
+    figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()

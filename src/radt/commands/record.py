@@ -11,7 +11,6 @@ from radt.commands.programs import run
 from radt.commands.redraw import redraw
 from radt.commands.verify import verify
 from radt.errors import RadtError
-from radt.figures import film
 from radt.pipeline import timeline
 from radt.pipeline.config import settings
 from radt.pipeline.provenance import RECORDED, chain, files, is_record, place, problems, read, records
@@ -57,20 +56,12 @@ def summarize(results: Path, name: str) -> None:
         raise RadtError(f"{results / name} has no figure.pdf: make it first (snakemake -- {results / name}/figure.pdf)")
     _keep(results / name / "figure.pdf")
     artifacts.write_json(RECORDED / name / "metrics.json", metrics(results / name / "table.csv"))
-    if (strip := results / name / film.FILE).exists():
-        _check_film(strip, results)
-        _copy(strip)
+    if (film := results / name / "film.png").exists():
+        _copy(film)
     benchmarks = Path("benchmarks") / name
     if len(list(benchmarks.rglob("*.tsv"))) >= len(records(results / name)):
         artifacts.write_text(RECORDED / name / "timeline.csv", timeline.table(timeline.read(benchmarks)))
         artifacts.write_json(RECORDED / name / "settings.json", json.loads(settings().select(name, *Stages.model_fields)))
-
-
-def _check_film(strip: Path, results: Path) -> None:
-    """Raise `RadtError` for a film strip of other weights than those of the results; one without a record may be of any."""
-    _, record = film.read(strip, "delete it")
-    if record and (name := film.unlike(record, results)):
-        raise RadtError(f"{strip} was drawn with other weights than {name} has: delete it, or draw it again ({record.command})")
 
 
 def metrics(table: Path) -> dict[str, dict[str, float]]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from radt import artifacts
 from radt.errors import RadtError
-from radt.figures import curves, film, table
+from radt.figures import curves, table
 from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, check_intervals, lines, read
 from radt.figures.page import SIGNS
 from radt.pipeline.provenance import RECORDED, is_copy
@@ -21,19 +22,9 @@ from radt.report.made import Made, made
 from radt.settings.registry import THEMES
 
 SEEDS = {"experiment": "str", "method": "str", "split": "str", "seed": "int64", "last": "float64", "average": "float64"}
+LARGEST_FILM = 2**20
+"""Bytes of a film strip."""
 RUNS = ["method", "split", "seed", "episode", "return"]
-
-
-@dataclass(frozen=True)
-class Film:
-    """A film strip, as the page shows it."""
-
-    picture: str
-    """In base64."""
-    record: film.Strip | None
-    """None in a strip that was drawn before there were records."""
-    unlike: str | None
-    """Weights that drew it and are not those of the results."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +43,8 @@ class Results:
     """Last and average of every seed; no rows where they were not kept."""
     runs: pd.DataFrame
     """The curve of every seed, columns `RUNS`; no rows where evaluations were not kept."""
-    film: Film | None
-    """The film strip `film.png` (`python -m radt film`), where there is one."""
+    film: str
+    """The film strip `film.png` (`python -m radt film`) in base64; empty where there is none."""
     made: Made
 
 
@@ -109,18 +100,10 @@ def _results(folder: Path, known: dict[Path | None, Runs]) -> Results:
     experiments = known[None].settings.experiments
     title = experiments[name].title if name in experiments else name
     place = f"{RECORDED if is_copy(folder) else 'results'}/{name}"
-    runs, strip = _runs(told.evaluations, remedy), _film(folder, remedy)
+    runs, film = _runs(told.evaluations, remedy), folder / "film.png"
+    picture = base64.b64encode(artifacts.read_bytes(film, LARGEST_FILM, remedy)).decode() if film.exists() else ""
     again = command(name, _settings(told, rows, seeds), known)
-    return Results(name, title, place, again, points, rows, seeds, runs, strip, told)
-
-
-def _film(folder: Path, remedy: str) -> Film | None:
-    """The film strip in the folder of an experiment."""
-    if not (path := folder / film.FILE).exists():
-        return None
-    content, record = film.read(path, remedy)
-    unlike = film.unlike(record, folder.parent) if record else None
-    return Film(base64.b64encode(content).decode(), record, unlike)
+    return Results(name, title, place, again, points, rows, seeds, runs, picture, told)
 
 
 def _settings(told: Made, rows: pd.DataFrame, seeds: pd.DataFrame) -> dict[str, Any] | None:
