@@ -33,10 +33,16 @@ include: "workflow/rules/figure.smk"
 onstart:
     ask_slurm()
     note_bfloat16()
+    tell_status()
 
 
 onsuccess:
     tell_figures()
+    track()
+
+
+onerror:
+    track()
 
 
 rule all:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -27,6 +28,19 @@ EPISODES = 6
 def weights(made):
     """Folder of the weights of a method."""
     return lambda name: made / "results/darkroom" / ("pretrain" if name == "dt" else f"train/{name}") / "seed42"
+
+
+class Early(gymnasium.vector.VectorWrapper):
+    """Environments that pay 1 in each step, and whose episodes end after 3, 4, ... steps, before the horizon."""
+
+    def reset(self, **options):
+        self.steps = 0
+        return super().reset(**options)
+
+    def step(self, actions):
+        self.steps += 1
+        observation, reward, _, truncated, told = super().step(actions)
+        return observation, np.ones_like(reward), self.steps == 3 + np.arange(self.num_envs), truncated, told
 
 
 def play(agent, env, episodes):
@@ -60,12 +74,16 @@ def test_the_tutorial_works(made, monkeypatch, capsys):
     monkeypatch.chdir(made)
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
     names = {}
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]).replace("results/smoke/", "results/darkroom/"), names)
-            assert not cell["outputs"]
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell in cells:
+        exec("".join(cell["source"]).replace("results/smoke/", "results/darkroom/"), names)
+        assert not cell["outputs"]
     assert len(names["returns"]) == len(names["curve"]) == 10 and names["read"][0] == [] and names["read"][1]
     np.testing.assert_allclose(names["curve"], names["agents"].history.totals[:, :10].mean(0), rtol=1e-6)
+    suite, tasks = names["agent"].suite, names["tasks"]
+    names["agent"] = SimpleNamespace(suite=SimpleNamespace(make=lambda tasks: Early(suite.make(tasks))))
+    exec("".join(cells[-1]["source"]), names)
+    assert names["curve"] == [np.mean(3 + np.arange(len(tasks)))] * 10
 
 
 @pytest.mark.parametrize("method", ["radt", "radt_lm", "ad", "dpt", "dt"])
@@ -140,7 +158,11 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(made, weights, tmp_path):
     refused(lambda: radt.load(weights("ad"), method="radt"), "has no evaluation 'radt' (it was evaluated as ad)")
     lonely = shutil.copytree(weights("ad"), tmp_path / "seed42")
     refused(lambda: radt.load(lonely), "it was not evaluated")
-    refused(lambda: radt.load(weights("ad"), environments=0), "environments is 0")
+    for given in ({"environments": 0}, {"environments": 1.5}, {"episodes": "5"}, {"seed": 0.5}, {"seed": -1}):
+        ((name, value),) = given.items()
+        least = int(name != "seed")
+        told = f"{name} is {value!r}, allowed are whole numbers from {least} on"
+        refused(lambda given=given: radt.load(weights("ad"), **given), told)
     agent = radt.load(weights("ad"), episodes=1)
     refused(lambda: agent.act([0, 0]), "call begin()")
     agent.begin()
@@ -179,6 +201,9 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(made, weights, tmp_path):
     refused(lambda: radt.load(weights("ad"), revision="main"), "leave one of both out")
     agent.save(tmp_path / "saved")
     refused(lambda: agent.save(tmp_path / "saved"), "is there already")
+    (tmp_path / "file").touch()
+    refused(lambda: agent.save(tmp_path / "file/saved"), "file/saved cannot be made", "save to another folder")
+    refused(lambda: agent.save(tmp_path / "file/inner/saved"), "cannot be made", "save to another folder")
     refused(lambda: radt.load(tmp_path / "saved", method="radt"), "was saved to act as ad: leave method out")
     path = tmp_path / "saved" / SETTINGS
     values = artifacts.read_checked_json(path)

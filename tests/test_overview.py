@@ -224,6 +224,7 @@ def test_without_an_optimum_above_0_no_share_is_drawn_and_none_is_told(folder: P
     ("name", "change", "words"),
     [
         ("table.csv", lambda f: pd.concat([f, f]), "has a row twice"),
+        ("table.csv", lambda f: f.assign(average_ci_low=None), "has one of average_ci_low and average_ci_high without the other"),
         ("curves.csv", lambda f: f.drop(index=3), "has not every episode of small radt held_out once"),
         ("table.csv", lambda f: f.drop(columns="iqm"), "lacks the column 'iqm'"),
         ("table.csv", lambda f: f.iloc[:0], "holds experiments []"),

@@ -149,6 +149,48 @@ def test_what_is_not_known_is_said_and_has_no_button(project):
     assert not re.search(r'data-line="\*(optimum|paper|interval|runs)"', text)
 
 
+def test_the_command_has_the_settings_that_made_a_result(page):
+    """Of most results the configuration has them, of one a file of config/, of one none."""
+    assert "has the settings that made this" in card(page, "darkroom")
+    text = card(page, "keydoor_40x20")
+    assert "snakemake --configfile config/gpu.yaml -- results/keydoor_40x20/figure.pdf" in text and "has the settings" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("darkroom", {"train_ad": {"episode_gap": 77}}, ["snakemake -- results/darkroom", "train_ad.episode_gap: 77 -&gt; 1"]),
+        ("darkroom", {"train_ad": {"later": 77}}, ["train_ad.episode_gap: 77 -&gt; 1"]),
+        ("darkroom", {"train_ad": {"nosuch": 1, "other": 2}}, ["has the settings", "2 of its settings have other names"]),
+        ("validation", {"evaluate": {"splits": ["validation", "train"]}}, ["--configfile config/validation.yaml -- results/val"]),
+        (
+            "validation",
+            None,
+            ["--configfile config/validation.yaml -- ", "were not kept", "config validation --configfile config"],
+        ),
+        ("elsewhere", {"seeds": [1]}, ["snakemake --configfile FILE -- results/elsewhere/figure.pdf", "FILE is one of your own"]),
+    ],
+)
+def test_settings_that_the_command_has_not_are_named(project, name, settings, words):
+    folder = without_records(name)
+    if settings:
+        (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    report(RECORDED, Path("report.html"))
+    text = card(Path("report.html").read_text(encoding="utf-8"), name)
+    assert not [part for part in words if part not in text], text.partition("<dt>Command")[2][:1500]
+
+
+def test_seeds_and_methods_are_settings(project):
+    """Records know better than settings.json, which may be of an earlier time."""
+    shutil.copytree(ROOT / RECORDED / "cartpole", RECORDED / "cartpole")
+    (RECORDED / "cartpole/settings.json").write_text('{"train_ad": {"episode_gap": 77}}', encoding="utf-8")
+    edited = Path("config/config.yaml").read_text(encoding="utf-8").replace("seeds: [42, 43, 44]", "seeds: [42]")
+    Path("config/config.yaml").write_text(edited, encoding="utf-8")
+    report(RECORDED, Path("report.html"))
+    text = card(Path("report.html").read_text(encoding="utf-8"), "cartpole")
+    assert "<li><code>seeds: [42, 43, 44] -&gt; [42]</code></li></ul>" in text and "episode_gap: 77" not in text
+
+
 def test_success_has_a_button_only_where_it_is_known(project):
     without_records("darkroom")
     without_records("robot", success=True)
@@ -212,6 +254,17 @@ def replaced(old, new):
     return lambda path: path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
+def without(column):
+    """What empties one cell of a column."""
+
+    def empty(path):
+        frame = pd.read_csv(path)
+        frame.loc[frame[column].first_valid_index(), column] = float("nan")
+        frame.to_csv(path, index=False)
+
+    return empty
+
+
 @pytest.mark.parametrize(
     ("file", "damage", "words"),
     [
@@ -222,6 +275,8 @@ def replaced(old, new):
         ("table.csv", replaced("darkroom,", "keydoor,"), "expected is 'darkroom'"),
         ("table.csv", replaced("held_out", "train"), "has a row twice"),
         ("table.csv", emptied, "no rows"),
+        ("table.csv", without("last_ci_high"), "has one of last_ci_low and last_ci_high without the other: restore it"),
+        ("curves.csv", without("low"), "has one of low and high without the other: restore it"),
         ("table.csv", replaced("radt_fixed", "radt_other"), "and curves.csv differ in radt_fixed held_out"),
         ("curves.csv", replaced(",radt,held_out,", ",other,held_out,"), "has model 'other'"),
         ("table.csv", Path.unlink, "table.csv"),

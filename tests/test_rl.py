@@ -15,7 +15,9 @@ from radt.data import trajectories
 from radt.data.curve import HEADER, learning_curve
 from radt.data.trajectories import Shard, join
 from radt.errors import RadtError
+from radt.models.observations import Frames
 from radt.settings.sources import Ppo, Trajectories
+from radt.spaces import LEAST_SIDE
 from radt.suites import learners, suite_of
 from radt.suites.grid import worlds
 from radt.suites.grid.rl import Recorder
@@ -239,3 +241,20 @@ def test_library_learns_a_small_room():
     settings = with_settings(steps=6000, rollout=256, epochs=10, learning_rate=2.0e-3)
     returns = learn(room, settings, task).returns()
     assert returns[:20].mean() < 8 < 13 < returns[-20:].mean() <= worlds.optimum(room)[task]
+
+
+@library
+def test_images_are_as_large_as_the_convolutions_of_both_need():
+    from gymnasium.spaces import Box
+    from stable_baselines3.common.torch_layers import NatureCNN
+
+    def theirs(side):
+        return NatureCNN(Box(0, 255, (3, side, side), np.uint8), 8)
+
+    def ours(side):
+        return Frames(side, side, 3, 8)
+
+    for network, error in ((theirs, RuntimeError), (ours, RadtError)):
+        network(LEAST_SIDE)
+        with pytest.raises(error):
+            network(LEAST_SIDE - 1)

@@ -1,6 +1,7 @@
 """What jobs ask for, memory, time, GPUs and processes, and how they and Snakemake take the signals of a scheduler."""
 
 import signal
+import subprocess
 
 from radt.pipeline import slurm
 from radt.pipeline.resources import Needs
@@ -49,11 +50,24 @@ def ranks(wildcards, rulename):
     return RUNS.ranks(wildcards.experiment, rulename) if rulename in Stages.model_fields else 1
 
 
+def tell_status():
+    """Say how to look at the progress of this run."""
+    files = "".join(f" {file}" for file in workflow.config_settings.configfiles)
+    command = "python -m radt status --watch" + (f" --configfile{files}" if files else "")
+    print(f"update, loss, speed and time left of each training, in another terminal: {command}", file=sys.stderr)
+
+
 def tell_figures():
     """Say what the figures that were asked for say, those of experiments."""
     for job in workflow.dag.jobs:
         if job.rule.name == "figure":
             print("\n".join(summary(Path(job.output[0]))), file=sys.stderr)
+
+
+def track():
+    """Send what was trained and evaluated to the trackers of the settings. What goes wrong there stops nothing."""
+    if SETTINGS.tracking:
+        subprocess.run([sys.executable, "-m", "radt", "track", "--to", *SETTINGS.tracking])
 
 
 def note_bfloat16():

@@ -10,6 +10,7 @@ from typing import Any
 
 from radt.errors import RadtError, printable
 from radt.pipeline.provenance import RECORDED
+from radt.pipeline.trackers import TRACKERS
 from radt.stages import run
 
 RESULTS = Path("results")
@@ -41,6 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     watching.add_argument("--configfile", **CONFIGFILE)
     watching.add_argument("--watch", action="store_true", help="print it again every two seconds, until Ctrl-C")
+    tracking = commands.add_parser("track", help="send numbers of trainings and evaluations to TensorBoard, wandb and others")
+    tracking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
+    tracking.add_argument("--to", nargs="+", choices=TRACKERS, metavar="NAME", help="trackers (default: those of `tracking`)")
+    tracking.add_argument("--watch", action="store_true", help="go on, also with trainings that run, until Ctrl-C")
+    tracking.add_argument("--configfile", **CONFIGFILE)
     checking = commands.add_parser("verify", help="hash all results again and follow what they were made from")
     checking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
     telling = commands.add_parser("explain", help="print what made a file, from the data on")
@@ -103,6 +109,11 @@ def _keep(given: argparse.Namespace) -> None:
             from radt.commands import episodes
 
             print(episodes.episodes(given.weights, given.task, given.method))
+        case "track":
+            from radt.commands import track
+            from radt.pipeline import config
+
+            print(track.track(given.root, given.to or config.settings(*given.configfile).tracking, given.watch))
         case "redraw":
             from radt.commands import redraw
 

@@ -116,9 +116,10 @@ class TrainedAgent:
         """See `load`."""
         self.trained, self.environments = trained, environments
         self.episodes = max(LEAST_ROOM, trained.selection.evaluate.episodes) if episodes is None else episodes
-        if environments < 1 or self.episodes < 1:
-            raise RadtError(f"environments is {environments} and episodes {self.episodes}, allowed is 1 or more of both")
         self.seed = trained.seed if seed is None else seed
+        for name, value, least in (("environments", environments, 1), ("episodes", self.episodes, 1), ("seed", self.seed, 0)):
+            if not isinstance(value, int | np.integer) or value < least:
+                raise RadtError(f"{name} is {value!r}, allowed are whole numbers from {least} on")
         if device not in ("cpu", "cuda", "auto"):
             raise RadtError(f"device is {device!r}, allowed are cpu, cuda and auto")
         self.device = devices.choose(device)
@@ -225,13 +226,16 @@ class TrainedAgent:
     def save(self, folder: str | Path, name: str | None = None) -> None:
         """Write all that `load` needs to a new folder, and a model card, README.md, in which the agent is called `name`.
 
-        Raises `RadtError` when there is something already.
+        Raises `RadtError` when there is something already, or the folder cannot be made.
         """
         trained, folder = self.trained, Path(folder)
-        if folder.exists():
+        if artifacts.is_there(folder):
             raise RadtError(f"{folder} is there already: delete it, or save to another folder")
         trained.check()
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RadtError(f"{folder} cannot be made ({error.strerror}: {error.filename}): save to another folder") from None
         with tempfile.TemporaryDirectory(dir=folder.parent) as place:
             new = Path(place) / folder.name
             for part, source in trained.folders.items():

@@ -19,6 +19,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Array = NDArray[Any]
 CODES = 256
 """Values of a code: it is stored in a byte. Of an action one less, as one stands for no action."""
+LEAST_SIDE = 36
+"""Smallest side of an image that convolutions take, those of radt and those of Stable-Baselines3."""
 
 
 class Form(BaseModel):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from radt import artifacts
 from radt.errors import printable
-from radt.pipeline.config import settings
+from radt.report.command import configurations
 from radt.report.page import page
 from radt.report.read import collect
 
@@ -16,8 +16,8 @@ def report(root: Path, output: Path) -> str:
 
     Raises `RadtError` when there are none or a file is damaged; then nothing is written.
     """
-    known = settings()
+    known = configurations()
     results = collect(root, known)
-    artifacts.write_text(output, page(results, known.figure.confidence))
+    artifacts.write_text(output, page(results, known[None].settings.figure.confidence))
     names = ", ".join(one.name for one in results)
     return printable(f"{output}, {output.stat().st_size / 1e6:.1f} MB, to open in a browser: {names}")

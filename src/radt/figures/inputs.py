@@ -114,6 +114,16 @@ def lines(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
     return frame
 
 
+def check_intervals(path: Path, frame: pd.DataFrame, remedy: str) -> None:
+    """Raise `RadtError` where the file at `path` has one end of an interval and lacks the other; curves have `low` and `high`,
+    tables `last_ci_low`, `last_ci_high` and so on.
+    """
+    for low in (name for name in map(str, frame) if name.endswith("low")):
+        high = f"{low.removesuffix('low')}high"
+        if (frame[low].isna() != frame[high].isna()).any():
+            raise RadtError(f"{path} has one of {low} and {high} without the other: {remedy}")
+
+
 def evaluations(paths: Iterable[Path], experiment: Experiment, protocols: dict[str, Evaluate]) -> pd.DataFrame:
     """All evaluation files as one table, columns of `EVALUATION`, in a fixed order whatever the order of `paths`.
 

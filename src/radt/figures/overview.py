@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from radt.errors import RadtError
-from radt.figures.inputs import AGAIN, lines, read, tested
+from radt.figures.inputs import AGAIN, check_intervals, lines, read, tested
 from radt.figures.style import STYLE, Look, looks, render
 from radt.figures.table import COLUMNS
 from radt.settings.experiment import Experiment
@@ -36,6 +36,7 @@ def collect(paths: Iterable[Path], columns: dict[str, str], experiments: Mapping
     parts: dict[str, pd.DataFrame] = {}
     for path in paths:
         frame = (lines if "episode" in columns else read)(path, columns, AGAIN)
+        check_intervals(path, frame, AGAIN)
         names = list(frame["experiment"].unique())
         if len(names) != 1 or names[0] not in experiments or names[0] in parts:
             raise RadtError(

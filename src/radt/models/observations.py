@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 from radt.data.trajectories import Statistics
 from radt.errors import RadtError
-from radt.spaces import Codes, Numbers, Spec
-
-LEAST = 36
-"""Smallest side of an image."""
+from radt.spaces import LEAST_SIDE, Codes, Numbers, Spec
 
 
 class Coordinates(nn.Module):
@@ -85,8 +82,9 @@ class Frames(nn.Module):
     def __init__(self, height: int, width: int, channels: int, features: int):
         """Raises `RadtError` for images that are too small for the convolutions."""
         super().__init__()
-        if min(height, width) < LEAST:
-            raise RadtError(f"images are {height}x{width}, allowed are {LEAST}x{LEAST} and larger: make them larger")
+        if min(height, width) < LEAST_SIDE:
+            allowed = f"{LEAST_SIDE}x{LEAST_SIDE}"
+            raise RadtError(f"images are {height}x{width}, allowed are {allowed} and larger: make them larger")
         self.convolutions = nn.Sequential(
             nn.Conv2d(channels, 16, 8, 4), nn.ReLU(), nn.Conv2d(16, 32, 4, 2), nn.ReLU(), nn.Conv2d(32, 32, 3, 1), nn.ReLU()
         )

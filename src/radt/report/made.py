@@ -55,7 +55,7 @@ def made(folder: Path, remedy: str) -> Made:
         finished=max(one.finished for one in records),
         jobs=len(times or records),
         cpu_seconds=sum(times or [one.cpu_seconds for one in records]),
-        settings=told or {name: one.settings[name] for one in records for name in one.settings},
+        settings={name: one.settings[name] for one in records for name in one.settings} or told,
         evaluations=_recorded(record, remedy),
     )
 

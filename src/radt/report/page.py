@@ -60,7 +60,7 @@ def _card(results: Results, confidence: float) -> Row:
         "name": results.name,
         "title": results.title,
         "place": results.place,
-        "configured": results.configured,
+        "command": results.command,
         "splits": splits,
         "shown": shown,
         "rows": {split: [row for row in rows if row["split"] == split] for split in splits},

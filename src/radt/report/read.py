@@ -6,18 +6,20 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from radt import artifacts
 from radt.errors import RadtError
 from radt.figures import curves, table
-from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, lines, read
+from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, check_intervals, lines, read
 from radt.figures.page import SIGNS
 from radt.pipeline.provenance import RECORDED, is_copy
+from radt.pipeline.runs import Runs
+from radt.report.command import Command, command
 from radt.report.gallery import Recorded, recorded
 from radt.report.made import Made, made
-from radt.settings.configuration import Settings
 from radt.settings.registry import THEMES
 
 SEEDS = {"experiment": "str", "method": "str", "split": "str", "seed": "int64", "last": "float64", "average": "float64"}
@@ -34,8 +36,8 @@ class Results:
     title: str
     place: str
     """Its folder, from `results` on, as commands name it."""
-    configured: bool
-    """Whether the configuration has the experiment, without files of the user's own."""
+    command: Command
+    """What makes it again."""
     curves: pd.DataFrame
     table: pd.DataFrame
     seeds: pd.DataFrame
@@ -49,8 +51,12 @@ class Results:
     made: Made
 
 
-def collect(root: Path, known: Settings) -> list[Results]:
+def collect(root: Path, known: dict[Path | None, Runs]) -> list[Results]:
     """The results of all experiments in a folder like results/recorded, in the order of the overview.
+
+    Args:
+        root: the folder.
+        known: the present configuration, by None, and others, by file (`radt.report.command.configurations`).
 
     Raises `RadtError` when there are none, or when a file is damaged, of another experiment, or not the one that was recorded.
     """
@@ -60,14 +66,16 @@ def collect(root: Path, known: Settings) -> list[Results]:
     if not folders:
         raise RadtError(f"{root} holds no curves.csv of an experiment: make one first (make figure), or name results/recorded")
 
+    experiments = known[None].settings.experiments
+
     def place(results: Results) -> tuple[float, float, str]:
-        order = known.experiments[results.name].order if results.name in known.experiments else (float("inf"), 0)
+        order = experiments[results.name].order if results.name in experiments else (float("inf"), 0)
         return *order, results.name
 
     return sorted((_results(folder, known) for folder in folders), key=place)
 
 
-def _results(folder: Path, known: Settings) -> Results:
+def _results(folder: Path, known: dict[Path | None, Runs]) -> Results:
     """The results in the folder of one experiment."""
     remedy = RESTORE if is_copy(folder) else AGAIN
     told = made(folder, remedy)
@@ -80,6 +88,7 @@ def _results(folder: Path, known: Settings) -> Results:
             raise RadtError(f"{folder / file} has no rows: {remedy}")
         if others := sorted(set(frame["experiment"]) - {name}):
             raise RadtError(f"{folder / file} holds experiment {others[0]!r}, expected is {name!r}, as its folder: {remedy}")
+        check_intervals(folder / file, frame, remedy)
         if frame.duplicated([key for key in ("method", "split", "seed", "episode") if key in frame]).any():
             raise RadtError(f"{folder / file} has a row twice: {remedy}")
         if absent := sorted(_pairs(frame) ^ _pairs(points)) if len(frame) else []:
@@ -91,13 +100,22 @@ def _results(folder: Path, known: Settings) -> Results:
         raise RadtError(f"{folder / 'table.csv'} has verdict {unknown[0]!r}, allowed are {', '.join(SIGNS)}: {remedy}")
     if unknown := sorted({*points["model"], *rows["model"]} - THEMES.keys()):
         raise RadtError(f"{folder / 'curves.csv'} has model {unknown[0]!r}, which no method has: use the radt that made it")
-    configured = name in known.experiments
-    title = known.experiments[name].title if configured else name
+    experiments = known[None].settings.experiments
+    title = experiments[name].title if name in experiments else name
     place = f"{RECORDED if is_copy(folder) else 'results'}/{name}"
     runs, film = _runs(told.evaluations, remedy), folder / "film.png"
     picture = base64.b64encode(artifacts.read_bytes(film, LARGEST_FILM, remedy)).decode() if film.exists() else ""
+    again = command(name, _settings(told, rows, seeds), known)
     episodes = recorded(folder, name, set(points["method"]), remedy)
-    return Results(name, title, place, configured, points, rows, seeds, runs, picture, episodes, told)
+    return Results(name, title, place, again, points, rows, seeds, runs, picture, episodes, told)
+
+
+def _settings(told: Made, rows: pd.DataFrame, seeds: pd.DataFrame) -> dict[str, Any] | None:
+    """The settings behind tables, with their methods and, where they are known, seeds; None where settings were not kept."""
+    if told.settings is None:
+        return None
+    own = {"seeds": sorted(map(int, set(seeds["seed"])))} if len(seeds) else {}
+    return {**told.settings, "methods": sorted(set(rows["method"])), **own}
 
 
 def _pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:

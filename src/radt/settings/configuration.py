@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
@@ -37,6 +37,7 @@ class Ablation(Section):
     """What differs from the experiment, by variant: keys of the sections, and `like`, another variant to begin with."""
 
 
+Tracker = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 DEFAULTS = Path("config/config.yaml")
 """The file that is always read, and that DVC may write."""
 ABLATIONS = Path("config/ablations.yaml")
@@ -58,13 +59,20 @@ class Settings(Stages, Shared):
     """Benchmarks by name."""
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
     """Variants of experiments, by name of the figure."""
+    tracking: list[Tracker] = Field(default_factory=list)
+    """Where a run of the workflow sends the numbers of its trainings when it ends; `python -m radt track` does so at any time."""
 
     _overrides: dict[str, dict[str, Any]] = PrivateAttr(default_factory=dict)
     _stages: dict[str, Stages] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        lists = (("seeds", self.seeds), ("methods", self.methods), ("evaluate.splits", self.evaluate.splits))
+        lists: tuple[tuple[str, Sequence[Any]], ...] = (
+            ("seeds", self.seeds),
+            ("methods", self.methods),
+            ("tracking", self.tracking),
+            ("evaluate.splits", self.evaluate.splits),
+        )
         for name, values in lists:
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} is {values}, allowed is each of them once")

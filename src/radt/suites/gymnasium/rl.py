@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings.sources import Trajectories as Settings
-from radt.spaces import Codes, Image, Spec
+from radt.spaces import LEAST_SIDE, Codes, Image, Spec
 from radt.suites import learners
 from radt.suites.gymnasium.environment import Engine, Env, View, sentences, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
 from radt.suites.gymnasium.suite import suite_of
 
-CNN = 36
-"""Least side of an image that the library's convolutions take."""
 TOGETHER = 1000
 """Steps that the learned policy labels at once."""
 
@@ -30,7 +28,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: Env, view: View, spec: Spec, steps: int):
         whole = isinstance(spec.observation, Codes) or (
-            isinstance(spec.observation, Image) and min(spec.observation.shape[:2]) >= CNN
+            isinstance(spec.observation, Image) and min(spec.observation.shape[:2]) >= LEAST_SIDE
         )
         super().__init__(env if whole else gymnasium.wrappers.FlattenObservation(env))
         self.view, self.form, self._raw, self._whole = view, spec, env, whole

@@ -1,0 +1,73 @@
+"""The command that makes results again, and which of their settings it has not: they may have been made with other files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radt.errors import RadtError
+from radt.pipeline.config import settings
+from radt.pipeline.provenance import differences
+from radt.pipeline.runs import Runs
+from radt.settings.configuration import DEFAULTS, defaults
+from radt.settings.renamed import with_new_names
+
+GONE, NEW = " -> unset", ": unset -> "
+"""What a line of `differences` holds of a key that only the results have, or only the configuration."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the page tells of it."""
+
+    option: str
+    """Snakemake's option, with a space behind it; empty where the configuration will do."""
+    found: bool
+    """Whether a configuration has the experiment."""
+    known: bool
+    """Whether the settings that made the results were kept."""
+    changes: list[str]
+    """Settings that made the results and are others now: `train_ad.episode_gap: 3 -> 1`."""
+    gone: int
+    """How many keys of these settings this radt does not have, so that they are not compared."""
+
+
+def configurations() -> dict[Path | None, Runs]:
+    """The present configuration, and what it is with each file of config/ that changes it; wrong files are left out."""
+    found: dict[Path | None, Runs] = {None: Runs(settings())}
+    for file in sorted(DEFAULTS.parent.glob("*.yaml")):
+        if file not in defaults():
+            with suppress(RadtError):
+                found[file] = Runs(settings(file))
+    return found
+
+
+def command(name: str, told: dict[str, Any] | None, known: dict[Path | None, Runs]) -> Command:
+    """The command for an experiment whose results were made with the settings `told`, where these were kept.
+
+    Of all configurations the one is named that differs least.
+    """
+    compared = {file: _differences(told or {}, now) for file, runs in known.items() if (now := _present(runs, name))}
+    if not compared:
+        return Command("--configfile FILE ", False, told is not None, [], 0)
+    file = min(compared, key=lambda file: len(compared[file]))
+    gone = [line for line in compared[file] if line.endswith(GONE)]
+    changes = [line for line in compared[file] if line not in gone]
+    return Command(f"--configfile {file} " if file else "", True, told is not None, changes, len(gone))
+
+
+def _present(runs: Runs, name: str) -> dict[str, Any]:
+    """The settings of an experiment; empty where there is none, or they do not fit together."""
+    with suppress(RadtError):
+        runs.settings.check(name)
+        methods, seeds = sorted(runs.settings.methods_of(name)), sorted(runs.settings.seeds)
+        return {**runs.sections(name), "methods": methods, "seeds": seeds}
+    return {}
+
+
+def _differences(told: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What was another setting, or a key that there is no more; keys that are new are left out."""
+    before = with_new_names(told)
+    return [line for line in differences(before, {name: now.get(name) for name in before}) if NEW not in line]
