@@ -331,9 +331,9 @@ def _saved(folder: Path, method: str | None) -> Trained:
         raise RadtError(f"{path} has format {values.get('format')}, this radt reads {FORMAT}: use the radt that wrote it")
     if method not in (None, values["method"]):
         raise RadtError(f"{folder} was saved to act as {values['method']}: leave method out, or load the network itself")
-    others = [part if (part := folder / name).is_dir() else None for name in (ENCODER, FEATURES)]
+    encoder, features = (part if (part := folder / name).is_dir() else None for name in (ENCODER, FEATURES))
     known = values["method"], values["seed"], parse(Selection, values["settings"]), values["results"]
-    return Trained(*known, folder / MODEL, *others, _hashes(folder / MODEL, *others))
+    return Trained(*known, folder / MODEL, encoder, features, _hashes(folder / MODEL, encoder, features))
 
 
 def _evaluated(folder: Path, method: str | None) -> Trained:
@@ -366,6 +366,6 @@ def _evaluated(folder: Path, method: str | None) -> Trained:
     if record.outputs.get(table.name) != artifacts.sha256(table):
         raise RadtError(f"{table} is not what the evaluation wrote: let snakemake make the evaluation again")
     results = summary(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())))
-    others = [root / given[name] if name in given else None for name in ("--encoder", "--features")]
+    encoder, features = (root / given[name] if name in given else None for name in ("--encoder", "--features"))
     selection = parse(Selection, record.settings)
-    return Trained(name, int(given["--seed"]), selection, results, own, *others, _hashes(own, *others))
+    return Trained(name, int(given["--seed"]), selection, results, own, encoder, features, _hashes(own, encoder, features))

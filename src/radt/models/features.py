@@ -52,7 +52,8 @@ class FrameEncoder:
         if pixels.shape[1] != len(self.mean):
             given, known = " x ".join(map(str, frames.shape[1:])), SHRINK**2 * len(self.mean)
             raise RadtError(f"frames are {given}, but the encoder of images reads {known} numbers: use frames as in training")
-        return ((pixels - self.mean) @ self.directions).astype(np.float16)
+        exact = (pixels - self.mean).astype(np.float64) @ self.directions.astype(np.float64)
+        return exact.astype(np.float16)  # the same for a frame alone and among others, as single precision would not be
 
     def encoded(self, histories: Shard) -> Shard:
         """The same learning histories, with numbers in place of frames. Equal frames are encoded once."""
@@ -124,11 +125,9 @@ def read(folder: Path, experiment: Experiment) -> FrameEncoder:
     if config.get("experiment") != experiment.model_dump(mode="json"):
         raise RadtError(f"{folder} was learned for another experiment: {again}")
     tensors = artifacts.read_tensors(folder / WEIGHTS, mmap=False)
-    shapes = {name: (array.dtype, array.ndim) for name, array in tensors.items()}
-    if shapes != {"mean": (np.float32, 1), "directions": (np.float32, 2)} or tensors["directions"].shape != (
-        len(tensors["mean"]),
-        experiment.encoded,
-    ):
+    kinds = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    pixels = tensors["mean"].shape if "mean" in tensors else ()
+    if kinds != {"mean": ("float32", pixels), "directions": ("float32", (*pixels[:1], experiment.encoded))} or len(pixels) != 1:
         raise RadtError(f"{folder / WEIGHTS} holds no encoder of {experiment.encoded} numbers: {again}")
     artifacts.check_finite(folder / WEIGHTS, tensors)
     return FrameEncoder(tensors["mean"], tensors["directions"], str(config["sha256"]))

@@ -56,8 +56,12 @@ def seeing_suite_of(experiment: Experiment, features: Path | None, model: Path |
     from radt.models import features as encoders
 
     if features is None:
-        raise RadtError("--features is missing: the experiment has `numbers_per_frame`, so name the folder that the features stage wrote")
+        raise RadtError(
+            "--features is missing: the experiment has `numbers_per_frame`, so name the folder that the features stage wrote"
+        )
     suite.encoder = encoders.read(features, experiment)
     if model and read_checked_json(model / "config.json").get("inputs", {}).get("features") != suite.encoder.sha256:
-        raise RadtError(f"{model} was trained with another encoder of images than {features}: train it again with the present one")
+        raise RadtError(
+            f"{model} was trained with another encoder of images than {features}: train it again with the present one"
+        )
     return cast("Suite", suite)
