@@ -15,9 +15,13 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
+import radt
+from radt import artifacts
+from radt.agent import Trained, TrainedAgent
 from radt.data import trajectories
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
+from radt.evaluation.card import summary
 from radt.evaluation.rollout import reached
 from radt.models import features
 from radt.models.observations import Frames
@@ -28,6 +32,7 @@ from radt.settings.sources import Generate
 from radt.stages import features as features_stage
 from radt.stages import rl
 from radt.stages import trajectories as trajectories_stage
+from radt.stages.evaluate import Selection
 from radt.suites import experiment_spec, suite_of
 from radt.suites.procgen import engine, mazes
 from radt.suites.procgen.engine import Level
@@ -348,6 +353,40 @@ def test_an_encoder_that_does_not_fit_is_refused(tmp_path):
         features.read(tmp_path, own)
 
 
+def outside(folder, config, learned):
+    """An agent plays as in the evaluation, and so does one that was saved, which needs no other files."""
+    rows = pd.read_csv(folder / "radt.csv")
+    expected = rows.pivot(index="episode", columns="task", values="return")[rows["task"].unique()]
+    selection = parse(Selection, select(config, "embed", "evaluate"))
+    places = folder / "radt", folder / "dt", learned
+    known = summary(rows.astype(str).to_dict("records"))
+    trained = Trained(
+        "radt", 1, selection, known, *places, tuple(artifacts.sha256(place / "model.safetensors") for place in places)
+    )
+    agent = TrainedAgent(trained, len(expected.columns), len(expected), None, "cpu")
+    agent.save(folder / "saved")
+    for own in (agent, radt.load(folder / "saved", environments=len(expected.columns), episodes=len(expected))):
+        assert (play(own, own.suite.make(expected.columns.to_numpy()), len(expected)) == expected.to_numpy()).all()
+    (folder / "saved/features/model.safetensors").write_bytes(b"other")
+    with pytest.raises(RadtError, match="is damaged"):
+        radt.load(folder / "saved")
+
+
+def play(agent, env, episodes):
+    """Returns [episodes, n] of all environments of a vector environment."""
+    returns = np.zeros((episodes, env.num_envs))
+    for episode in range(episodes):
+        seen, _ = env.reset()
+        agent.begin()
+        running = np.ones(env.num_envs, np.bool_)
+        while agent.history.episode == episode:
+            seen, rewards, terminated, truncated, _ = env.step(agent.act(seen))
+            agent.receive(rewards, terminated | truncated)
+            returns[episode] += rewards * running
+            running &= ~(terminated | truncated)
+    return returns
+
+
 @ENGINE
 def test_a_tiny_experiment_of_mazes_is_read_as_numbers(tmp_path):
     config = configuration()
@@ -378,6 +417,7 @@ def test_a_tiny_experiment_of_mazes_is_read_as_numbers(tmp_path):
     for method in ("radt", "dpt", "random"):
         chain.evaluate(method, None if method == "random" else method, f"{method}.csv", features=learned)
         assert np.isfinite(pd.read_csv(tmp_path / f"{method}.csv")["return"]).all()
+    outside(tmp_path, config, learned)
     with pytest.raises(RadtError, match="was trained with another encoder of images than"):
         chain.evaluate("dpt", "dpt", "again.csv", features=other)
     with pytest.raises(RadtError, match="--features is missing"):

@@ -178,7 +178,7 @@ class Features(Section):
     """The encoder of images, for experiments that have `numbers_per_frame`."""
 
     frames: PositiveInt
-    """Different frames to learn from, as many of each training task. Learning takes 6 MB for each 1000."""
+    """Different frames to learn from, as many of each training task. They are read one task at a time."""
 
 
 class Trajectories(Section):

@@ -104,6 +104,6 @@ def learned(maze: Maze, task: int, settings: Generate, horizon: int) -> Shard:
         np.concatenate([[0], lengths.reshape(-1).cumsum()]),
         np.full(lengths.size, task, np.int32),
         np.repeat(np.arange(count), settings.episodes).astype(np.int32),
-        ((rewards * lived).sum(2) > 0).reshape(-1).astype(np.uint8),
+        (np.where(lived, rewards, 0.0).sum(2) > 0).reshape(-1).astype(np.uint8),
         MOVES[best_actions(one)[0][state]][:, None],
     )
