@@ -18,12 +18,11 @@ from gymnasium.utils.env_checker import check_env
 import radt
 from radt import artifacts
 from radt.agent import Trained, TrainedAgent
-from radt.data import trajectories
+from radt.data import features, trajectories
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.evaluation.card import summary
 from radt.evaluation.rollout import reached
-from radt.models import features
 from radt.models.observations import Frames
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from radt.data import features
 from radt.errors import RadtError
-from radt.models import features
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse

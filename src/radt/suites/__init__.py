@@ -52,8 +52,8 @@ def seeing_suite_of(experiment: Experiment, features: Path | None, model: Path |
     if not experiment.encoded:
         return cast("Suite", suite)
     from radt.artifacts import read_checked_json
+    from radt.data import features as encoders
     from radt.errors import RadtError
-    from radt.models import features as encoders
 
     if features is None:
         raise RadtError(

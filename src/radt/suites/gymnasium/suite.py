@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
+from radt.data.features import FrameEncoder
 from radt.data.trajectories import Task
 from radt.errors import RadtError
-from radt.models.features import FrameEncoder
 from radt.spaces import Spec
 from radt.suites.gymnasium.environment import Env, Together, View, make, sentences, view_of
 from radt.suites.gymnasium.settings import GymnasiumExperiment
