@@ -61,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     filming.add_argument("--task", type=int, help="number of the task (default: the first one that is held out)")
     filming.add_argument("--method", help="key of evaluate.methods, where the network was evaluated in several ways")
     filming.add_argument("--output", type=Path, default=Path("film.png"), help="PNG file to write (default: film.png)")
+    keeping = commands.add_parser("episodes", help="keep what a trained agent does in some tasks, for the report to step through")
+    keeping.add_argument("weights", type=Path, help="such as results/darkroom/train/radt/seed42")
+    keeping.add_argument("--task", type=int, action="append", default=[], help="a task, also several times (default: three)")
+    keeping.add_argument("--method", help="key of evaluate.methods, where the network was evaluated in several ways")
     commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
     reporting = commands.add_parser("report", help="write one page of results, curves and tables, to read without a network")
     reporting.add_argument("root", nargs="?", type=Path, default=RECORDED, help=f"a folder of results (default: {RECORDED})")
@@ -95,6 +99,10 @@ def _keep(given: argparse.Namespace) -> None:
             from radt.commands import film
 
             print(film.film(given.weights, given.task, given.method, given.output))
+        case "episodes":
+            from radt.commands import episodes
+
+            print(episodes.episodes(given.weights, given.task, given.method))
         case "redraw":
             from radt.commands import redraw
 

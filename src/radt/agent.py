@@ -23,6 +23,7 @@ import csv
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from radt.settings.registry import THEMES, module
 from radt.stages.evaluate import Selection
 from radt.suites import part as part_of
 from radt.suites import seeing_suite_of
+from radt.suites.base import VectorEnv
 
 SETTINGS, MODEL, ENCODER, FEATURES = "agent.json", "model", "encoder", "features"
 """Of a saved agent: how it acts, its weights, those of the DT that embeds for it, and the encoder of images."""
@@ -71,6 +73,8 @@ class Trained:
     features: Path | None
     hashes: tuple[str, ...]
     """sha256 of the weights, and of those of the encoders."""
+    evaluation: Path | None = None
+    """The table of its evaluation; None for a saved agent."""
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -193,6 +197,18 @@ class TrainedAgent:
             raise RadtError(f"the reward {rewards.tolist()} is not finite: mend the environment")
         self._playing = not self._player.receive(rewards, ends)
         self._acted = False
+
+    def play(self, env: VectorEnv, look: Callable[[], None]) -> None:
+        """Play an episode in an environment of `suite.make`, as the evaluation does. `look` is called in each step, between the
+        choice of the action and the action.
+        """
+        observation, _ = env.reset(seed=self.reset_seed)
+        self.begin()
+        while self._playing:
+            codes, self._acted = self._player.act(self.suite.seen(observation)), True
+            look()
+            observation, reward, terminated, truncated, _ = env.step(self.suite.done(codes))
+            self.receive(reward, terminated | truncated)
 
     @property
     def retrieved(self) -> list[list[Retrieved]]:
@@ -368,4 +384,4 @@ def _evaluated(folder: Path, method: str | None) -> Trained:
     results = summary(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())))
     encoder, features = (root / given[name] if name in given else None for name in ("--encoder", "--features"))
     selection = parse(Selection, record.settings)
-    return Trained(name, int(given["--seed"]), selection, results, own, encoder, features, _hashes(own, encoder, features))
+    return Trained(name, int(given["--seed"]), selection, results, own, encoder, features, _hashes(own, encoder, features), table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from radt import artifacts
 from radt.agent import TrainedAgent, load
+from radt.commands.replay import evaluation_of, keep
 from radt.errors import RadtError
 from radt.suites.base import WithPictures
 
@@ -23,13 +25,14 @@ Frame = tuple[int, float, NDArray[np.uint8], str]
 
 
 def film(weights: Path, task: int | None, method: str | None, output: Path) -> str:
-    """Let the agent play its evaluation's number of episodes in a task, alone, and write `output`, a PNG file.
+    """Let the agent play its evaluation's number of episodes in a task, alone, and write `output`, a PNG file; among results with
+    a record.
 
     Returns:
         A sentence on what it shows.
 
     Raises:
-        RadtError: there is no such agent or task, or its suite cannot be drawn here.
+        RadtError: there is no such agent or task, its suite cannot be drawn here, or it is to be among the results of others.
     """
     os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported, which robots draw with
     agent = load(weights, method=method)
@@ -38,6 +41,8 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
     chosen = splits.index("held_out") if task is None and "held_out" in splits else task or 0
     if not 0 <= chosen < len(splits):
         raise RadtError(f"there is no task {chosen}: allowed are 0 to {len(splits) - 1}")
+    among = Path("results").resolve() in output.resolve().parents
+    evaluation = evaluation_of(weights, agent.trained) if among else None
     if not isinstance(suite := agent.suite, WithPictures):
         raise RadtError(f"the suite {agent.suite.experiment.suite!r} has no pictures: film an agent of another one")
     env = agent.suite.make(np.array([chosen]))
@@ -49,26 +54,26 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
     returns = agent.history.totals[0, :episodes].tolist()
     told = f"{agent.suite.experiment.title}, task {chosen} ({splits[chosen].replace('_', '-')}): {agent.trained.method}"
     title = f"{told} returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
-    artifacts.write_bytes(output, _drawn(rows, title))
+    if evaluation:
+        keep("film", lambda: _drawn(rows, title), agent.trained, evaluation, ["--task", str(chosen)], output)
+    else:
+        artifacts.write_bytes(output, _drawn(rows, title))
     return f"{output}: {title}"
 
 
 def _played(agent: TrainedAgent, suite: WithPictures, env: Any, drawn: bool) -> list[Frame]:
     """One episode; its frames where it is `drawn`."""
-    frames, seen, total, done = [], [], 0.0, False
+    frames: list[Frame] = []
+    history, seen = agent.history, agent.history.columns.observation[agent.history.episode * suite.spec.horizon :].numpy()
+    episode, times = history.episode, itertools.count()
     wanted = np.linspace(0, suite.spec.horizon - 1, FRAMES).round().astype(int).tolist() if drawn else []
-    observation, _ = env.reset(seed=agent.reset_seed)
-    agent.begin()
-    while not done:
-        one = {key: part[0] for key, part in observation.items()} if isinstance(observation, dict) else observation[0]
-        action = agent.act(one)
-        seen.append(suite.seen(observation)[0])
-        if len(seen) - 1 in wanted:
-            frames.append((len(seen) - 1, total, suite.picture(env, np.stack(seen)), _read(agent)))
-        observation, reward, terminated, truncated, _ = env.step(np.asarray([action]))
-        done = bool(terminated[0] or truncated[0])
-        agent.receive(reward, done)
-        total += float(reward[0])
+
+    def look() -> None:
+        if (time := next(times)) in wanted:
+            total = float(history.totals[0, episode])
+            frames.append((time, total, suite.picture(env, seen[: time + 1]), _read(agent)))
+
+    agent.play(env, look)
     return frames
 
 

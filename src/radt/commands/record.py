@@ -13,7 +13,8 @@ from radt.commands.verify import verify
 from radt.errors import RadtError
 from radt.pipeline import timeline
 from radt.pipeline.config import settings
-from radt.pipeline.provenance import RECORDED, chain, files, is_record, place, problems, read, records
+from radt.pipeline.provenance import COMMANDS, FILE, RECORDED, chain, files, is_record, place, problems, read, records
+from radt.report.gallery import FOLDER
 from radt.settings.stages import Stages
 
 KEPT = (".csv", ".pdf", ".png")
@@ -56,10 +57,9 @@ def summarize(results: Path, name: str) -> None:
         raise RadtError(f"{results / name} has no figure.pdf: make it first (snakemake -- {results / name}/figure.pdf)")
     _keep(results / name / "figure.pdf")
     artifacts.write_json(RECORDED / name / "metrics.json", metrics(results / name / "table.csv"))
-    if (film := results / name / "film.png").exists():
-        _copy(film)
     benchmarks = Path("benchmarks") / name
-    if len(list(benchmarks.rglob("*.tsv"))) >= len(records(results / name)):
+    jobs = [path for path in records(results / name) if not read(path).stage.startswith(COMMANDS)]
+    if len(list(benchmarks.rglob("*.tsv"))) >= len(jobs):
         artifacts.write_text(RECORDED / name / "timeline.csv", timeline.table(timeline.read(benchmarks)))
         artifacts.write_json(RECORDED / name / "settings.json", json.loads(settings().select(name, *Stages.model_fields)))
 
@@ -72,12 +72,13 @@ def metrics(table: Path) -> dict[str, dict[str, float]]:
 
 
 def _keep(figure: Path) -> set[Path]:
-    """Copy the records of all that a figure was made from to results/recorded/, with their tables and pictures; the copies.
+    """Copy the records of all that a figure was made from to results/recorded/, with their tables and pictures; film strip and
+    episodes beside it, too. Returns the copies.
 
     Raises `RadtError` when a file of them is damaged.
     """
     copies: set[Path] = set()
-    for made in chain(figure):
+    for made in [*chain(figure), *figure.parent.glob(f"film.{FILE}"), *figure.parent.glob(f"{FOLDER}/*.{FILE}")]:
         if wrong := problems(made):
             raise RadtError(wrong[0])
         copies |= {_copy(file) for file in [*_kept(made), made]}
@@ -85,8 +86,8 @@ def _keep(figure: Path) -> set[Path]:
 
 
 def _kept(made: Path) -> list[Path]:
-    """The tables and pictures of a record."""
-    return [made.with_name(name) for name in read(made).outputs if name.endswith(KEPT)]
+    """The tables and pictures of a record, and recorded episodes."""
+    return [made.with_name(name) for name in read(made).outputs if name.endswith(KEPT) or made.parent.name == FOLDER]
 
 
 def _copy(file: Path) -> Path:

@@ -52,8 +52,14 @@ WRITES = {
     "figure": r"(curves|table|seeds)\.csv|figure\.(pdf|png)",
     "overview": r"overview\.(csv|pdf|png|html)",
     "ablation": r"\w+\.(csv|curves\.csv|learning\.csv|pdf|png)",
+    "episodes": r"\w+\.json",
+    "film": r"[\w-]+\.png",
 }
-"""Names of the files that each stage writes. No other is ever removed: it is somebody's own."""
+"""Names of the files that each stage, or a command like one, writes. No other is ever removed: it is somebody's own."""
+
+
+COMMANDS = "radt.commands."
+"""What makes files that show results, and is no stage of the workflow."""
 
 
 class NewerError(RadtError):
@@ -310,11 +316,12 @@ def problems(path: Path) -> list[str]:
 
 def broken_links(path: Path) -> list[str]:
     """Inputs of a record that are no longer what its artifact was made from, a sentence each."""
-    found = []
-    for name, expected in read(path).inputs.items():
+    found, made = [], read(path)
+    again = made.stage.replace(COMMANDS, "python -m radt ") if made.stage.startswith(COMMANDS) else "snakemake"
+    for name, expected in made.inputs.items():
         present = content_of(source(path, name))
         if present != expected:
-            state = "is missing: run `dvc pull`, or snakemake" if present is None else "has changed since: run snakemake"
+            state = "is missing: run `dvc pull`, or snakemake" if present is None else f"has changed since: run {again}"
             found.append(f"{path.parent} was made from {name}, which {state}")
     return found
 

@@ -150,7 +150,7 @@ const cards = [...document.querySelectorAll(".card")];
 for (const card of cards) {
   card.addEventListener("click", (event) => {
     const button = event.target.closest("button");
-    if (!button) return;
+    if (!button || button.closest(".gallery")) return;
     const group = button.closest(".choice");
     if (group) group.querySelectorAll("button").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
     else button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));

@@ -42,6 +42,7 @@ def page(results: list[Results], confidence: float) -> str:
         models={model: THEMES[model].name for model in models},
         plotly=Markup(get_plotlyjs()),
         numbers={one.name: _numbers(one) for one in results},
+        episodes={one.name: [own.model_dump(mode="json") for own in one.episodes] for one in results if one.episodes},
         **words,
     )
 
@@ -72,6 +73,7 @@ def _card(results: Results, confidence: float) -> Row:
             "interval": bool(results.curves["low"].notna().any()),
             "runs": not results.runs.empty,
             "seeds": not results.seeds.empty,
+            "episodes": bool(results.episodes),
         },
         "film": results.film,
         "percent": f"{100 * results.made.confidence(confidence):g}%",

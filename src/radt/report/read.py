@@ -15,6 +15,7 @@ from radt.figures import curves, table
 from radt.figures.inputs import AGAIN, EVALUATION, RESTORE, SPLITS, lines, read
 from radt.figures.page import SIGNS
 from radt.pipeline.provenance import RECORDED, is_copy
+from radt.report.gallery import Recorded, recorded
 from radt.report.made import Made, made
 from radt.settings.configuration import Settings
 from radt.settings.registry import THEMES
@@ -43,6 +44,8 @@ class Results:
     """The curve of every seed, columns `RUNS`; no rows where evaluations were not kept."""
     film: str
     """The film strip `film.png` (`python -m radt film`) in base64; empty where there is none."""
+    episodes: list[Recorded]
+    """Recorded episodes (`python -m radt episodes`), by method and seed; none where nobody recorded any."""
     made: Made
 
 
@@ -93,7 +96,8 @@ def _results(folder: Path, known: Settings) -> Results:
     place = f"{RECORDED if is_copy(folder) else 'results'}/{name}"
     runs, film = _runs(told.evaluations, remedy), folder / "film.png"
     picture = base64.b64encode(artifacts.read_bytes(film, LARGEST_FILM, remedy)).decode() if film.exists() else ""
-    return Results(name, title, place, configured, points, rows, seeds, runs, picture, told)
+    episodes = recorded(folder, name, set(points["method"]), remedy)
+    return Results(name, title, place, configured, points, rows, seeds, runs, picture, episodes, told)
 
 
 def _pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:

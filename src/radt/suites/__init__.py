@@ -8,6 +8,7 @@
 | `sources` | `collect`, and `remark` if there is one to make, see `radt.suites.sources` | no: histories are imported then |
 | `rl` | `learn_task`, see `radt.suites.sources.learn` | no: nothing learns them then |
 | `registered` | registers environments with Gymnasium when it is imported, for users of `radt.agent` | no |
+| `room` | `actions`, `room` and `cells`: what the report draws of an episode | no: it draws rewards then |
 | `experience` | `experience` and `recollection`, see `radt.suites.transitions` | no: DPT reads labels then |
 """
 
