@@ -50,7 +50,7 @@ setup-cluster: $(VENV)/.cluster
 figure: $(VENV)/.core
 	$(IN_VENV) snakemake -- results/darkroom/figure.pdf
 
-all: $(VENV)/.rl $(VENV)/.robots
+all: $(VENV)/.rl $(VENV)/.robots $(VENV)/.procgen
 	$(IN_VENV) snakemake -- all
 
 ablations: $(VENV)/.rl

@@ -87,12 +87,14 @@ class Chain:
     def ad(self, output="ad"):
         return train.main(["--method", "ad", *self.common("train_ad"), *self.training(output)])
 
-    def evaluate(self, method, model, output):
+    def evaluate(self, method, model, output, features=None):
         inputs = ["--experiment", "tiny", "--method", method, "--seed", str(self.seed), "--output", str(self.root / output)]
         if model:
             inputs += ["--model", str(self.root / model)]
         if model == "radt":
             inputs += ["--encoder", str(self.root / "dt")]
+        if features:
+            inputs += ["--features", str(features)]
         sections = {"radt": ("embed",), "radt_lm": ("embed", "embed_language")}.get(model, ())
         return evaluate.main([*self.common(*sections, "evaluate"), *inputs])
 

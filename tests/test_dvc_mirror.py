@@ -14,13 +14,17 @@ EXPERIMENTS = ("darkroom", "keydoor_20x20")
 """Those whose stages are derived from the Snakefile; all have the same, written once in dvc.yaml."""
 
 
+ENCODED = "procgen_maze"
+"""One whose images are encoded."""
+
+
 def figure(experiment):
     return f"results/{experiment}/figure.pdf"
 
 
 def jobs(text):
     """By experiment: rule, inputs, outputs and settings of every job that Snakemake prints for its figure."""
-    found = {name: [] for name in EXPERIMENTS}
+    found = {name: [] for name in (*EXPERIMENTS, ENCODED)}
     for block in re.split(r"^(?=(?:local)?rule )", text, flags=re.MULTILINE)[1:]:
         lines = dict(re.findall(r"^(?:    )?([A-Za-z ]+): (.+)$", block, flags=re.MULTILINE))
         outputs = {path.removesuffix(" (update)") for path in lines.get("output", "results/").split(", ")}
@@ -92,7 +96,9 @@ def expected(found, experiment):
 @pytest.fixture
 def dvc(groups, experiment):
     """The stages of dvc.yaml of one experiment."""
-    return yaml.safe_load(yaml.safe_dump({name: group["do"] for name, group in groups.items()}).replace("${item}", experiment))
+    return yaml.safe_load(
+        yaml.safe_dump({name: group["do"] for name, group in groups.items() if name != "features"}).replace("${item}", experiment)
+    )
 
 
 def names(entries):
@@ -100,8 +106,11 @@ def names(entries):
 
 
 def test_every_experiment_has_every_stage(groups):
-    experiments = list(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["experiments"])
-    assert all(group["foreach"] == experiments for group in groups.values())
+    known = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["experiments"]
+    experiments = list(known)
+    encoded = groups["features"]
+    assert all(group["foreach"] == experiments for name, group in groups.items() if name != "features")
+    assert encoded["foreach"] == [name for name, values in known.items() if values.get("numbers_per_frame")]
 
 
 def test_stages_edges_and_outs_are_those_of_the_snakefile(expected, dvc, experiment):
@@ -110,6 +119,15 @@ def test_stages_edges_and_outs_are_those_of_the_snakefile(expected, dvc, experim
         assert names(stage.get("deps", [])) == expected[name]["deps"], name
         copies = {f"results/recorded/{experiment}"} if name == "figure" else set()
         assert names(stage["outs"]) == expected[name]["outs"] | copies, name
+
+
+def test_the_encoder_of_images_is_a_stage_where_there_is_one(found, groups):
+    expected, group = mirror(found, ENCODED)["features"], groups["features"]
+    assert ENCODED in group["foreach"] and "deps" not in group["do"] and not expected["deps"]
+    stage = json.loads(json.dumps(group["do"]).replace("${item}", ENCODED))
+    assert names(stage["outs"]) == expected["outs"]
+    assert set(stage["params"][0]["config/config.yaml"]) == expected["params"]
+    assert stage["cmd"][0] == f"snakemake --until features -- {figure(ENCODED)}" and expected["rules"] == {"features"}
 
 
 def test_commands_run_the_rules_of_their_directory_and_keep_what_is_there(expected, dvc, experiment):

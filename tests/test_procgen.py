@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import deque
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -14,16 +15,25 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
+import radt
+from radt import artifacts
+from radt.agent import Trained, TrainedAgent
+from radt.data import features, trajectories
+from radt.data.trajectories import Shard
 from radt.errors import RadtError
+from radt.evaluation.card import summary
 from radt.evaluation.rollout import reached
 from radt.models.observations import Frames
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
+from radt.settings.sources import Generate
+from radt.stages import features as features_stage
 from radt.stages import rl
 from radt.stages import trajectories as trajectories_stage
-from radt.suites import suite_of
-from radt.suites.procgen import engine
+from radt.stages.evaluate import Selection
+from radt.suites import experiment_spec, suite_of
+from radt.suites.procgen import engine, mazes
 from radt.suites.procgen.engine import Level
 from radt.suites.procgen.environment import LevelEnv, LevelsVectorEnv
 from radt.suites.procgen.settings import Game
@@ -41,6 +51,10 @@ class Chosen(Section):
 
 def experiment(**changes):
     return parse(Chosen, {"experiment": {**MAZE, **changes}}).experiment
+
+
+def generated(**changes):
+    return parse(Generate, {**configuration()["trajectories"]["generate"], "initial_value": 10.0, **changes})
 
 
 def tape(level, steps=150):
@@ -228,6 +242,185 @@ def test_networks_read_each_frame_for_itself():
     assert Frames(40, 52, 1, 8).added(torch.zeros(3, 40, 52, 1, dtype=torch.uint8)).shape == (3, 8)
     with pytest.raises(RadtError, match="images are 20x64, allowed are 36x36 and larger"):
         Frames(20, 64, 3, 8)
+
+
+@ENGINE
+@pytest.mark.parametrize("mode", ["easy", "memory"])
+def test_a_maze_is_a_table(mode):
+    """Random moves in the game show and pay what the table says."""
+    level, random = Level("maze", 3, mode), np.random.default_rng(0)
+    maze = mazes.explore(level)
+    goal = len(maze.frames)
+    level.reset()
+    state = 0
+    for move in random.integers(0, 5, 400).tolist():
+        reward, ended, _ = level.step(int(mazes.MOVES[move]))
+        following = int(maze.following[state, move])
+        assert reward == maze.reward[state, move] and ended == (following == goal)
+        state = 0 if ended else following
+        if ended:
+            level.reset()
+        assert (level.frame == maze.frames[state]).all()
+    assert (maze.following[goal] == goal).all() and not maze.reward[goal].any()
+
+
+@ENGINE
+def test_histories_in_mazes_are_what_the_game_shows_and_labels_lead_to_the_goal():
+    own = experiment(horizon=60, numbers_per_frame=8).raw
+    found = list(mazes.histories(own, generated(histories=2, episodes=3)))
+    assert [int(shard.episode_task[0]) for shard in found] == [0, 1, 2]
+    for number, shard in enumerate(found):
+        level, starts = Level("maze", number, "easy"), shard.episode_start
+        paid = []
+        for begin, end in pairwise(starts.tolist()):
+            level.reset()
+            for step in range(begin, end):
+                assert (level.frame == shard.observations[step]).all()
+                reward, ended, _ = level.step(int(shard.actions[step, 0]))
+                assert reward == shard.rewards[step] and (not ended or step == end - 1)
+            paid.append(ended)
+        assert shard.terminated.tolist() == paid
+        way = len(way_out(level))
+        label = {frame.tobytes(): int(action) for frame, action in zip(shard.observations, shard.labels[:, 0], strict=True)}
+        level.reset()
+        for step in range(way):
+            if level.frame.tobytes() not in label:  # where no learner was
+                break
+            _, ended, _ = level.step(label[level.frame.tobytes()])
+            assert ended == (step == way - 1)
+    again = list(mazes.histories(own, generated(histories=2, episodes=3)))
+    assert all((one.actions == other.actions).all() for one, other in zip(found, again, strict=True))
+    with pytest.raises(RadtError, match="knows maze alone, not heist: set it to ppo"):
+        next(mazes.histories(experiment(games=["heist"]), generated()))
+
+
+def shard_of(frames):
+    """A history of one episode."""
+    steps = len(frames)
+    zeros = np.zeros((steps, 1), np.uint8), np.zeros(steps, np.float32)
+    return Shard(frames, *zeros, np.array([0, steps]), np.zeros(1, np.int32), np.zeros(1, np.int32))
+
+
+def frames_of(count, size=12):
+    return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def test_the_encoder_keeps_the_principal_components():
+    """Against a singular value decomposition of the same pixels."""
+    frames = frames_of(200)
+    encoder, kept = features.fit([shard_of(frames[:120]), shard_of(frames[120:])], 1000, 5)
+    pixels = frames.reshape(200, 6, 2, 6, 2, 3).mean((2, 4)).reshape(200, -1) / 255.0
+    left, values, _ = np.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
+    expected = left[:, :5] * np.sqrt(200)
+    numbers = encoder(frames).astype(np.float64)
+    assert np.abs(np.abs(numbers) - np.abs(expected)).max() < 5e-3
+    assert kept == pytest.approx((values[:5] ** 2).sum() / (values**2).sum(), rel=1e-4)
+    twice = shard_of(frames[[3, 1, 3, 3, 0]])
+    encoded = encoder.encoded(twice)
+    assert (encoded.observations == encoder(twice.observations)).all() and encoded.observations.dtype == np.float16
+    assert features.unique(twice.observations)[1].tolist() == [0, 1, 0, 0, 2]
+
+
+def test_learning_takes_so_many_different_frames_of_each_history():
+    """Frames that occur again do not count twice."""
+    frames = frames_of(6)
+    often = shard_of(frames[[0, 0, 0, 0, 1, 2, 3]])
+    assert [len(pixels) for pixels in features._chosen([often, shard_of(frames)], 3)] == [2, 3]
+    alone, together = (features.fit([shard], 9, 2)[0] for shard in (shard_of(frames[:4]), often))
+    assert np.allclose(alone.mean, together.mean)
+
+
+def test_an_encoder_that_does_not_fit_is_refused(tmp_path):
+    own = experiment(numbers_per_frame=4)
+    encoder, _ = features.fit([shard_of(frames_of(9))], 9, 4)
+    features.write(tmp_path, encoder, {"experiment": own.model_dump(mode="json")})
+    assert (features.read(tmp_path, own)(frames_of(9)) == encoder(frames_of(9))).all()
+    for wrong in (own.raw, experiment(numbers_per_frame=5)):
+        with pytest.raises(RadtError, match="was learned for another experiment: delete"):
+            features.read(tmp_path, wrong)
+    with pytest.raises(RadtError, match="frames are 14 x 14 x 3, but the encoder of images reads 432 numbers"):
+        encoder(frames_of(2, 14))
+    with pytest.raises(RadtError, match="frames are 13 x 13, allowed are multiples of 2"):
+        encoder(frames_of(2, 13))
+    with pytest.raises(RadtError, match="numbers_per_frame is 200, but a shrunk frame has 108 numbers"):
+        features.fit([shard_of(frames_of(9))], 9, 200)
+    with pytest.raises(RadtError, match="not finite"):
+        features.write(tmp_path / "new", features.FrameEncoder(encoder.mean, encoder.directions * np.nan), {})
+    assert not (tmp_path / "new/config.json").exists()
+    (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-1])
+    with pytest.raises(RadtError, match="is damaged"):
+        features.read(tmp_path, own)
+
+
+def outside(folder, config, learned):
+    """An agent plays as in the evaluation, and so does one that was saved, which needs no other files."""
+    rows = pd.read_csv(folder / "radt.csv")
+    expected = rows.pivot(index="episode", columns="task", values="return")[rows["task"].unique()]
+    selection = parse(Selection, select(config, "embed", "evaluate"))
+    places = folder / "radt", folder / "dt", learned
+    known = summary(rows.astype(str).to_dict("records"))
+    trained = Trained(
+        "radt", 1, selection, known, *places, tuple(artifacts.sha256(place / "model.safetensors") for place in places)
+    )
+    agent = TrainedAgent(trained, len(expected.columns), len(expected), None, "cpu")
+    agent.save(folder / "saved")
+    for own in (agent, radt.load(folder / "saved", environments=len(expected.columns), episodes=len(expected))):
+        assert (play(own, own.suite.make(expected.columns.to_numpy()), len(expected)) == expected.to_numpy()).all()
+    (folder / "saved/features/model.safetensors").write_bytes(b"other")
+    with pytest.raises(RadtError, match="is damaged"):
+        radt.load(folder / "saved")
+
+
+def play(agent, env, episodes):
+    """Returns [episodes, n] of all environments of a vector environment."""
+    returns = np.zeros((episodes, env.num_envs))
+    for episode in range(episodes):
+        seen, _ = env.reset()
+        agent.begin()
+        running = np.ones(env.num_envs, np.bool_)
+        while agent.history.episode == episode:
+            seen, rewards, terminated, truncated, _ = env.step(agent.act(seen))
+            agent.receive(rewards, terminated | truncated)
+            returns[episode] += rewards * running
+            running &= ~(terminated | truncated)
+    return returns
+
+
+@ENGINE
+def test_a_tiny_experiment_of_mazes_is_read_as_numbers(tmp_path):
+    config = configuration()
+    config["experiments"] = {"tiny": {**MAZE, "reward_scale": 10.0, "numbers_per_frame": 8}}
+    config["trajectories"] |= {"source": "generate"}
+    config["trajectories"]["generate"] |= {"histories": 2, "episodes": 2, "initial_value": 10.0}
+    config["evaluate"]["methods"] = {
+        name: {"model": name, "target_return": target, "actions": "sample"}
+        for name, target in (("radt", "from_memory"), ("dpt", "none"), ("random", "none"))
+    }
+    chain = Chain(tmp_path, config)
+    named = ["--experiment", "tiny", "--settings"]
+    learned, other = tmp_path / "features", tmp_path / "other"
+    for folder, frames in ((learned, 1000), (other, 6)):
+        config["features"] = {"frames": frames}
+        features_stage.main([*named, select(config, "features", "trajectories"), "--output", str(folder)])
+    told = [*named, select(config, "trajectories"), "--output", str(tmp_path / "trajectories")]
+    with pytest.raises(RadtError, match="--features is missing"):
+        trajectories_stage.main(told)
+    trajectories_stage.main([*told, "--features", str(learned)])
+    own = experiment(numbers_per_frame=8, reward_scale=10.0)
+    data = trajectories.read(tmp_path / "trajectories", experiment_spec(own))
+    assert data.shards[0].observations.dtype == np.float16
+    first = features.read(learned, own)(Level("maze", 0, "easy").frame[None])
+    assert (data.shards[0].observations[0] == first[0]).all()
+    for stage in (chain.pretrain, chain.embed, chain.index, chain.radt, chain.dpt):
+        stage()
+    for method in ("radt", "dpt", "random"):
+        chain.evaluate(method, None if method == "random" else method, f"{method}.csv", features=learned)
+        assert np.isfinite(pd.read_csv(tmp_path / f"{method}.csv")["return"]).all()
+    outside(tmp_path, config, learned)
+    with pytest.raises(RadtError, match="was trained with another encoder of images than"):
+        chain.evaluate("dpt", "dpt", "again.csv", features=other)
+    with pytest.raises(RadtError, match="--features is missing"):
+        chain.evaluate("dpt", "dpt", "again.csv")
 
 
 @ENGINE

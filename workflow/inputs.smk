@@ -53,6 +53,11 @@ def encoder_weights(wildcards):
     return made("pretrain", ENCODER)(wildcards) if "pretrain" in VECTORS[encoder_of(wildcards)] else []
 
 
+def image_encoder(wildcards):
+    """Input: the encoder of images; none for experiments whose networks read what environments show."""
+    return made("features", "model.safetensors")(wildcards) if SETTINGS.experiment(wildcards.experiment).encoded else []
+
+
 def evaluations(wildcards):
     """Input: the evaluations of all methods of an experiment."""
     parts = {"method": SETTINGS.methods_of(wildcards.experiment), "seed": SETTINGS.seeds}

@@ -44,15 +44,15 @@ from radt.settings.parsing import parse
 from radt.settings.registry import THEMES, module
 from radt.stages.evaluate import Selection
 from radt.suites import part as part_of
-from radt.suites import suite_of
+from radt.suites import seeing_suite_of
 from radt.suites.base import VectorEnv
 
-SETTINGS, MODEL, ENCODER = "agent.json", "model", "encoder"
-"""Of a saved agent: how it acts, its weights, and those of the DT that embeds for it."""
+SETTINGS, MODEL, ENCODER, FEATURES = "agent.json", "model", "encoder", "features"
+"""Of a saved agent: how it acts, its weights, those of the DT that embeds for it, and the encoder of images."""
 NETWORK = ("config.json", WEIGHTS)
 """The files of a network."""
 CARD, REPOSITORY = "README.md", r"[\w.-]+/[\w.-]+"
-FILES = [SETTINGS, CARD, f"{MODEL}/*", f"{ENCODER}/*"]
+FILES = [SETTINGS, CARD, f"{MODEL}/*", f"{ENCODER}/*", f"{FEATURES}/*"]
 """All files of a saved agent."""
 FORMAT, LEAST_ROOM = 1, 100
 
@@ -70,15 +70,17 @@ class Trained:
     """What it reached there, see `radt.evaluation.card.summary`."""
     model: Path
     encoder: Path | None
+    features: Path | None
     hashes: tuple[str, ...]
-    """sha256 of the weights, and of those of the encoder."""
+    """sha256 of the weights, and of those of the encoders."""
     evaluation: Path | None = None
     """The table of its evaluation; None for a saved agent."""
 
     @property
     def folders(self) -> dict[str, Path]:
         """Where the weights are, by what they are called in a saved agent."""
-        return {MODEL: self.model} | ({ENCODER: self.encoder} if self.encoder else {})
+        parts = {MODEL: self.model, ENCODER: self.encoder, FEATURES: self.features}
+        return {name: folder for name, folder in parts.items() if folder}
 
     def check(self) -> None:
         """Raise `RadtError` when the weights are not those that were loaded."""
@@ -123,7 +125,7 @@ class TrainedAgent:
         if device not in ("cpu", "cuda", "auto"):
             raise RadtError(f"device is {device!r}, allowed are cpu, cuda and auto")
         self.device = devices.choose(device)
-        self.suite = suite_of(trained.selection.experiment)
+        self.suite = seeing_suite_of(trained.selection.experiment, trained.features, trained.model)
         part_of(trained.selection.experiment, "registered")
         self.forget()
 
@@ -349,9 +351,9 @@ def _saved(folder: Path, method: str | None) -> Trained:
         raise RadtError(f"{path} has format {values.get('format')}, this radt reads {FORMAT}: use the radt that wrote it")
     if method not in (None, values["method"]):
         raise RadtError(f"{folder} was saved to act as {values['method']}: leave method out, or load the network itself")
-    model, encoder = folder / MODEL, folder / ENCODER if (folder / ENCODER).is_dir() else None
+    encoder, features = (part if (part := folder / name).is_dir() else None for name in (ENCODER, FEATURES))
     known = values["method"], values["seed"], parse(Selection, values["settings"]), values["results"]
-    return Trained(*known, model, encoder, _hashes(model, encoder))
+    return Trained(*known, folder / MODEL, encoder, features, _hashes(folder / MODEL, encoder, features))
 
 
 def _evaluated(folder: Path, method: str | None) -> Trained:
@@ -384,6 +386,6 @@ def _evaluated(folder: Path, method: str | None) -> Trained:
     if record.outputs.get(table.name) != artifacts.sha256(table):
         raise RadtError(f"{table} is not what the evaluation wrote: let snakemake make the evaluation again")
     results = summary(list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())))
-    encoder = root / given["--encoder"] if "--encoder" in given else None
+    encoder, features = (root / given[name] if name in given else None for name in ("--encoder", "--features"))
     selection = parse(Selection, record.settings)
-    return Trained(name, int(given["--seed"]), selection, results, own, encoder, _hashes(own, encoder), table)
+    return Trained(name, int(given["--seed"]), selection, results, own, encoder, features, _hashes(own, encoder, features), table)

@@ -48,6 +48,8 @@ class Numbers(Form):
     kind: Literal["numbers"] = "numbers"
     size: Count
     """How many numbers an observation has."""
+    half: bool = False
+    """Whether they are stored in half precision, as vectors of an encoder are."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -132,7 +134,9 @@ class Spec(Form):
     @property
     def dtypes(self) -> dict[str, str]:
         """Type of the columns `observations` and `actions`."""
-        seen = "float32" if isinstance(self.observation, Numbers) else "uint8"
+        seen = "uint8"
+        if isinstance(self.observation, Numbers):
+            seen = "float16" if self.observation.half else "float32"
         return {"observations": seen, "actions": "float32" if self.continuous else "uint8"}
 
     @property

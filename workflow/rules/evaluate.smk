@@ -4,6 +4,8 @@
 
 use rule stage as evaluate_reference with:
     """Play all tasks of the splits without a network: at random, or by replaying the best episode so far."""
+    input:
+        features=image_encoder,
     output:
         update("results/{experiment}/evaluate/{method}/seed{seed}.csv"),
         record=update("results/{experiment}/evaluate/{method}/seed{seed}.provenance.json"),
@@ -21,6 +23,7 @@ use rule evaluate_reference as evaluate_plain with:
     """Let AD, DPT and DT act on all tasks of the splits, weights frozen."""
     input:
         model=weights,
+        features=image_encoder,
     pathvars:
         job="{experiment}/evaluate_plain/{method}_seed{seed}",
     wildcard_constraints:
@@ -32,6 +35,7 @@ use rule evaluate_reference as evaluate_retrieval with:
     input:
         model=weights,
         encoder=encoder_weights,
+        features=image_encoder,
     pathvars:
         job="{experiment}/evaluate_retrieval/{method}_seed{seed}",
     wildcard_constraints:

@@ -15,10 +15,25 @@ use rule stage as rl with:
         writes=file,
 
 
+use rule stage as features with:
+    """Learn what turns images into numbers, for experiments that have `numbers_per_frame`."""
+    input:
+        histories=lambda wildcards: RUNS.learned(wildcards.experiment),
+    output:
+        update(["results/{experiment}/features/model.safetensors", "results/{experiment}/features/config.json"]),
+        record=update("results/{experiment}/features/provenance.json"),
+    pathvars:
+        job="{experiment}/features/features",
+    params:
+        settings=settings("features", "trajectories"),
+        command="features --experiment {experiment}",
+
+
 use rule stage as trajectories with:
     """Learning histories of all training tasks: generated, learned, downloaded or imported."""
     input:
         histories=lambda wildcards: RUNS.learned(wildcards.experiment),
+        features=image_encoder,
     output:
         update(["results/{experiment}/trajectories/manifest.json", "results/{experiment}/trajectories/learning.csv"]),
         record=update("results/{experiment}/trajectories/provenance.json"),

@@ -19,7 +19,7 @@ from radt.settings.stages import Stages
 
 KEPT = (".csv", ".pdf", ".png")
 """Of everything that a figure was made from, Git keeps the records and, of the rest, tables and pictures."""
-STAGES = ("trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")
+STAGES = ("features", "trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")
 """Those of dvc.yaml; all but the last are folders, and not there when no method needs them."""
 
 

@@ -134,6 +134,11 @@ def trajectories(s: Sections, _: str) -> Demand:
     return Demand(episodes(s) * (e.horizon + swept), data(s), data(s))
 
 
+def features(s: Sections, encoder: str) -> Demand:
+    """The work of the histories, of which nothing is kept but a sample of frames."""
+    return Demand(trajectories(s, encoder).work, 3 * data(s) / tasks(s, ["train"]))
+
+
 def rl(s: Sections, _: str) -> Demand:
     """Steps of one task; SAC and DQN update their networks at each, the expert of DMControl plans."""
     planned = s.trajectories.source == "expert" and s.experiment.suite == "dmcontrol"
@@ -198,6 +203,7 @@ class Stage:
 
 STAGES = {
     "trajectories": Stage(1.0, trajectories),
+    "features": Stage(2.0, features, rate=3e-5),  # of one run in levels of Procgen's maze
     "rl": Stage(5.0, rl, rate=1.35e-3),  # three core-hours for 80 tasks of 100,000 steps (config/config.yaml)
     "embed": Stage(3.5, embed, "embed"),
     "index": Stage(2.2, index),

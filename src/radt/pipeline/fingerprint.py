@@ -40,6 +40,7 @@ METHODS, THEMES, THEME = "radt.methods", ("radt.settings.registry", "THEMES"), "
 SUITES: dict[Symbol, str] = {
     ("radt.settings.experiments", "AnyExperiment"): "settings",
     ("radt.suites", "experiment_spec"): "spec",
+    ("radt.suites", "seeing_suite_of"): "suite",
     ("radt.suites", "suite_of"): "suite",
     ("radt.suites.sources", "histories"): "sources",
     ("radt.suites.sources", "learn"): "rl",

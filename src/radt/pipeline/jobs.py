@@ -12,6 +12,7 @@ LOGS, BENCHMARKS, STATE = Path("logs"), Path("benchmarks"), Path("state")
 
 RECORDS = {
     "trajectories": "{run}/trajectories/{file}",
+    "features": "{run}/features/{file}",
     "rl": "{run}/rl/{name}.{file}",
     "embed": "{run}/embed/{name}/{file}",
     "index": "{run}/index/{name}/{file}",

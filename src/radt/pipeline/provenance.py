@@ -43,6 +43,7 @@ RECORDED = Path("results/recorded")
 """Copies for readers (`radt.commands.record`): no rule reads or writes there."""
 WRITES = {
     "trajectories": r"manifest\.json|learning\.csv|tasks_[0-9a-f]{16}\.safetensors",
+    "features": r"config\.json|model\.safetensors",
     "rl": r"task\d+\.(json|safetensors)",
     "embed": r"config\.json|embeddings\.safetensors",
     "index": r"config\.json|index\.safetensors",

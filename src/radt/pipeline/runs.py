@@ -24,12 +24,14 @@ EMBEDDED = {encoder: tuple(name for name in sections if name != "pretrain") for 
 ENCODERS = {name: method.encoder for name, method in TRAINED.items() if method.encoder}
 """What embeds for a model that retrieves."""
 
-_MEMORY = {encoder: ("trajectories", *sections) for encoder, sections in VECTORS.items()}
+_DATA = ("features", "trajectories")
+_MEMORY = {encoder: (*_DATA, *sections) for encoder, sections in VECTORS.items()}
 MADE_FROM = {
-    "trajectories": ("trajectories",),
+    "features": _DATA,
+    "trajectories": _DATA,
     **{f"embed/{encoder}": sections for encoder, sections in _MEMORY.items()},
     **{f"index/{encoder}": (*sections, "index") for encoder, sections in _MEMORY.items()},
-    **{m.folder: ((*_MEMORY[m.encoder], "index", m.stage) if m.encoder else ("trajectories", m.stage)) for m in TRAINED.values()},
+    **{m.folder: ((*_MEMORY[m.encoder], "index", m.stage) if m.encoder else (*_DATA, m.stage)) for m in TRAINED.values()},
 }
 """The sections behind the artifacts of a directory: its own and those of all that it is made from."""
 WEIGHTS = {name: method.folder for name, method in TRAINED.items()}

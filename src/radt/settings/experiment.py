@@ -56,6 +56,16 @@ class Experiment(Section):
         return 100
 
     @property
+    def encoded(self) -> int | None:
+        """How many numbers stand for an image after the stage `features`; None where networks read what environments show."""
+        return None
+
+    @property
+    def raw(self) -> Experiment:
+        """The experiment as its environments show it: without the encoder of images."""
+        return self
+
+    @property
     def farthest(self) -> int:
         """Steps within which every task can pay something; 0 where that is not known."""
         return 0

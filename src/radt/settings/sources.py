@@ -174,6 +174,13 @@ class Download(Section):
         return self
 
 
+class Features(Section):
+    """The encoder of images, for experiments that have `numbers_per_frame`."""
+
+    frames: PositiveInt
+    """Different frames to learn from, as many of each training task. They are read one task at a time."""
+
+
 class Trajectories(Section):
     """Source of the learning histories. A stage is told the settings of the chosen source alone."""
 

@@ -8,12 +8,13 @@ from radt.settings.figures import Figure
 from radt.settings.models import TrainAd, TrainDpt, Training, TrainRetrieval
 from radt.settings.registry import TRAINED
 from radt.settings.retrieval import Embed, Index, Language
-from radt.settings.sources import Trajectories
+from radt.settings.sources import Features, Trajectories
 
 
 class Stages(Section):
     """The sections of the stages."""
 
+    features: Features
     trajectories: Trajectories
     pretrain: Training
     embed: Embed

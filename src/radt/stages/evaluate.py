@@ -21,7 +21,7 @@ from radt.settings.parsing import parse
 from radt.settings.registry import module
 from radt.settings.retrieval import Embed, Language
 from radt.stages import run
-from radt.suites import suite_of
+from radt.suites import seeing_suite_of
 from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
@@ -46,11 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", required=True, type=int, help="seed of the trained model, of targets and of actions")
     parser.add_argument("--settings", required=True, help="JSON of the sections")
     parser.add_argument("--model", type=Path, help="directory of the trained model (not for retrieve, random and expert)")
+    parser.add_argument("--features", type=Path, help="folder of the encoder of images, for experiments that have one")
     parser.add_argument("--encoder", type=Path, help="directory of the pre-trained DT that embeds (radt only)")
     parser.add_argument("--output", required=True, type=Path, help="CSV file to write")
     given = parser.parse_args(argv)
     selection = parse(Selection, given.settings)
-    suite, settings = suite_of(selection.experiment), selection.evaluate
+    suite, settings = seeing_suite_of(selection.experiment, given.features, given.model), selection.evaluate
     device = loop.prepare(settings.device)
     if given.method not in settings.methods:
         raise RadtError(f"unknown method {given.method!r}: evaluate.methods has {sorted(settings.methods)}")

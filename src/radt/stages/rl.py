@@ -32,9 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     selection = parse(Selection, arguments.settings)
     begun = time.perf_counter()
-    history = learn(selection.experiment, selection.trajectories, arguments.task)
+    history = learn(selection.experiment.raw, selection.trajectories, arguments.task)
     speed = len(history.actions) / (time.perf_counter() - begun)
-    learners.write(arguments.output, experiment_spec(selection.experiment), selection.trajectories, history)
+    learners.write(arguments.output, experiment_spec(selection.experiment.raw), selection.trajectories, history)
     last = history.returns()[-10:].mean()
     print(f"task {arguments.task} of {arguments.experiment}: {speed:.0f} steps/s, last returns {last:.1f}")
     return 0

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from radt.data.trajectories import ExperimentSpec
@@ -41,3 +42,27 @@ def suite_of(experiment: Experiment) -> Suite:
     """The suite of an experiment."""
     suite: Suite = part(experiment, "suite").suite_of(experiment)
     return suite
+
+
+def seeing_suite_of(experiment: Experiment, features: Path | None, model: Path | None) -> Suite:
+    """The suite of an experiment whose agents see by the encoder of images in the folder `features`, if it has one.
+
+    Raises `RadtError` when the encoder is missing, or the network in the folder `model` was trained with another one.
+    """
+    suite: Any = suite_of(experiment)
+    if not experiment.encoded:
+        return cast("Suite", suite)
+    from radt.artifacts import read_checked_json
+    from radt.data import features as encoders
+    from radt.errors import RadtError
+
+    if features is None:
+        raise RadtError(
+            "--features is missing: the experiment has `numbers_per_frame`, so name the folder that the features stage wrote"
+        )
+    suite.encoder = encoders.read(features, experiment)
+    if model and read_checked_json(model / "config.json").get("inputs", {}).get("features") != suite.encoder.sha256:
+        raise RadtError(
+            f"{model} was trained with another encoder of images than {features}: train it again with the present one"
+        )
+    return cast("Suite", suite)

@@ -29,13 +29,16 @@ class Data:
     episodes: Episodes
     statistics: Statistics | None
     sha256: str
+    features: dict[str, str]
+    """Hash of the encoder of images, if there is one, by the name `features`."""
 
 
 def read_data(directory: Path, suite: Described) -> Data:
     """Read, verify and index the learning histories."""
     data = trajectories.read(directory, suite)
     digest = checkpoints.digest(json.dumps(data.manifest["shards"], sort_keys=True))
-    return Data(data, Episodes(data), data.statistics, digest)
+    features = {name: str(value) for name, value in data.manifest["source"].items() if name == "features"}
+    return Data(data, Episodes(data), data.statistics, digest, features)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def train_and_save(setup: Setup, selection: Section, section: str, learner: Lear
             cost a finished training. Another number of ranks can go on with it.
         output: directory to write.
     """
-    training, inputs = getattr(selection, section), {"trajectories": setup.data.sha256, **learner.inputs}
+    training, inputs = getattr(selection, section), {"trajectories": setup.data.sha256, **setup.data.features, **learner.inputs}
     experiment = setup.suite.experiment.model_dump(mode="json")
     code = code_of("radt.stages.train", {"experiment": experiment}, ["--method", setup.method])
     settings = selection.model_dump_json(exclude={section: {"optimization": {"ranks"}}})

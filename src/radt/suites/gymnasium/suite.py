@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
+from radt.data.features import FrameEncoder
 from radt.data.trajectories import Task
 from radt.errors import RadtError
 from radt.spaces import Spec
@@ -24,6 +25,8 @@ class EnvironmentSuite(ABC):
     def __init__(self, experiment: Any, spec: Spec):
         """`experiment` has what `radt.suites.gymnasium.environment.view_of` reads."""
         self.experiment, self.spec = experiment, spec
+        self.encoder: FrameEncoder | None = None
+        """What turns images into numbers, where the experiment has such an encoder (`radt.suites.seeing_suite_of`)."""
 
     @abstractmethod
     def environment(self, task: int) -> Env:
@@ -46,8 +49,13 @@ class EnvironmentSuite(ABC):
             env.close()  # type: ignore[no-untyped-call]
 
     def seen(self, observations: Any) -> NDArray[Any]:
-        """See `Suite`."""
-        return self.view.together(observations)
+        """See `Suite`; raises `RadtError` where the encoder of images is missing."""
+        shown = self.view.together(observations)
+        if not self.experiment.encoded:
+            return shown
+        if self.encoder is None:
+            raise RadtError("images are to be encoded, but the encoder is missing: name the folder of the features stage")
+        return self.encoder(shown)
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """See `Suite`."""

@@ -44,6 +44,8 @@ class ProcgenExperiment(Experiment):
     """Seed of the first level of each game; the others follow."""
     mode: Literal["easy", "hard", "memory"] = "easy"
     """Difficulty; `memory` shows a part of a larger level."""
+    numbers_per_frame: PositiveInt | None = None
+    """Numbers that stand for a frame, by an encoder that is learned first (section `features`); null: networks read frames."""
     reward_scale: PositiveFloat = 1.0
     """What rewards and returns are divided by, in tokens alone."""
 
@@ -69,8 +71,18 @@ class ProcgenExperiment(Experiment):
 
     @property
     def step_bytes(self) -> int:
-        """See `Experiment`: a frame and the action."""
-        return 64 * 64 * 3 + 1
+        """See `Experiment`: a frame, or what stands for it, and the action."""
+        return 2 * self.numbers_per_frame + 1 if self.numbers_per_frame else 64 * 64 * 3 + 1
+
+    @property
+    def encoded(self) -> int | None:
+        """See `Experiment`."""
+        return self.numbers_per_frame
+
+    @property
+    def raw(self) -> ProcgenExperiment:
+        """See `Experiment`."""
+        return self.model_copy(update={"numbers_per_frame": None})
 
     def level_of(self, task: int) -> tuple[Game, int]:
         """Game and level of a task."""

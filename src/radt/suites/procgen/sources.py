@@ -9,9 +9,13 @@ from typing import Any
 from radt.data.trajectories import Shard
 from radt.settings.sources import Trajectories as Settings
 from radt.suites.gymnasium import sources
+from radt.suites.procgen import mazes
 from radt.suites.procgen.settings import ProcgenExperiment
 
 
 def collect(experiment: ProcgenExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """See `radt.suites.sources`: learners of Stable-Baselines3, data sets of Minari, or files."""
-    return sources.collect(experiment, settings, histories)
+    """See `radt.suites.sources`: Q-learners in the levels of maze, Stable-Baselines3, data sets of Minari, or files."""
+    if settings.source == "generate" and settings.generate:
+        source = {"name": "generate", "algorithm": "q-learning", **settings.generate.model_dump(mode="json")}
+        return source, mazes.histories(experiment, settings.generate)
+    return sources.collect(experiment, settings, histories, ("generate",))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from radt.spaces import Image, Scaled, Spec
+from radt.spaces import Image, Numbers, Scaled, Spec
 from radt.suites.procgen.engine import CHOICES, SIZE
 from radt.suites.procgen.settings import ProcgenExperiment
 
 
 def spec_of(experiment: ProcgenExperiment) -> Spec:
-    """Frames, and one of 15 actions."""
+    """Frames, or what stands for them, and one of 15 actions."""
+    frame = Image(height=SIZE, width=SIZE, channels=3)
     return Spec(
-        observation=Image(height=SIZE, width=SIZE, channels=3),
+        observation=Numbers(size=experiment.encoded, half=True) if experiment.encoded else frame,
         actions=(CHOICES,),
         rewards=Scaled(scale=experiment.reward_scale),
         horizon=experiment.horizon,

@@ -1,0 +1,133 @@
+"""The encoder of images: what a frame shows, in few numbers.
+
+It is linear. Training frames, shrunk to half their height and width, differ most along its directions (principal components), and
+each number has a variance of 1 over these frames. Published: an IMPALA network, trained by PPO. Here nothing is trained by
+gradients, so the same frames always give the same encoder, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from radt import artifacts
+from radt.data.trajectories import Shard
+from radt.errors import RadtError
+from radt.settings.experiment import Experiment
+
+Frames = NDArray[np.uint8]
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SHRINK = 2
+"""Pixels along each side of a square that becomes one."""
+BLOCK = 1024
+"""Frames that are encoded at once."""
+LEAST = 1e-6
+"""Share of the largest variance below which a direction is rounding: its number is 0 for every frame."""
+
+
+@dataclass(frozen=True)
+class FrameEncoder:
+    """A linear encoder of frames [H, W, C]."""
+
+    mean: NDArray[np.float32]
+    """[P] of the pixels of shrunk frames, from 0 to 1."""
+    directions: NDArray[np.float32]
+    """[P, F]"""
+    sha256: str = ""
+    """Hash of its weights, once they are written."""
+
+    def __call__(self, frames: Frames) -> NDArray[np.float16]:
+        """Numbers [N, F] of frames [N, H, W, C]; raises `RadtError` for frames of another size."""
+        parts = [self._encoded(frames[begin : begin + BLOCK]) for begin in range(0, len(frames), BLOCK)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.directions.shape[1]), np.float16)
+
+    def _encoded(self, frames: Frames) -> NDArray[np.float16]:
+        """Numbers of a block of frames."""
+        pixels = shrunk(frames)
+        if pixels.shape[1] != len(self.mean):
+            given, known = " x ".join(map(str, frames.shape[1:])), SHRINK**2 * len(self.mean)
+            raise RadtError(f"frames are {given}, but the encoder of images reads {known} numbers: use frames as in training")
+        exact = (pixels - self.mean).astype(np.float64) @ self.directions.astype(np.float64)
+        return exact.astype(np.float16)  # the same for a frame alone and among others, as single precision would not be
+
+    def encoded(self, histories: Shard) -> Shard:
+        """The same learning histories, with numbers in place of frames. Equal frames are encoded once."""
+        distinct, row = unique(histories.observations)
+        return replace(histories, observations=self(histories.observations[distinct])[row])
+
+
+def shrunk(frames: Frames) -> NDArray[np.float32]:
+    """Means [N, P] of squares of pixels, from 0 to 1; raises `RadtError` where squares do not fit."""
+    count, height, width, channels = frames.shape
+    if height % SHRINK or width % SHRINK:
+        raise RadtError(f"frames are {height} x {width}, allowed are multiples of {SHRINK}: leave `numbers_per_frame` out")
+    squares = frames.reshape(count, height // SHRINK, SHRINK, width // SHRINK, SHRINK, channels)
+    total = sum(squares[:, :, row, :, column].astype(np.float32) for row in range(SHRINK) for column in range(SHRINK))
+    means: NDArray[np.float32] = total.reshape(count, -1) / np.float32(255.0 * SHRINK**2)  # type: ignore[union-attr]
+    return means
+
+
+def unique(frames: Frames) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row of each different frame, in their order, and for every frame which of these it equals."""
+    seen: dict[bytes, int] = {}
+    row = np.array([seen.setdefault(frame.tobytes(), len(seen)) for frame in frames], np.int64)
+    first = np.unique(row, return_index=True)[1]
+    return first, row
+
+
+def fit(histories: Iterable[Shard], frames: int, size: int) -> tuple[FrameEncoder, float]:
+    """An encoder of `size` numbers, learned from up to `frames` different frames of each history.
+
+    Returns the encoder, and the share of the variance that it keeps. Raises `RadtError` when frames have fewer numbers.
+    """
+    count, total, squares = 0, np.zeros(0), np.zeros((0, 0))
+    for pixels in _chosen(histories, frames):
+        if not count:
+            total, squares = np.zeros(pixels.shape[1]), np.zeros((pixels.shape[1],) * 2)
+        count, total = count + len(pixels), total + pixels.sum(0, dtype=np.float64)
+        squares += pixels.T @ pixels
+    if size > len(total):
+        raise RadtError(f"numbers_per_frame is {size}, but a shrunk frame has {len(total)} numbers: set it to less")
+    mean = total / count
+    variances, directions = np.linalg.eigh(squares / count - np.outer(mean, mean))
+    best, kept = variances[::-1][:size], directions[:, ::-1][:, :size]
+    sign = np.sign(kept[np.abs(kept).argmax(0), np.arange(size)])  # which the library leaves open
+    scale = np.where(best > LEAST * best[0], 1.0 / np.sqrt(best.clip(1e-30)), 0.0)
+    encoder = FrameEncoder(mean.astype(np.float32), np.ascontiguousarray(kept * sign * scale, np.float32))
+    return encoder, float(best.clip(0.0).sum() / variances.clip(0.0).sum())
+
+
+def _chosen(histories: Iterable[Shard], frames: int) -> Iterator[NDArray[np.float32]]:
+    """Pixels of up to `frames` different frames of each history, spread over all of it."""
+    for shard in histories:
+        distinct = unique(shard.observations)[0]
+        chosen = distinct[:: max(1, -(-len(distinct) // frames))]
+        yield shrunk(shard.observations[chosen])
+
+
+def write(folder: Path, encoder: FrameEncoder, config: dict[str, Any]) -> None:
+    """Write an encoder, `config.json` last; raises `RadtError` when a number is not finite."""
+    tensors = {"mean": encoder.mean, "directions": encoder.directions}
+    artifacts.check_finite(folder / WEIGHTS, tensors)
+    artifacts.write_tensors(folder / WEIGHTS, tensors)
+    artifacts.write_checked_json(folder / CONFIG, {**config, "sha256": artifacts.sha256(folder / WEIGHTS)})
+
+
+def read(folder: Path, experiment: Experiment) -> FrameEncoder:
+    """The encoder of an experiment; raises `RadtError` when it is missing, damaged, or of another experiment."""
+    again = f"delete {folder} and run the features stage again"
+    config = artifacts.verify(folder / WEIGHTS, folder / CONFIG)
+    if config.get("experiment") != experiment.model_dump(mode="json"):
+        raise RadtError(f"{folder} was learned for another experiment: {again}")
+    tensors = artifacts.read_tensors(folder / WEIGHTS, mmap=False)
+    kinds = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    pixels = tensors["mean"].shape if "mean" in tensors else ()
+    if kinds != {"mean": ("float32", pixels), "directions": ("float32", (*pixels[:1], experiment.encoded))} or len(pixels) != 1:
+        raise RadtError(f"{folder / WEIGHTS} holds no encoder of {experiment.encoded} numbers: {again}")
+    artifacts.check_finite(folder / WEIGHTS, tensors)
+    return FrameEncoder(tensors["mean"], tensors["directions"], str(config["sha256"]))

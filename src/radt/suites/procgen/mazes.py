@@ -1,0 +1,109 @@
+"""Levels of the game maze as finite tables, and the learning histories of Q-learners on them.
+
+A maze has a few hundred states, each with a frame of its own. A breadth-first search over frames finds them all, by the engine's
+own states. The grid worlds' engine and learner then play the table, which is much faster than the game.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from radt.data.trajectories import Shard
+from radt.errors import RadtError
+from radt.seeding import generator
+from radt.settings.sources import Generate
+from radt.suites.grid.engine import GridVectorEnv, Tables, best_actions
+from radt.suites.grid.qlearning import QLearner, epsilon, play
+from radt.suites.procgen.engine import Level
+from radt.suites.procgen.settings import ProcgenExperiment
+
+MOVES = np.array([1, 7, 3, 5, 4], np.uint8)
+"""The engine's codes of left, right, down, up and waiting."""
+BYTE = 256
+
+
+@dataclass(frozen=True)
+class Maze:
+    """A level of S frames, and a last state that stands for the reached goal."""
+
+    frames: NDArray[np.uint8]
+    """[S, 64, 64, 3]; an episode begins with the first."""
+    following: NDArray[np.int32]
+    """[S + 1, 5] state after each of `MOVES`."""
+    reward: NDArray[np.float32]
+    """[S + 1, 5]"""
+
+
+def explore(level: Level) -> Maze:
+    """All that can be reached in a level, by breadth-first search."""
+    level.reset()
+    number, states, frames = {level.frame.tobytes(): 0}, [level.state()], [level.frame.copy()]
+    leads: list[list[int]] = []
+    rewards: list[list[float]] = []
+    ahead = deque([0])
+    while ahead:
+        here = ahead.popleft()
+        leads.append([])
+        rewards.append([])
+        for move in MOVES.tolist():
+            level.restore(states[here])
+            reward, ended, _ = level.step(move)
+            key = level.frame.tobytes()
+            if not ended and key not in number:
+                number[key] = len(states)
+                ahead.append(number[key])
+                states.append(level.state())
+                frames.append(level.frame.copy())
+            leads[-1].append(-1 if ended else number[key])
+            rewards[-1].append(reward)
+    last = len(states)
+    following = np.array([*leads, [last] * len(MOVES)], np.int32)
+    return Maze(np.stack(frames), np.where(following < 0, last, following), np.array([*rewards, [0.0] * len(MOVES)], np.float32))
+
+
+def histories(experiment: ProcgenExperiment, settings: Generate) -> Iterator[Shard]:
+    """Learning histories in all training levels, one level after the other; raises `RadtError` for another game."""
+    if experiment.games != ["maze"]:
+        raise RadtError(
+            f"trajectories.source is 'generate', which knows maze alone, not {', '.join(experiment.games)}: set it to ppo"
+        )
+    for task, split in enumerate(experiment.splits):
+        if split == "train":
+            level = Level(*experiment.level_of(task), experiment.mode)
+            yield learned(explore(level), task, settings, experiment.horizon)
+
+
+def learned(maze: Maze, task: int, settings: Generate, horizon: int) -> Shard:
+    """Learning histories in a level, by new learners side by side. Labels are the shortest way to the goal."""
+    count, states = settings.histories, len(maze.following)
+    codes = np.stack(np.divmod(np.arange(states), BYTE), 1).astype(np.uint8)
+    ends = np.zeros(maze.following.shape, np.bool_)
+    ends[:-1] = maze.following[:-1] == states - 1
+    one = Tables(maze.following[None], maze.reward[None], ends[None], codes[None], np.zeros(1, np.int32))
+    env = GridVectorEnv(one, np.zeros(count, np.int64), horizon, spaces.Box(0, 255, (2,), np.uint8))
+    leads = np.broadcast_to(maze.following.astype(np.int64), (count, *maze.following.shape))
+    learner = QLearner(leads, settings, generator(settings.seed, "preferences", task))
+    played = []
+    for episode in range(settings.episodes):
+        random = generator(settings.seed, "q-learning", task * settings.episodes + episode)
+        played.append(play(env, learner, epsilon(episode, settings), random))
+        learner.replay(settings.sweeps)
+    seen, actions, rewards, lengths = (np.stack(column, 1) for column in zip(*played, strict=True))  # [histories, episodes, ...]
+    lived = np.arange(horizon) < lengths[..., None]
+    state = seen[lived].astype(np.int64) @ np.array([BYTE, 1])
+    return Shard(
+        maze.frames[state],
+        MOVES[actions[lived]][:, None],
+        rewards[lived],
+        np.concatenate([[0], lengths.reshape(-1).cumsum()]),
+        np.full(lengths.size, task, np.int32),
+        np.repeat(np.arange(count), settings.episodes).astype(np.int32),
+        (np.where(lived, rewards, 0.0).sum(2) > 0).reshape(-1).astype(np.uint8),
+        MOVES[best_actions(one)[0][state]][:, None],
+    )
