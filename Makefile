@@ -146,7 +146,9 @@ $(VENV)/.cluster: $(VENV)/.core envs/requirements-cluster.txt
 	$(PIP) -r envs/requirements-cluster.txt
 	@touch $@
 
-$(BENCH)/.bench: envs/requirements.txt envs/requirements-model.txt envs/requirements-bench.txt
+$(BENCH)/.bench: envs/requirements.txt envs/requirements-model.txt envs/requirements-bench.txt envs/requirements-robots.txt envs/requirements-procgen.txt
 	$(call INSTALL,envs/requirements.txt)
 	$(PIP) --no-deps --no-build-isolation -r envs/requirements-bench.txt
+	$(PIP) -r envs/requirements-robots.txt
+	$(PIP) --no-deps -r envs/requirements-procgen.txt
 	@touch $@

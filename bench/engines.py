@@ -7,10 +7,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from numpy.typing import NDArray
 
-from bench.harness import Measurement, alternate, peer_package, timed
+from bench.harness import Measurement, alternate, defaults, peer_package, timed
 from radt.settings.parsing import parse
 from radt.suites import suite_of
 from radt.suites.grid import darkroom, engine
@@ -19,6 +19,8 @@ from radt.suites.gymnasium.settings import GymnasiumExperiment
 SIZE, HORIZON, GOAL = 10, 100, (3, 4)
 BATCH, EPISODES = 4096, 10  # of ours at once; episodes of a peer in one call
 TOGETHER = 64  # environments of a user
+FEW, SAME = 8, AutoresetMode.SAME_STEP
+SIMULATIONS = ("reacher_hidden", "metaworld_reach", "procgen_maze")
 
 
 def minihack_room(width: int, height: int, horizon: int, goal: tuple[int, int] | None) -> Any:
@@ -75,7 +77,7 @@ def registered(runs: int) -> Measurement:
     given = {"suite": "gymnasium", "environment": "CartPole-v1", "horizon": 500, **tasks}
     experiment = parse(GymnasiumExperiment, given)
     ours = suite_of(experiment).make(np.arange(TOGETHER))
-    same = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    same = {"autoreset_mode": SAME}
     peer = gymnasium.make_vec("CartPole-v1", num_envs=TOGETHER, vectorization_mode="sync", vector_kwargs=same)
     actions = np.random.default_rng(0).integers(0, 2, (HORIZON, TOGETHER))
     rates = [partial(timed, partial(play_together, env, actions), float(actions.size)) for env in (ours, peer)]
@@ -90,15 +92,45 @@ def registered(runs: int) -> Measurement:
     )
 
 
+def simulated(name: str, runs: int) -> list[Measurement]:
+    """Steps of an experiment's tasks by its suite, in this process, against a plain loop over one task and a process for each.
+
+    Actions are random codes. An action of a robot is several steps of its simulator.
+    """
+    suite: Any = suite_of(defaults().experiments[name])
+    tasks = np.arange(FEW)
+    random = np.random.default_rng(0)
+    actions = suite.done(np.stack([random.integers(0, most, HORIZON * FEW) for most in suite.spec.actions], 1))
+    actions = actions.reshape(HORIZON, FEW, *actions.shape[1:])
+    made = [partial(suite.environment, task) for task in tasks.tolist()]
+    alone, many = made[0](), AsyncVectorEnv(made, autoreset_mode=SAME)
+    peers = [
+        ("one environment in a loop", partial(play, alone, [actions[:, 0].tolist()]), HORIZON),
+        (
+            "AsyncVectorEnv",
+            partial(play_together, many, actions),
+            HORIZON * FEW,
+        ),
+    ]
+    ours = partial(timed, partial(play_together, suite.make(tasks), actions), float(HORIZON * FEW))
+    return [
+        alternate(
+            f"{name} steps, {FEW} tasks: {label}", "steps/s", label, None, ours, partial(timed, function, float(count)), runs
+        )
+        for label, function, count in peers
+    ]
+
+
 def measure(runs: int) -> list[Measurement]:
-    """Dark-Room against each peer, episodes of 100 random actions with their resets; and a registered environment."""
+    """Dark-Room against each peer, episodes of 100 random actions with their resets; a registered one, and simulations."""
     peers = [
         ("MiniHack", minihack_room(SIZE, SIZE, HORIZON, GOAL), 2000.0),
         ("MiniHack without reward", minihack_room(SIZE, SIZE, HORIZON, None), 2000.0),
         ("toymeta", toymeta_room(), 100.0),
     ]
     actions = np.random.default_rng(0).integers(0, len(darkroom.MOVES), (EPISODES, HORIZON)).tolist()
-    return [registered(runs)] + [
+    simulations = [entry for name in SIMULATIONS for entry in simulated(name, runs)]
+    return [registered(runs), *simulations] + [
         alternate(
             f"Dark-Room 10x10 steps, batch {BATCH}: {label}",
             "steps/s",
