@@ -294,6 +294,23 @@ def test_histories_in_mazes_are_what_the_game_shows_and_labels_lead_to_the_goal(
         next(mazes.histories(experiment(games=["heist"]), generated()))
 
 
+@ENGINE
+def test_the_expert_takes_a_shortest_way_out_of_a_maze():
+    own = suite_of(experiment())
+    env = own.make(np.array([1, 4]))
+    lengths = [len(way_out(Level("maze", number, "easy"))) for number in (1, 4)]
+    env.reset()
+    act = own.expert(env, 0)
+    env.reset()
+    ended = np.zeros(2, np.int64)
+    for step in range(24):
+        _, _, terminated, _, _ = env.step(own.done(act()))
+        ended[terminated & (ended == 0)] = step + 1
+    assert ended.tolist() == [length if length <= 24 else 0 for length in lengths]
+    with pytest.raises(RadtError, match="nobody knows how to play heist: leave the method expert out"):
+        suite_of(experiment(games=["heist"])).expert(env, 0)
+
+
 def shard_of(frames):
     """A history of one episode."""
     steps = len(frames)

@@ -67,6 +67,24 @@ def explore(level: Level) -> Maze:
     return Maze(np.stack(frames), np.where(following < 0, last, following), np.array([*rewards, [0.0] * len(MOVES)], np.float32))
 
 
+def tables_of(maze: Maze) -> Tables:
+    """The level as a task of the grid worlds' engine, which shows the number of the state in two bytes."""
+    states = len(maze.following)
+    codes = np.stack(np.divmod(np.arange(states), BYTE), 1).astype(np.uint8)
+    ends = np.zeros(maze.following.shape, np.bool_)
+    ends[:-1] = maze.following[:-1] == states - 1
+    return Tables(maze.following[None], maze.reward[None], ends[None], codes[None], np.zeros(1, np.int32))
+
+
+def ways(level: Level) -> dict[bytes, int]:
+    """The first move of a shortest way to the goal, by the bytes of each frame; the level stays as it is."""
+    kept = level.state()
+    maze = explore(level)
+    level.restore(kept)
+    moves = MOVES[best_actions(tables_of(maze))[0]].tolist()
+    return {frame.tobytes(): move for frame, move in zip(maze.frames, moves, strict=False)}
+
+
 def histories(experiment: ProcgenExperiment, settings: Generate) -> Iterator[Shard]:
     """Learning histories in all training levels, one level after the other; raises `RadtError` for another game."""
     if experiment.games != ["maze"]:
@@ -81,11 +99,7 @@ def histories(experiment: ProcgenExperiment, settings: Generate) -> Iterator[Sha
 
 def learned(maze: Maze, task: int, settings: Generate, horizon: int) -> Shard:
     """Learning histories in a level, by new learners side by side. Labels are the shortest way to the goal."""
-    count, states = settings.histories, len(maze.following)
-    codes = np.stack(np.divmod(np.arange(states), BYTE), 1).astype(np.uint8)
-    ends = np.zeros(maze.following.shape, np.bool_)
-    ends[:-1] = maze.following[:-1] == states - 1
-    one = Tables(maze.following[None], maze.reward[None], ends[None], codes[None], np.zeros(1, np.int32))
+    count, one = settings.histories, tables_of(maze)
     env = GridVectorEnv(one, np.zeros(count, np.int64), horizon, spaces.Box(0, 255, (2,), np.uint8))
     leads = np.broadcast_to(maze.following.astype(np.int64), (count, *maze.following.shape))
     learner = QLearner(leads, settings, generator(settings.seed, "preferences", task))
