@@ -456,7 +456,9 @@ def published_files(folder, levels=(7, 0, 1, 0, 2, 2)):
             file["actions"], file["rewards"], file["dones"] = actions, np.arange(steps) / 2, np.arange(steps) == steps - 1
             file["returns_to_go"] = np.zeros(steps)
         written[number] = frames.transpose(0, 2, 3, 1), actions
-    (folder / "maze/episode_seeds.json").write_text(json.dumps({str(number): level for number, level in enumerate(levels)}))
+    (folder / "maze/episode_seeds.json").write_text(
+        json.dumps({str(number): level for number, level in enumerate(levels)}), encoding="utf-8"
+    )
     return written
 
 
@@ -518,7 +520,7 @@ def test_published_files_that_are_more_than_arrays_are_refused(tmp_path):
         published.episodes(tmp_path, experiment())
     with pytest.raises(RadtError, match="has no episode of level 3: add its files"):
         published.episodes(tmp_path, experiment(first_level=3))
-    (tmp_path / "maze/episode_seeds.json").write_text('{"../x": 0}')
+    (tmp_path / "maze/episode_seeds.json").write_text('{"../x": 0}', encoding="utf-8")
     with pytest.raises(RadtError, match="does not give the level of each episode"):
         published.episodes(tmp_path, experiment())
 
