@@ -1,8 +1,10 @@
 """The published histories of Procgen: a folder for each game, an HDF5 file for each episode, JSON files beside them.
 
 `<game>/<number>.hdf5` holds `states`, `actions`, `rewards` and `dones` of an episode of PPO. `<game>/episode_seeds.json` has the
-level of each. The episodes of a level, in the order of their numbers, are the history of its task. Files are read as arrays alone:
-links, external storage, virtual data sets and filters other than HDF5's own are refused, since these reach other files or run code.
+level of each. The episodes of a level, in the order of their numbers, are the history of its task.
+
+Files are read as arrays alone. Links, external storage, virtual data sets and filters other than HDF5's own are refused, since
+these reach other files or run code.
 """
 
 from __future__ import annotations
