@@ -366,6 +366,11 @@ def test_an_encoder_that_does_not_fit_is_refused(tmp_path):
         encoder(frames_of(2, 13))
     with pytest.raises(RadtError, match="numbers_per_frame is 200, but a shrunk frame has 108 numbers"):
         features.fit([shard_of(frames_of(9))], 9, 200)
+    with pytest.raises(RadtError, match="all frames of the training tasks are alike"):
+        features.fit([shard_of(np.full((3, 12, 12, 3), 7, np.uint8))], 9, 4)
+    few = features.fit([shard_of(frames_of(2) // 64)], 9, 4)[0]  # one direction, three that are rounding
+    numbers = few(np.concatenate([frames_of(2) // 64, np.full((1, 12, 12, 3), 255, np.uint8)]))
+    assert np.isfinite(numbers).all() and (np.abs(numbers[:2]).max(0) > 0.9).sum() == 1 and not numbers[:, 1:].any()
     with pytest.raises(RadtError, match="not finite"):
         features.write(tmp_path / "new", features.FrameEncoder(encoder.mean, encoder.directions * np.nan), {})
     assert not (tmp_path / "new/config.json").exists()

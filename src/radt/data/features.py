@@ -27,7 +27,9 @@ SHRINK = 2
 BLOCK = 1024
 """Frames that are encoded at once."""
 LEAST = 1e-6
-"""Share of the largest variance below which a direction is rounding: its number is 0 for every frame."""
+"""Variance below which all frames are alike; share of the largest one below which a direction is rounding, and its number 0."""
+FARTHEST = 1e4
+"""Largest number of a frame unlike all training frames, in standard deviations: half precision ends at 65504."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class FrameEncoder:
         if pixels.shape[1] != len(self.mean):
             given, known = " x ".join(map(str, frames.shape[1:])), SHRINK**2 * len(self.mean)
             raise RadtError(f"frames are {given}, but the encoder of images reads {known} numbers: use frames as in training")
+        # in double precision a frame has the same numbers alone and among others, in single precision it has not
         exact = (pixels - self.mean).astype(np.float64) @ self.directions.astype(np.float64)
-        return exact.astype(np.float16)  # the same for a frame alone and among others, as single precision would not be
+        return exact.clip(-FARTHEST, FARTHEST).astype(np.float16)
 
     def encoded(self, histories: Shard) -> Shard:
         """The same learning histories, with numbers in place of frames. Equal frames are encoded once."""
@@ -83,7 +86,8 @@ def unique(frames: Frames) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def fit(histories: Iterable[Shard], frames: int, size: int) -> tuple[FrameEncoder, float]:
     """An encoder of `size` numbers, learned from up to `frames` different frames of each history.
 
-    Returns the encoder, and the share of the variance that it keeps. Raises `RadtError` when frames have fewer numbers.
+    Returns the encoder, and the share of the variance that it keeps. Raises `RadtError` when frames have fewer numbers, or are
+    all alike.
     """
     count, total, squares = 0, np.zeros(0), np.zeros((0, 0))
     for pixels in _chosen(histories, frames):
@@ -95,9 +99,11 @@ def fit(histories: Iterable[Shard], frames: int, size: int) -> tuple[FrameEncode
         raise RadtError(f"numbers_per_frame is {size}, but a shrunk frame has {len(total)} numbers: set it to less")
     mean = total / count
     variances, directions = np.linalg.eigh(squares / count - np.outer(mean, mean))
+    if variances[-1] < LEAST:
+        raise RadtError("all frames of the training tasks are alike, so they tell nothing: leave `numbers_per_frame` out")
     best, kept = variances[::-1][:size], directions[:, ::-1][:, :size]
     sign = np.sign(kept[np.abs(kept).argmax(0), np.arange(size)])  # which the library leaves open
-    scale = np.where(best > LEAST * best[0], 1.0 / np.sqrt(best.clip(1e-30)), 0.0)
+    scale = np.where(best > LEAST * best[0], 1.0 / np.sqrt(best.clip(LEAST**2)), 0.0)
     encoder = FrameEncoder(mean.astype(np.float32), np.ascontiguousarray(kept * sign * scale, np.float32))
     return encoder, float(best.clip(0.0).sum() / variances.clip(0.0).sum())
 
