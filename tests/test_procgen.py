@@ -305,8 +305,7 @@ def test_the_expert_takes_a_shortest_way_out_of_a_maze():
     env = own.make(np.array([1, 4]))
     lengths = [len(way_out(Level("maze", number, "easy"))) for number in (1, 4)]
     env.reset()
-    act = own.expert(env, 0)
-    env.reset()
+    act = own.expert(env, 0)  # which leaves the levels as they are
     ended = np.zeros(2, np.int64)
     for step in range(24):
         _, _, terminated, _, _ = env.step(own.done(act()))
