@@ -244,13 +244,21 @@ def test_a_learner_knows_nothing_of_the_goal_before_it_is_paid_and_remembers_it_
 
 
 def test_an_expert_under_noise_goes_from_random_actions_to_its_own():
-    settings = Trajectories(source="expert", expert={"seed": 0, "histories": 1, "episodes": 3, "power": 2.0})
+    settings = Trajectories(source="expert", expert={"seed": 0, "histories": 1, "episodes": 3, "power": 2.0, "random": "mixed"})
     shard = learn(experiment(REACH, names=["drawer-close"], horizon=40), settings, 1)
     actions, labels = shard.actions.reshape(3, 40, 4), shard.labels.reshape(3, 40, 4)
     same = (actions == labels).all(-1).mean(-1)
     assert same[0] == 0.0 and same[2] == 1.0 and 0.0 < same[1] < 0.4  # a chance of 0.87
     returns = shard.returns()
     assert returns[2] > 2 * returns[0]
+
+
+def test_an_expert_takes_over_earlier_from_episode_to_episode():
+    settings = Trajectories(source="expert", expert={"seed": 0, "histories": 1, "episodes": 5, "power": 1.0, "random": "first"})
+    shard = learn(experiment(REACH, names=["drawer-close"], horizon=40), settings, 1)
+    same = (shard.actions == shard.labels).all(-1).reshape(5, 40)
+    for episode, taken_over in enumerate([40, 30, 20, 10, 0]):
+        assert not same[episode, :taken_over].any() and same[episode, taken_over:].all()
 
 
 @pytest.mark.parametrize(

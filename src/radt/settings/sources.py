@@ -137,7 +137,9 @@ class Expert(Section):
     episodes: Annotated[int, Field(ge=2)]
     """Episodes of a history."""
     power: PositiveFloat
-    """After a share x of the episodes, an action is random with a chance of (1 - x^power)^(1 / power): from 1 to 0."""
+    """After a share x of the episodes, a share of (1 - x^power)^(1 / power) of the actions is random: from 1 to 0."""
+    random: Literal["mixed", "first"]
+    """Which actions are random: `mixed` draws for each of them, `first` are those at the beginning of an episode."""
 
 
 class Minari(Section):

@@ -85,7 +85,7 @@ def search(body: Body, view: View, settings: Search, task: int, horizon: int) ->
 def imitate(body: Body, view: View, settings: Expert, task: int, horizon: int) -> Shard:
     """The histories of an expert some of whose actions are random."""
     streams = (generator(settings.seed, f"expert {task}", history) for history in range(settings.histories))
-    return _lived(body, view, (Novice(body, settings, random) for random in streams), settings, task, horizon)
+    return _lived(body, view, (Novice(body, settings, horizon, random) for random in streams), settings, task, horizon)
 
 
 class Learner(Protocol):
@@ -122,15 +122,16 @@ class Searcher:
 class Novice:
     """An expert whose actions are random, all of them in the first episode, none in the last."""
 
-    def __init__(self, body: Body, settings: Expert, random: np.random.Generator):
-        self.body, self.settings, self.random = body, settings, random
+    def __init__(self, body: Body, settings: Expert, horizon: int, random: np.random.Generator):
+        self.body, self.settings, self.horizon, self.random = body, settings, horizon, random
 
     def act(self, episode: int, time: int) -> Array:
         """See `Learner`."""
         share, power = episode / (self.settings.episodes - 1), self.settings.power
         wanted = self.body.towards(self.body.goal)
         chance, drawn = (1.0 - share**power) ** (1.0 / power), self.random.uniform(-1.0, 1.0, len(wanted))
-        return drawn if self.random.random() < chance else wanted
+        place = time / self.horizon if self.settings.random == "first" else self.random.random()
+        return drawn if place < chance else wanted
 
     def learn(self, reached: bool) -> None:
         """See `Learner`: it learns nothing."""

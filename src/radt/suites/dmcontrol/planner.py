@@ -16,7 +16,7 @@ from radt.errors import RadtError
 from radt.suites.dmcontrol.environment import Robot
 
 Array = NDArray[np.float64]
-SAMPLES, KNOTS, HOLD = 16, 20, 5
+SAMPLES, KNOTS, HOLD = 24, 20, 5
 """Sequences that are tried, their actions, and the steps of the simulator for which each of these is held."""
 SPREAD, TEMPERATURE = 0.5, 0.05
 """Standard deviation of actions around the mean, and by what share of the range better sequences count more."""
@@ -78,7 +78,10 @@ class Planner:
         self.mean = np.einsum("s,skd->kd", weight / weight.sum(), tried)
 
     def _paid(self, tried: Array) -> Array:
-        """Returns [S] of sequences of actions [S, K, A] from the present state, which is put back."""
+        """What sequences of actions [S, K, A] from the present state are paid at the end of each action, summed [S].
+
+        The present state is put back.
+        """
         import mujoco
         from dm_control.rl.control import PhysicsError
 
@@ -93,9 +96,8 @@ class Planner:
             try:
                 for control in robot.low + (sequence + 1.0) / 2.0 * (robot.high - robot.low):
                     robot.task.before_step(control, physics)
-                    for _ in range(HOLD):
-                        physics.step(robot.substeps)
-                        paid[number] += robot.task.get_reward(physics)
+                    physics.step(robot.substeps * HOLD)
+                    paid[number] += robot.task.get_reward(physics)
             except PhysicsError:
                 paid[number] = 0.0  # a sequence that is not stable is worth nothing
         mujoco.mj_setState(model, data, kept, kind)
