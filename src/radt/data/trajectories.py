@@ -36,6 +36,8 @@ OPTIONAL = ("terminated", "labels")
 """Columns that a shard may have besides."""
 BLOCK = 2**22
 """Steps that are checked at once."""
+COLUMNS = 8
+"""Numbers of an observation that are summed at once."""
 ROUNDING = 1e-12
 """Variance, relative to the square of the mean, that is rounding."""
 
@@ -298,8 +300,16 @@ def _moments(shard: Shard, spec: Spec) -> list[Moments]:
     """One for every block of a shard whose observations are numbers; none for others."""
     if not isinstance(spec.observation, Numbers):
         return []
-    blocks = (shard.observations[first : first + BLOCK].astype(np.float64) for first in range(0, len(shard.observations), BLOCK))
-    return [Moments(len(block), block.sum(0), (block**2).sum(0)) for block in blocks]
+    blocks = (shard.observations[first : first + BLOCK] for first in range(0, len(shard.observations), BLOCK))
+    return [Moments(len(block), *_sums(block)) for block in blocks]
+
+
+def _sums(block: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums [D] of observations [N, D] and of their squares: a few columns at a time, since double precision needs memory."""
+    groups = np.array_split(block, -(-block.shape[1] // COLUMNS), axis=1)
+    sums = [(exact.sum(0), (exact**2).sum(0)) for exact in (group.astype(np.float64) for group in groups)]
+    total, squares = zip(*sums, strict=True)
+    return np.concatenate(total), np.concatenate(squares)
 
 
 def _statistics(moments: list[Moments]) -> dict[str, list[float]]:
