@@ -75,6 +75,17 @@ def test_table_of_the_readme(row):
         assert_close(row[name], *filter(None, [best[key]]))
 
 
+@pytest.mark.parametrize("page", [README, RESULTS], ids=["readme", "results"])
+def test_numbers_are_written_by_command(page):
+    from radt.figures.pages import written
+
+    spoiled = re.sub(r"(?<=[|*/ ])-?\d+\.\d+(?=[|*/ ])", "-7.77", page)
+    text = written(page, RECORDED)
+    assert spoiled != page and [line for line in text.split("\n") if line.startswith("| [")] == [
+        line for line in written(spoiled, RECORDED).split("\n") if line.startswith("| [")
+    ]
+
+
 def test_picture_of_the_method_is_the_one_that_its_code_draws():
     from radt.figures import method
 

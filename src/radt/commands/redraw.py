@@ -1,4 +1,6 @@
-"""Draw every figure of an experiment again from what is in Git, without data or weights: `python -m radt redraw`."""
+"""Draw every figure of an experiment again from what is in Git, without data or weights: `python -m radt redraw`.
+
+It also writes the numbers of the tables in README.md and docs/results.md."""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from pathlib import Path
 
 from radt import artifacts
 from radt.errors import RadtError
-from radt.figures import ablation, inputs, overview
+from radt.figures import ablation, inputs, overview, pages
 from radt.figures.curves import COLUMNS
 from radt.figures.draw import draw
 from radt.figures.table import csv
@@ -21,10 +23,13 @@ TABLES = {
     "learning.csv": {**inputs.LEARNING, "variant": "str"},
 }
 """Ends of the names of the tables of an ablation, and their columns."""
+PAGES = (Path("README.md"), Path("docs/results.md"))
+"""Pages with tables of results."""
 
 
 def redraw(folder: Path) -> list[Path]:
-    """Draw the figures of all experiments and ablations whose tables are in `folder`, and the overview; returns the files.
+    """Draw the figures of all experiments and ablations whose tables are in `folder`, and the overview; returns the files. The
+    numbers in `PAGES` are written, too.
 
     Tables that have a record are compared with it; the others are named. Raises `RadtError` when there are no tables of an
     experiment, or when one is damaged or not the one that was recorded; then nothing is written.
@@ -49,6 +54,9 @@ def redraw(folder: Path) -> list[Path]:
     rows = overview.tables([folder / name / "table.csv" for name in names], experiments)
     lines = overview.collect([folder / name / "curves.csv" for name in names], COLUMNS, experiments)
     drawn[folder / "overview"] = overview.draw(lines, rows, experiments, known.figure.confidence)
+    texts = {page: pages.written(page.read_text(encoding="utf-8"), folder) for page in PAGES if page.is_file()}
+    for page, text in texts.items():
+        artifacts.write_text(page, text)
     artifacts.write_text(folder / "overview.csv", csv(rows))
     return [path for stem, pictures in drawn.items() for path in _write(stem, pictures)]
 
