@@ -131,7 +131,7 @@ def report(todo: list[Job], found: dict[int, Estimate], cores: int, gpus: int) -
     head, rows = ("rule", "jobs", "CPU h", "GPU h", "most GB", "estimated from"), []
     for rule in sorted({job.rule for job in todo}, key=[job.rule for job in todo].index):
         own = [job for job in todo if job.rule == rule]
-        rows.append((rule, *_sums(own, found), ", ".join(dict.fromkeys(found[job.id].origin for job in own))))
+        rows.append((rule, *_sums(own, found), "; ".join(dict.fromkeys(found[job.id].origin for job in own))))
     rows.append(("all", *_sums(todo, found), ""))
     lines = table(head, rows, numbers=range(1, 5))
     chain, times = critical_path(todo, seconds), schedule(todo, seconds, cores, gpus)
