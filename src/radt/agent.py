@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radt import artifacts, devices
+from radt.data import repositories
 from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError, said
 from radt.evaluation.agents import RetrievalAgent
@@ -51,7 +52,7 @@ SETTINGS, MODEL, ENCODER, FEATURES = "agent.json", "model", "encoder", "features
 """Of a saved agent: how it acts, its weights, those of the DT that embeds for it, and the encoder of images."""
 NETWORK = ("config.json", WEIGHTS)
 """The files of a network."""
-CARD, REPOSITORY = "README.md", r"[\w.-]+/[\w.-]+"
+CARD = "README.md"
 FILES = [SETTINGS, CARD, f"{MODEL}/*", f"{ENCODER}/*", f"{FEATURES}/*"]
 """All files of a saved agent."""
 FORMAT, LEAST_ROOM = 1, 100
@@ -255,13 +256,10 @@ class TrainedAgent:
         An agent that is there already is replaced; other files of the repository stay. Raises `RadtError` when the Hub cannot be
         reached, or refuses, and when `private` is true but the repository is there and public.
         """
-        from radt.data import repositories  # slow to import, and only needed here
-
-        if not re.fullmatch(REPOSITORY, repository):
-            raise RadtError(f"{repository!r} is no repository of the Hub: write one like user/radt-darkroom")
+        repositories.check(repository)
         with tempfile.TemporaryDirectory() as folder:
             self.save(Path(folder) / "agent", repository)
-            return repositories.upload(Path(folder) / "agent", repository, FILES, private)
+            return repositories.upload(Path(folder) / "agent", repository, FILES, private, "model")
 
     def _card(self, name: str) -> str:
         """The text of the model card."""
@@ -325,10 +323,8 @@ def load(
         trained = _saved(folder, method)
     elif (folder / NETWORK[0]).is_file():
         trained = _evaluated(folder, method)
-    elif not folder.exists() and re.fullmatch(REPOSITORY, str(source)):
-        from radt.data import repositories  # slow to import, and only needed here
-
-        folder = repositories.download(str(source), revision, FILES)
+    elif not folder.exists() and re.fullmatch(repositories.NAME, str(source)):
+        folder = repositories.download(str(source), revision, FILES, "model")
         if not (folder / SETTINGS).is_file():
             raise RadtError(f"{source} has no {SETTINGS}: push_to_hub writes one")
         trained = _saved(folder, method)

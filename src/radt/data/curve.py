@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,10 +24,9 @@ def learning_curve(shards: list[Shard]) -> str:
     curves, steps = [], []
     for shard in shards:
         returns = shard.returns()
-        ends = np.flatnonzero((np.diff(shard.episode_task) != 0) | (np.diff(shard.episode_history) != 0)) + 1
-        for own in np.split(np.arange(len(returns)), ends):
-            starts = shard.episode_start[own[0] : own[-1] + 2]
-            curves.append(_points(returns[own], starts - starts[0]))
+        for first, end in pairwise(shard.history_start()):
+            starts = shard.episode_start[first : end + 1]
+            curves.append(_points(returns[first:end], starts - starts[0]))
             steps.append(starts[-1] - starts[0])
     values = np.array(curves)
     low, high = np.percentile(values, [LOW, HIGH], axis=0) if len(values) > 1 else np.full((2, POINTS), np.nan)

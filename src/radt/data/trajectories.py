@@ -22,7 +22,7 @@ from radt.settings.experiment import Experiment
 from radt.settings.renamed import with_new_names
 from radt.spaces import Codes, Counts, Numbers, Spec
 
-FORMAT = "radt-trajectories"
+FORMAT, MANIFEST = "radt-trajectories", "manifest.json"
 VERSION = 4
 CODED = 3
 """Version of the format before, whose observations and actions are codes, and whose manifest has no spec."""
@@ -130,6 +130,11 @@ class Shard:
         """Return [E] of every episode."""
         return np.add.reduceat(self.rewards, self.episode_start[:-1], dtype=np.float64)
 
+    def history_start(self) -> NDArray[np.int64]:
+        """First episode [H + 1] of every learning history, and E."""
+        new = (np.diff(self.episode_task) != 0) | (np.diff(self.episode_history) != 0)
+        return np.concatenate([[0], np.flatnonzero(new) + 1, [len(self.episode_task)]])
+
 
 @dataclass(frozen=True)
 class Trajectories:
@@ -203,9 +208,9 @@ def write(
             tasks |= summaries
             moments += _moments(shard, suite.spec)
             entries.append(_write_shard(directory, shard, suite.spec, written))
-        write_json(directory / "manifest.json", _manifest(name, suite, source, entries, tasks, moments))
+        write_json(directory / MANIFEST, _manifest(name, suite, source, entries, tasks, moments))
     except BaseException:
-        manifest = directory / "manifest.json"
+        manifest = directory / MANIFEST
         named = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
         for path in written:
             if path.name not in named:
@@ -223,7 +228,7 @@ def read(directory: Path, suite: Described) -> Trajectories:
     Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another experiment, holds a task that must
     not be trained on, or anything that the experiment does not have.
     """
-    path = directory / "manifest.json"
+    path = directory / MANIFEST
     manifest = read_json(path)
     entries = _check_manifest(manifest, path, suite)
     shards = [_read_entry(directory, entry, suite) for entry in entries]

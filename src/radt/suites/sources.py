@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radt.data.trajectories import Shard, Trajectories, imported
+from radt.data.trajectories import MANIFEST, Shard, Trajectories, imported
 from radt.errors import RadtError
 from radt.settings.experiment import Experiment
 from radt.settings.sources import Trajectories as Settings
@@ -16,8 +16,12 @@ from radt.suites import experiment_spec, part
 def histories(experiment: Experiment, settings: Settings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
     """Where the learning histories come from, for the manifest, and the histories themselves, a task or more at a time.
 
-    `folder` is that of the `rl` stage, for sources that learn. Raises `RadtError` for a source that the suite does not have.
+    `folder` is that of the `rl` stage, for sources that learn. A folder to import that has a `manifest.json` holds learning
+    histories of radt. Raises `RadtError` for a source that the suite does not have.
     """
+    place = Path(str(settings.import_folder))
+    if settings.source == "import" and (place / MANIFEST).is_file():
+        return imported(place, experiment_spec(experiment))
     if own := part(experiment, "sources"):
         collected: tuple[dict[str, Any], Iterable[Shard]] = own.collect(experiment, settings, folder)
         return collected
@@ -26,7 +30,7 @@ def histories(experiment: Experiment, settings: Settings, folder: Path | None) -
             f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: write learning"
             " histories with radt.data.trajectories.write (docs/formats.md), and set it to import"
         )
-    return imported(Path(str(settings.import_folder)), experiment_spec(experiment))
+    return imported(place, experiment_spec(experiment))
 
 
 def remark(experiment: Experiment, data: Trajectories) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radt.data import npz, trajectories
+from radt.data import npz
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings.sources import ALGORITHMS, LEARNERS
@@ -38,6 +38,4 @@ def collect(
             f" {', '.join([*more, *ALGORITHMS, 'minari'])} or import"
         )
     folder = Path(str(settings.import_folder))
-    if (folder / "manifest.json").is_file():
-        return trajectories.imported(folder, suite)
     return {"name": "import", "files": npz.checksums(folder, suite)}, npz.histories(folder, suite)
