@@ -1,4 +1,4 @@
-"""What the cards of agents and of learning histories share: how their templates are filled, and what they cite."""
+"""What the cards of agents and of learning histories share: filling a template, and the citation."""
 
 from __future__ import annotations
 
