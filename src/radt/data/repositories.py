@@ -19,10 +19,10 @@ def check(repository: str) -> None:
 
 
 def upload(folder: Path, repository: str, patterns: list[str], private: bool, kind: Kind) -> str:
-    """Write `folder` to a repository, `user/name`, in the place of its files that match `patterns`; returns its address.
+    """Write `folder` to a repository, `user/name`, in place of its files that match `patterns`; returns its address.
 
-    The repository is made where there is none. Raises `RadtError` when the Hub cannot be reached, or refuses, and when the
-    repository should be private but is there and public.
+    A missing repository is made. Raises `RadtError` when the Hub cannot be reached, or refuses, and when `private` is true but
+    the repository exists and is public.
     """
     from huggingface_hub import HfApi  # slow to import, and only needed here
 
@@ -44,9 +44,9 @@ def upload(folder: Path, repository: str, patterns: list[str], private: bool, ki
 
 
 def download(repository: str, revision: str | None, patterns: list[str], kind: Kind) -> Path:
-    """The folder, in the cache of the Hub's client, of the files of a repository that match `patterns`.
+    """Folder, in the cache of the Hub's client, with the files of a repository that match `patterns`.
 
-    Raises `RadtError` when there is no such repository, or the Hub cannot be reached.
+    Raises `RadtError` when the repository does not exist, or the Hub cannot be reached.
     """
     from huggingface_hub import snapshot_download  # slow to import, and only needed here
 

@@ -54,7 +54,7 @@ def keep_nearest(scores: Tensor, valid: Tensor, keep: int) -> Tensor:
 
 
 def best(score: Tensor, valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Columns [Q, count] of the highest valid scores [Q, K], best first, ties to the earlier column; and whether each is valid."""
+    """Columns [Q, count] of the highest valid scores [Q, K], best first, ties to the earlier column; whether each is valid."""
     left = score.masked_fill(~valid, -torch.inf)
     columns, found = [], []
     for _ in range(count):
