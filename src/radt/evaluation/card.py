@@ -1,4 +1,4 @@
-"""The model card of a saved agent: what it is, how to use it, what it reached, and what it was made with."""
+"""The model card of a saved agent: description, quick start, results, settings."""
 
 from __future__ import annotations
 
@@ -82,17 +82,15 @@ def card(
     episodes: int,
     horizon: int,
 ) -> str:
-    """Markdown text. `results` has the number of tasks and the mean returns of each split; `sections` are `experiment` and
-    `training`; `name` is what `radt.load` takes.
+    """Markdown text. `name` is the argument of `radt.load`, `results` is from `summary`, and `sections` are `experiment` and
+    `training`.
     """
     told = {"name": name, "model": model, "method": method, "seed": seed, "title": title, "results": results, "task": task}
     return rendered(TEMPLATE, sections, {**told, "episodes": episodes, "horizon": horizon})
 
 
 def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """For each split, how many tasks there are and what their first and last episodes return on average, from rows of an
-    evaluation.
-    """
+    """For each split, from rows of an evaluation: the number of `tasks`, and mean returns of their `first` and `last` episodes."""
     last = max(int(row["episode"]) for row in rows)
     found: dict[str, Any] = {}
     for split in dict.fromkeys(row["split"] for row in rows):
