@@ -109,7 +109,7 @@ def _answer(
     form: dict[str, Any] | None = None,
     look: Callable[[httpx2.Response], None] = lambda response: None,
 ) -> Iterator[httpx2.Response]:
-    """A successful answer whose content is not read yet; `look` is called with it, and with each redirect before it is followed."""
+    """A successful answer whose content is not read yet; `look` is called with it, and with each redirect before it is taken."""
     limits, hooks, trust = httpx2.Timeout(SILENCE, connect=CONNECT), {"response": [look]}, _certificates()
     with httpx2.Client(follow_redirects=True, max_redirects=10, timeout=limits, event_hooks=hooks, verify=trust) as client:
         headers = {**build_hf_headers(), "Accept-Encoding": "identity", **headers}
