@@ -90,7 +90,7 @@ def card(
 
 
 def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """For each split, from rows of an evaluation: the number of `tasks`, and mean returns of their `first` and `last` episodes."""
+    """For each split, from rows of an evaluation: the number of `tasks`, and mean returns of `first` and `last` episodes."""
     last = max(int(row["episode"]) for row in rows)
     found: dict[str, Any] = {}
     for split in dict.fromkeys(row["split"] for row in rows):
