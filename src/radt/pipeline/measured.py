@@ -187,7 +187,7 @@ def measured(name: Name, run: str, place: str, sections: Sections, job: timeline
 
 
 def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) -> Estimate | None:
-    """Predicted cost of a job; None for an unknown stage, or when no job of its kind was measured.
+    """Predicted cost of a job; None for an unknown stage, or when no job of its kind was measured and the stage has no `rate`.
 
     Measured jobs are ranked by: same device, similar work, same run, measured here, same world. Of equally good ones (seeds), the
     mean time and the largest memory count. Ranks share the work of a training; each has its own memory.
