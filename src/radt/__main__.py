@@ -1,4 +1,4 @@
-"""Before, during and after a run: `python -m radt plan results/darkroom/figure.pdf`, `status`, `verify`, `explain` and others."""
+"""Commands before, during and after a run: `python -m radt plan results/darkroom/figure.pdf`, `status`, `verify` and others."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _keep(given: argparse.Namespace) -> None:
-    """The commands that keep results, or copies of them."""
+    """Run a command that keeps results, or copies of them."""
     match given.command:
         case "accept":
             from radt.commands import accept
@@ -124,7 +124,7 @@ def _keep(given: argparse.Namespace) -> None:
 
 
 def _share(given: argparse.Namespace) -> None:
-    """The commands that take learning histories elsewhere, or get them."""
+    """Run a command that exports or downloads learning histories."""
     from radt.commands import export, share
 
     if given.command == "download":
@@ -138,7 +138,7 @@ def _share(given: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do what the command line asks for; 0 when all is well. A command is imported here: some of them load much."""
+    """Run the command of a command line; returns the exit status. Commands are imported when they run, because some load much."""
     given = _parser().parse_args(argv)
     match given.command:
         case "plan":
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def of_this_checkout(argv: list[str]) -> int:
-    """`main`; raises `RadtError` in the folder of another checkout, about whose code this package knows nothing."""
+    """`main`; raises `RadtError` in the folder of another checkout, whose code may differ from this package."""
     package = Path("src/radt/__main__.py")
     if package.exists() and not package.samefile(__file__):
         raise RadtError(

@@ -23,7 +23,7 @@ class Described(Section):
 
 
 def export(directory: Path, name: str) -> Path:
-    """Write the learning histories of a directory as a data set; returns its folder.
+    """Write the learning histories of a directory as a data set of Minari; returns its folder.
 
     Raises `RadtError` for a name that Minari does not take, and for a directory without learning histories of this format.
     """

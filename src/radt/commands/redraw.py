@@ -1,4 +1,4 @@
-"""Draw every figure of an experiment again from what is in Git, without data or weights: `python -m radt redraw`."""
+"""Draw all figures of experiments again from tables in Git, without data or weights: `python -m radt redraw`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TABLES = {
     "csv": ablation.COLUMNS,
     "learning.csv": {**inputs.LEARNING, "variant": "str"},
 }
-"""Ends of the names of the tables of an ablation, and their columns."""
+"""Suffixes of the tables of an ablation, and their columns."""
 
 
 def redraw(folder: Path) -> list[Path]:
     """Draw the figures of all experiments and ablations whose tables are in `folder`, and the overview; returns the files.
 
-    Tables that have a record are compared with it; the others are named. Raises `RadtError` when there are no tables of an
-    experiment, or when one is damaged or not the one that was recorded; then nothing is written.
+    Tables with a record are compared with it; tables without one are named. Raises `RadtError` when there are no tables, or one
+    is damaged or differs from its record; then nothing is written.
     """
     known = settings()
     names = [name for name in known.experiments if (folder / name / "curves.csv").exists()]
@@ -54,9 +54,9 @@ def redraw(folder: Path) -> list[Path]:
 
 
 def _untraced(tables: list[Path]) -> list[str]:
-    """The folders of tables without a record, which were recorded before there were any.
+    """The folders of tables without a record, which are older than records.
 
-    Raises `RadtError` when a table that has one is not the table that was recorded.
+    Raises `RadtError` when a table differs from its record.
     """
     found: dict[str, None] = {}
     for table in tables:
@@ -77,7 +77,7 @@ def _ablation(folder: Path, name: str, known: Settings) -> tuple[bytes, bytes]:
 
 
 def _write(stem: Path, drawn: tuple[bytes, bytes]) -> list[Path]:
-    """Write a figure as PDF and as PNG; their paths."""
+    """Write a figure as PDF and as PNG; returns the paths."""
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("pdf", "png")]
     for path, content in zip(paths, drawn, strict=True):
         artifacts.write_bytes(path, content)

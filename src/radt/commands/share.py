@@ -23,7 +23,7 @@ CARD, CURVE = "README.md", "learning.csv"
 FILES = [MANIFEST, "tasks_*.safetensors", CURVE, CARD]
 """All files of a data set."""
 MADE_HERE = ("generate", *LEARNERS)
-"""Sources whose histories radt itself makes."""
+"""Sources whose histories are made by radt."""
 LICENSE = r"[a-z0-9][a-z0-9.-]*"
 """An identifier of the Hub, such as `mit` or `cc-by-4.0`."""
 
@@ -31,9 +31,9 @@ LICENSE = r"[a-z0-9][a-z0-9.-]*"
 def push(directory: Path, repository: str, private: bool, license: str | None) -> str:
     """Write the learning histories of a directory to a data set of the Hub, with a card; returns its address.
 
-    `license` is an identifier of the Hub; None: the license of radt, for histories that radt made. Histories that are there
-    already are replaced; other files of the repository stay. Raises `RadtError` when the directory has no whole learning
-    histories with a record, their observations are those of an encoder of images, or the Hub cannot be reached or refuses.
+    `license` is an identifier of the Hub; None: the license of radt, for histories that radt made. Histories in the repository
+    are replaced; its other files stay. Raises `RadtError` when histories or record are missing or damaged, observations are
+    features of an encoder of images, or the Hub cannot be reached or refuses.
     """
     repositories.check(repository)
     suite = described(directory)
@@ -58,9 +58,9 @@ def push(directory: Path, repository: str, private: bool, license: str | None) -
 def download(repository: str, revision: str | None) -> Path:
     """A folder with the learning histories of a data set that `push` wrote, for `trajectories.import_folder`.
 
-    It is in the cache of the Hub's client and is of one commit: `revision`, a commit, tag or branch; None: the newest, or without
-    a network the newest of those that were read before. Raises `RadtError` when the Hub cannot be reached or has no such data
-    set, or for a file whose sha256 is not the one of the manifest.
+    It is in the cache of the Hub's client, for one commit: `revision`, a commit, tag or branch; None: the newest commit, or
+    without a network the newest commit in the cache. Raises `RadtError` when the Hub cannot be reached or does not have the data
+    set, or a file is damaged.
     """
     repositories.check(repository)
     folder = repositories.download(repository, revision, FILES, "dataset")
@@ -71,7 +71,7 @@ def download(repository: str, revision: str | None) -> Path:
 
 
 def _license(license: str | None, source: str) -> str:
-    """The license to name; raises `RadtError` where it is not known, or no identifier."""
+    """The license for the card; raises `RadtError` when it is unknown, or no identifier."""
     if license is None and source not in MADE_HERE:
         raise RadtError(f"the histories come from source {source!r}, whose license is not known: name it, as in --license mit")
     chosen = license or str(metadata("radt")["License-Expression"]).lower()
