@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from radt.cards import CITATION
+
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "results" / "recorded"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -151,6 +153,10 @@ def test_table_of_the_first_experiment(row):
     }.items():
         if row[name] != "the same":
             assert_close(row[name], *(found[key] for key in keys if found[key]))
+
+
+def test_cards_of_the_hub_cite_what_the_readme_cites():
+    assert "".join(CITATION.split()) in "".join(README.split())
 
 
 def test_untraced_results_are_named():

@@ -1,6 +1,6 @@
 """From nothing to the results of the Retrieval-Augmented Decision Transformer.
 
-`radt.load` uses a trained agent, as docs/agents.md shows. All else is the pipeline's.
+`radt.load` loads a trained agent (docs/agents.md). The rest of the package is the pipeline.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ __all__ = ["load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what a user needs when it is asked for: the stages of the pipeline start without torch."""
+    """Import `load` on first use, so that stages without a network start without torch."""
     if name != "load":
         raise AttributeError(f"module 'radt' has no attribute {name!r}")
     from radt.agent import load

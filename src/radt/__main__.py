@@ -1,4 +1,4 @@
-"""Before, during and after a run: `python -m radt plan results/darkroom/figure.pdf`, `status`, `verify`, `explain` and others."""
+"""Commands before, during and after a run: `python -m radt plan results/darkroom/figure.pdf`, `status`, `verify` and others."""
 
 from __future__ import annotations
 
@@ -59,9 +59,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     summarizing.add_argument("experiment", help="its name")
     commands.add_parser("pull", help="get the results that this commit records, from DVC")
-    exporting = commands.add_parser("export", help="write learning histories as a data set of Minari")
+    exporting = commands.add_parser("export", help="write learning histories as a data set of Minari or of the Hugging Face Hub")
     exporting.add_argument("directory", type=Path, help="such as results/darkroom/trajectories")
-    exporting.add_argument("--minari", required=True, metavar="NAME", help="name of the data set, such as darkroom/learning-v0")
+    targets = exporting.add_mutually_exclusive_group(required=True)
+    targets.add_argument("--minari", metavar="NAME", help="name of the data set, such as darkroom/learning-v0")
+    targets.add_argument("--hub", metavar="USER/NAME", help="repository of the Hub, which gets a data set card, too")
+    exporting.add_argument("--private", action="store_true", help="make a repository of the Hub that others cannot see")
+    exporting.add_argument("--license", metavar="ID", help="license of the Hub's data set (default: that of radt)")
+    getting = commands.add_parser("download", help="get learning histories from the Hub, and print their folder, to import it")
+    getting.add_argument("repository", metavar="USER/NAME", help="data set that `export --hub` wrote")
+    getting.add_argument("--revision", help="commit, tag or branch (default: the newest)")
     filming = commands.add_parser("film", help="draw the first and the last episode of a trained agent in one task, as a PNG")
     filming.add_argument("weights", type=Path, help="such as results/darkroom/train/radt/seed42")
     filming.add_argument("--task", type=int, help="number of the task (default: the first one that is held out)")
@@ -79,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _keep(given: argparse.Namespace) -> None:
-    """The commands that keep results, or copies of them."""
+    """Run a command that keeps results, or copies of them."""
     match given.command:
         case "accept":
             from radt.commands import accept
@@ -97,10 +104,6 @@ def _keep(given: argparse.Namespace) -> None:
             from radt.commands import pull
 
             print(f"got {len(pull.pull())} folders of results")
-        case "export":
-            from radt.commands import export
-
-            print(export.export(given.directory, given.minari))
         case "film":
             from radt.commands import film
 
@@ -120,8 +123,22 @@ def _keep(given: argparse.Namespace) -> None:
             print("\n".join(map(str, redraw.redraw(RECORDED))))
 
 
+def _share(given: argparse.Namespace) -> None:
+    """Run a command that exports or downloads learning histories."""
+    from radt.commands import export, share
+
+    if given.command == "download":
+        print(share.download(given.repository, given.revision))
+    elif given.hub:
+        print(share.push(given.directory, given.hub, given.private, given.license))
+    elif given.private or given.license:
+        raise RadtError("--private and --license are of --hub: leave them out with --minari")
+    else:
+        print(export.export(given.directory, given.minari))
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Do what the command line asks for; 0 when all is well. A command is imported here: some of them load much."""
+    """Run the command of a command line; returns the exit status. Commands are imported when they run, because some load much."""
     given = _parser().parse_args(argv)
     match given.command:
         case "plan":
@@ -151,13 +168,15 @@ def main(argv: list[str] | None = None) -> int:
             from radt.commands import report
 
             print(report.report(given.root, given.output))
+        case "export" | "download":
+            _share(given)
         case _:
             _keep(given)
     return 0
 
 
 def of_this_checkout(argv: list[str]) -> int:
-    """`main`; raises `RadtError` in the folder of another checkout, about whose code this package knows nothing."""
+    """`main`; raises `RadtError` in the folder of another checkout, whose code may differ from this package."""
     package = Path("src/radt/__main__.py")
     if package.exists() and not package.samefile(__file__):
         raise RadtError(

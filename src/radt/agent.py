@@ -12,9 +12,9 @@
             done = terminated or truncated
             agent.receive(reward, done)
 
-The agent plays as in the evaluation of the pipeline: the same weights, settings and random numbers. Where environments draw how
-an episode begins, `env.reset(seed=agent.reset_seed)` draws what the evaluation drew. It remembers its episodes
-until `forget`. To load one of the grid worlds registers these with Gymnasium.
+The agent plays as in the evaluation of the pipeline: the same weights, settings and random numbers. Where environments draw their
+initial state at random, `env.reset(seed=agent.reset_seed)` draws the state that the evaluation had. The agent remembers its
+episodes until `forget`. Loading an agent of a grid world registers the grid worlds with Gymnasium.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from radt import artifacts, devices
+from radt.data import repositories
 from radt.data.episodes import EpisodeBuffer
 from radt.errors import RadtError, said
 from radt.evaluation.agents import RetrievalAgent
@@ -48,10 +49,10 @@ from radt.suites import seeing_suite_of
 from radt.suites.base import VectorEnv
 
 SETTINGS, MODEL, ENCODER, FEATURES = "agent.json", "model", "encoder", "features"
-"""Of a saved agent: how it acts, its weights, those of the DT that embeds for it, and the encoder of images."""
+"""Parts of a saved agent: its settings, its weights, the weights of the DT that embeds for it, and the encoder of images."""
 NETWORK = ("config.json", WEIGHTS)
 """The files of a network."""
-CARD, REPOSITORY = "README.md", r"[\w.-]+/[\w.-]+"
+CARD = "README.md"
 FILES = [SETTINGS, CARD, f"{MODEL}/*", f"{ENCODER}/*", f"{FEATURES}/*"]
 """All files of a saved agent."""
 FORMAT, LEAST_ROOM = 1, 100
@@ -59,7 +60,7 @@ FORMAT, LEAST_ROOM = 1, 100
 
 @dataclass(frozen=True)
 class Trained:
-    """What an agent is made from."""
+    """Where a trained agent comes from: settings, folders of weights, and results."""
 
     method: str
     """Key of `evaluate.methods`."""
@@ -67,23 +68,23 @@ class Trained:
     selection: Selection
     """The sections of the configuration that its evaluation needs."""
     results: dict[str, Any]
-    """What it reached there, see `radt.evaluation.card.summary`."""
+    """Mean returns in its evaluation, see `radt.evaluation.card.summary`."""
     model: Path
     encoder: Path | None
     features: Path | None
     hashes: tuple[str, ...]
-    """sha256 of the weights, and of those of the encoders."""
+    """sha256 of the weights of each of `folders`."""
     evaluation: Path | None = None
     """The table of its evaluation; None for a saved agent."""
 
     @property
     def folders(self) -> dict[str, Path]:
-        """Where the weights are, by what they are called in a saved agent."""
+        """Folders with weights, by their names in a saved agent."""
         parts = {MODEL: self.model, ENCODER: self.encoder, FEATURES: self.features}
         return {name: folder for name, folder in parts.items() if folder}
 
     def check(self) -> None:
-        """Raise `RadtError` when the weights are not those that were loaded."""
+        """Raise `RadtError` when a file of weights has changed since the agent was loaded."""
         for folder, expected in zip(self.folders.values(), self.hashes, strict=True):
             if artifacts.sha256(folder / WEIGHTS) != expected:
                 raise RadtError(f"{folder / WEIGHTS} has changed since the agent was loaded: load it again")
@@ -91,10 +92,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """A part of an earlier episode that the agent reads in the present step."""
+    """A sub-trajectory of an earlier episode that the agent reads in the present step."""
 
     episode: int
-    """Number of the episode; 0 is the first since the memory was empty."""
+    """Number of the episode, from 0."""
     first: int
     """Its first step in that episode."""
     end: int
@@ -102,16 +103,16 @@ class Retrieved:
     similarity: float
     """Cosine of its key and the query."""
     score: float
-    """What it was chosen by: the weighted sum of similarity, return and reward, each scaled to 0..1 over all that was near."""
+    """Ranking score: the weighted sum of similarity, return and reward, each min-max normalised over the candidates."""
     episode_return: float
     """Return of the whole episode."""
 
 
 class TrainedAgent:
-    """A trained agent that learns in context: it acts better in later episodes, its weights stay as they are.
+    """A trained agent that learns in context: it acts better in later episodes, without weight updates.
 
-    With several environments, all episodes begin together. What an environment does after its episode has ended counts for
-    nothing, until all have ended.
+    With several environments, all episodes begin together. Steps of an environment whose episode has ended are ignored until all
+    episodes have ended.
     """
 
     def __init__(self, trained: Trained, environments: int, episodes: int | None, seed: int | None, device: str):
@@ -130,7 +131,7 @@ class TrainedAgent:
         self.forget()
 
     def forget(self) -> None:
-        """Empty the memory, for other tasks; raises `RadtError` when the weights on disk have changed since."""
+        """Empty the memory, before another task; raises `RadtError` when the weights on disk have changed since `load`."""
         self.trained.check()
         trained, selection = self.trained, self.trained.selection
         protocol = selection.evaluate.methods[trained.method]
@@ -144,12 +145,12 @@ class TrainedAgent:
 
     @property
     def reset_seed(self) -> int:
-        """The seed with which the evaluation resets its environments before the episode that begins next."""
-        goes_on = self._playing and self._player.time > 0  # and is cut off by then
+        """The seed with which the evaluation resets its environments before the next episode."""
+        goes_on = self._playing and self._player.time > 0  # begin() will cut it off
         return environment_seed(self.seed, self.history.episode + goes_on)
 
     def begin(self) -> None:
-        """Start an episode in all environments. One that goes on is cut off.
+        """Start an episode in all environments. An unfinished episode is cut off.
 
         Raises `RadtError` when there is no room for another episode.
         """
@@ -162,10 +163,10 @@ class TrainedAgent:
         self._playing, self._acted = True, False
 
     def act(self, observation: Any) -> Any:
-        """The action after an observation, as the environment takes it; with several environments, all actions after all.
+        """The action for an observation, as the environment takes it; with several environments, arrays of both.
 
         Raises `RadtError` before `begin`, before `receive` of the last action, after the end of the episode, and for an
-        observation that is not one of the environments that the agent was trained for.
+        observation that does not fit the environments of the training.
         """
         if not self._playing:
             most = f"an episode has at most {self.history.horizon} steps"
@@ -179,10 +180,10 @@ class TrainedAgent:
         return actions[0] if actions.ndim > 1 else actions[0].item()
 
     def receive(self, reward: ArrayLike, ended: ArrayLike) -> None:
-        """Take in what the last action brought, and whether the episode `ended` with it, terminated or truncated; with several
+        """Take in the reward of the last action, and whether the episode `ended` with it (terminated or truncated); with several
         environments, an array of each.
 
-        Raises `RadtError` when there was no action, or for a reward of an episode that goes on which is not finite.
+        Raises `RadtError` when there was no action, or when the reward of an unfinished episode is not finite.
         """
         if not self._acted:
             raise RadtError("there was no action that could bring anything: call act(observation) first")
@@ -200,8 +201,8 @@ class TrainedAgent:
         self._acted = False
 
     def play(self, env: VectorEnv, look: Callable[[], None]) -> None:
-        """Play an episode in an environment of `suite.make`, as the evaluation does. `look` is called in each step, between the
-        choice of the action and the action.
+        """Play an episode in an environment of `suite.make`, as the evaluation does. `look` is called in each step, after the
+        action is chosen and before it is done.
         """
         observation, _ = env.reset(seed=self.reset_seed)
         self.begin()
@@ -213,8 +214,8 @@ class TrainedAgent:
 
     @property
     def retrieved(self) -> list[list[Retrieved]]:
-        """What RA-DT reads in the present step, the best first, for each environment; empty lists for other methods, and while
-        nothing is remembered.
+        """Sub-trajectories that RA-DT reads in the present step, the best first, a list for each environment; empty lists for
+        other methods, and while the memory is empty.
         """
         agent = self._player.agent
         if not isinstance(agent, RetrievalAgent) or (last := agent.memory.last) is None:
@@ -226,9 +227,9 @@ class TrainedAgent:
         return [[Retrieved(*parts) for *parts, found in row if found] for row in rows]
 
     def save(self, folder: str | Path, name: str | None = None) -> None:
-        """Write all that `load` needs to a new folder, and a model card, README.md, in which the agent is called `name`.
+        """Write all that `load` needs to a new folder, and a model card, README.md, which calls the agent `name`.
 
-        Raises `RadtError` when there is something already, or the folder cannot be made.
+        Raises `RadtError` when `folder` exists already or cannot be made.
         """
         trained, folder = self.trained, Path(folder)
         if artifacts.is_there(folder):
@@ -252,16 +253,13 @@ class TrainedAgent:
     def push_to_hub(self, repository: str, private: bool = False) -> str:
         """Save the agent to a repository of the Hugging Face Hub, `user/name`, for `load`; returns its address.
 
-        An agent that is there already is replaced; other files of the repository stay. Raises `RadtError` when the Hub cannot be
-        reached, or refuses, and when `private` is true but the repository is there and public.
+        An agent in the repository is replaced; its other files stay. Raises `RadtError` when the Hub cannot be reached, or
+        refuses, and when `private` is true but the repository exists and is public.
         """
-        from radt.data import repositories  # slow to import, and only needed here
-
-        if not re.fullmatch(REPOSITORY, repository):
-            raise RadtError(f"{repository!r} is no repository of the Hub: write one like user/radt-darkroom")
+        repositories.check(repository)
         with tempfile.TemporaryDirectory() as folder:
             self.save(Path(folder) / "agent", repository)
-            return repositories.upload(Path(folder) / "agent", repository, FILES, private)
+            return repositories.upload(Path(folder) / "agent", repository, FILES, private, "model")
 
     def _card(self, name: str) -> str:
         """The text of the model card."""
@@ -275,7 +273,7 @@ class TrainedAgent:
         return card(name, *said_of, splits.index(shown), kept, experiment.horizon)
 
     def _seen(self, observation: Any) -> NDArray[Any]:
-        """What is stored of the observations of all environments."""
+        """Observations [environments, ...] in the form in which they are stored; raises `RadtError` when they do not fit."""
         try:
             if self.environments > 1:
                 together = observation
@@ -305,18 +303,18 @@ def load(
     """A trained agent with an empty memory.
 
     Args:
-        source: folder of a network that was evaluated, such as `results/darkroom/train/radt/seed42`, or one that
+        source: folder of an evaluated network, such as `results/darkroom/train/radt/seed42`, or a folder that
             `TrainedAgent.save` wrote, or a repository of the Hugging Face Hub, `user/name`, that `push_to_hub` wrote.
         method: key of `evaluate.methods` where the network was evaluated in several ways, such as `radt_fixed`.
-        environments: how many it acts in at once.
-        episodes: how many it has room for in its memory; None: 100, or as many as the evaluation had.
-        seed: seed of its actions and targets; None: that of its training, as in the evaluation.
-        device: `cpu`, `cuda` or `auto`. Unlike a stage, the agent takes the threads of torch as they are, and shares a GPU.
-        revision: commit, tag or branch of the repository; None: the newest, or without a
-            network the newest of those that were read before.
+        environments: number of environments in which it acts at once.
+        episodes: episodes that its memory holds; None: 100, or as many as the evaluation had.
+        seed: seed of its actions and targets; None: the seed of its training, as in the evaluation.
+        device: `cpu`, `cuda` or `auto`. Unlike a stage, the agent leaves the number of torch's threads alone, and shares a GPU.
+        revision: commit, tag or branch of the repository; None: the newest commit, or without a network the newest commit in the
+            cache.
 
     Raises:
-        RadtError: there is no such network, it was not evaluated, or it is damaged.
+        RadtError: the network does not exist, was not evaluated, or is damaged.
     """
     folder = Path(source)
     if revision and folder.exists():
@@ -325,10 +323,8 @@ def load(
         trained = _saved(folder, method)
     elif (folder / NETWORK[0]).is_file():
         trained = _evaluated(folder, method)
-    elif not folder.exists() and re.fullmatch(REPOSITORY, str(source)):
-        from radt.data import repositories  # slow to import, and only needed here
-
-        folder = repositories.download(str(source), revision, FILES)
+    elif not folder.exists() and re.fullmatch(repositories.NAME, str(source)):
+        folder = repositories.download(str(source), revision, FILES, "model")
         if not (folder / SETTINGS).is_file():
             raise RadtError(f"{source} has no {SETTINGS}: push_to_hub writes one")
         trained = _saved(folder, method)
@@ -339,12 +335,12 @@ def load(
 
 
 def _hashes(*folders: Path | None) -> tuple[str, ...]:
-    """sha256 of the weights in each of the folders that there are."""
+    """sha256 of the weights in each folder that is not None."""
     return tuple(artifacts.sha256(folder / WEIGHTS) for folder in folders if folder)
 
 
 def _saved(folder: Path, method: str | None) -> Trained:
-    """What `TrainedAgent.save` wrote."""
+    """Read a folder that `TrainedAgent.save` wrote."""
     path = folder / SETTINGS
     values = artifacts.read_checked_json(path)
     if values.get("format") != FORMAT:
@@ -357,7 +353,7 @@ def _saved(folder: Path, method: str | None) -> Trained:
 
 
 def _evaluated(folder: Path, method: str | None) -> Trained:
-    """A network among the results of the pipeline, as the record of its evaluation says."""
+    """Read a network among the results of the pipeline, with the settings in the record of its evaluation."""
     kind, own = artifacts.read_checked_json(folder / NETWORK[0]).get("kind"), Path(os.path.abspath(folder))  # noqa: PTH100 - links stay
     found, damaged = {}, None
     for run in own.parents[:3]:

@@ -1,7 +1,7 @@
-"""Files that are whole or not there: written beside their place, flushed, then renamed. No pickle.
+"""Files that are complete or absent: written beside their place, flushed, then renamed. No pickle.
 
-What is read may be anything: a folder, a pipe, a damaged or a made-up file. Every reader here returns a value of the form that it
-promises, or raises `RadtError`, and takes no more memory than the file is large.
+Input is not trusted: it may be a folder, a pipe, a damaged or a forged file. Every reader here returns a valid value or raises
+`RadtError`, and takes no more memory than the size of the file.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ DTYPES = {"BOOL": "b1", "U8": "u1", "I8": "i1", "U16": "u2", "I16": "i2", "U32":
 DTYPES |= {"F16": "f2", "F32": "f4", "F64": "f8"}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 JSON_BYTES, JSON_DEPTH, DIMENSIONS = 2**26, 64, 8
-"""What is larger, or nests deeper, is not of radt; all that radt writes is far from it."""
+"""Limits of JSON size and depth, and of dimensions of arrays, far above those of files that radt writes."""
 UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY}
-"""What file systems answer that cannot flush."""
+"""Errors of file systems that cannot flush."""
 UNSUPPORTED_OF_FOLDERS = UNSUPPORTED | {errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 class MissingError(RadtError):
-    """A file that is not there."""
+    """A missing file."""
 
 
 def write_bytes(path: Path, *content: bytes | memoryview, durable: bool = True) -> None:
-    """Put `content` at `path` at once: after a crash or a full disk the old file is there, unchanged, and no other.
+    """Write `content` to `path` atomically: after a crash or on a full disk the old file is unchanged.
 
-    An `OSError` names `path`. A link in its place is replaced, not followed. Not `durable`: a power cut may lose the file.
+    An `OSError` names `path`. A link at `path` is replaced, not followed. Not `durable`: a power cut may lose the file.
     """
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,10 +87,10 @@ def write_tensors(path: Path, tensors: dict[str, Array], metadata: dict[str, str
 
 
 def tensor_parts(tensors: dict[str, Array], metadata: dict[str, str] | None = None) -> list[bytes | memoryview]:
-    """The safetensors file of `tensors` in pieces, of which only the header is new memory; the same input makes the same bytes.
+    """The safetensors file of `tensors` in pieces, without copies of the arrays; the same input makes the same bytes.
 
-    Ours, because the safetensors package orders several metadata entries at random. The widest types come first, so that
-    all columns are aligned.
+    The safetensors package is not used, because it orders metadata entries at random. The widest dtypes come first, so that all
+    arrays are aligned.
     """
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
@@ -111,9 +111,9 @@ def tensor_parts(tensors: dict[str, Array], metadata: dict[str, str] | None = No
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A file to read from. What is no file (a folder, a pipe, a device) is refused at once instead of waited for.
+    """A file to read from. Folders, pipes and devices are refused at once, without waiting for content.
 
-    Raises `MissingError`, and `RadtError` where there is something else or it cannot be read.
+    Raises `MissingError`, and `RadtError` for anything but a readable file.
     """
     try:
         _check_kind(path, path.stat().st_mode)
@@ -129,7 +129,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a path leads to anything; false, too, for one that no file can have."""
+    """Whether a path exists; false also for an invalid path."""
     try:
         path.stat()
     except (OSError, ValueError):
@@ -148,26 +148,26 @@ def read_json(path: Path) -> Any:
 
 
 def read_checked_json(path: Path) -> dict[str, Any]:
-    """What `write_checked_json` wrote; raises `RadtError` when it is missing or anything in it was changed."""
+    """The values that `write_checked_json` wrote; raises `RadtError` when the file is missing or was changed."""
     return without_checksum(path, read_json(path))
 
 
 def without_checksum(path: Path, values: Any) -> dict[str, Any]:
-    """The values of a checked JSON file, read from `path`; raises `RadtError` unless they are what their checksum says."""
+    """The values of a checked JSON file, read from `path`; raises `RadtError` unless they match their checksum."""
     if not isinstance(values, dict) or values.pop("checksum", None) != checksum(values):
         raise RadtError(f"{path} is damaged (not what its checksum says): delete it and run the stage that writes it again")
     return values
 
 
 def checksum(values: dict[str, Any]) -> str:
-    """Hexadecimal sha256 of plain values: of their JSON with sorted keys, in UTF-8."""
+    """Hexadecimal sha256 of the JSON of values, with sorted keys, in UTF-8."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def parse_json(content: bytes) -> Any:
-    """The value of JSON text, which has one meaning: UTF-8, no key twice, finite numbers.
+    """The value of JSON text without ambiguity: UTF-8, no duplicate keys, finite numbers.
 
-    Raises `ValueError`, `RecursionError` or `MemoryError` otherwise, and for text that is too long or nests too deep.
+    Raises `ValueError`, `RecursionError` or `MemoryError` for other text, and for text that is too long or too deeply nested.
     """
     if len(content) > JSON_BYTES:
         raise ValueError("too long")
@@ -177,9 +177,9 @@ def parse_json(content: bytes) -> Any:
 
 
 def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
-    """The arrays of a safetensors file, read-only views of the mapped file, or copies when not `mmap`.
+    """The arrays of a safetensors file: read-only views of the memory-mapped file, or copies without `mmap`.
 
-    Raises `RadtError` when the file is missing, or when its header does not describe the rest of the file.
+    Raises `RadtError` when the file is missing, or its header does not fit its data.
     """
     with opened(path) as file:
         try:
@@ -192,7 +192,7 @@ def read_tensors(path: Path, mmap: bool = True) -> dict[str, Array]:
 
 
 def read_bytes(path: Path, most: int, remedy: str) -> bytes:
-    """Content of a file of at most `most` bytes; raises `RadtError`, which ends with `remedy`, for what is no such file."""
+    """Content of a file of at most `most` bytes; raises `RadtError`, which ends with `remedy`, for anything else."""
     try:
         state = path.stat()
         if not stat.S_ISREG(state.st_mode) or state.st_size > most:
@@ -206,7 +206,7 @@ def read_bytes(path: Path, most: int, remedy: str) -> bytes:
 def check_finite(
     origin: Path | str, tensors: dict[str, Array], remedy: str = "delete it and run the stage that writes it again"
 ) -> None:
-    """Raise `RadtError` when an array holds what is no number, or infinity; `origin` is where they come from or go to."""
+    """Raise `RadtError` when an array holds NaN or infinity; `origin` is the file that they come from or go to."""
     for name, array in tensors.items():
         with np.errstate(invalid="ignore"):
             ends = [array.min(), array.max()] if array.size and array.dtype.kind == "f" else []
@@ -215,10 +215,9 @@ def check_finite(
 
 
 def read_at_random(array: Array) -> None:
-    """Let go of the pages of a mapped file that `array` lies in, and from now on read only those asked for, none ahead.
+    """Release the pages of the memory-mapped file of `array`, and switch read-ahead off for it.
 
-    Reading ahead made windows of data larger than memory 16 times slower (docs/performance.md). Arrays that are not mapped stay
-    as they are.
+    With read-ahead, windows of data larger than memory were 16 times slower (docs/performance.md). Other arrays are left alone.
     """
     owner: Any = array
     while isinstance(owner, np.ndarray):
@@ -229,13 +228,13 @@ def read_at_random(array: Array) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file; raises `MissingError`, and `RadtError` for what is no file."""
+    """Hexadecimal sha256 of a file; raises `MissingError`, and `RadtError` for a path that is no file."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def verify(path: Path, config: Path) -> dict[str, Any]:
-    """What the checked JSON file `config` says; raises `RadtError` unless `path` has the sha256 that stands in it."""
+    """The values of the checked JSON file `config`; raises `RadtError` unless `path` has their `sha256`."""
     values = read_checked_json(config)
     if sha256(path) != values.get("sha256"):
         raise RadtError(f"{path} is damaged: delete {config.parent} and run the stage that writes it again")
@@ -255,7 +254,7 @@ def flush_directory(directory: Path) -> None:
 
 
 def _flush(handle: int, unsupported: set[int]) -> None:
-    """Flush a file or folder to the disk, unless its file system does not know how to."""
+    """Flush a file or folder to the disk, if its file system can."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -264,19 +263,19 @@ def _flush(handle: int, unsupported: set[int]) -> None:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that nobody writes to would be waited for otherwise."""
+    """Open a file without waiting for the writer of a pipe."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_kind(path: Path, mode: int) -> None:
-    """Raise `RadtError` unless a path leads to a file."""
+    """Raise `RadtError` unless `mode` is the mode of a file."""
     if not stat.S_ISREG(mode):
         kind = KINDS.get(stat.S_IFMT(mode), "a device")
         raise RadtError(f"{path} is {kind}, not a file: move it away and run the stage that writes it again")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; raises `ValueError` when a key is there twice."""
+    """A JSON object; raises `ValueError` for a duplicate key."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("duplicate key")
@@ -284,7 +283,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_value(value: Any, depth: int) -> None:
-    """Raise `ValueError` for numbers that are not finite, text that is no Unicode, and what nests too deep."""
+    """Raise `ValueError` for numbers that are not finite, invalid Unicode, and values that are too deeply nested."""
     if depth > JSON_DEPTH or (isinstance(value, float) and not isfinite(value)):
         raise ValueError(value)
     if isinstance(value, str):
@@ -295,7 +294,7 @@ def _check_value(value: Any, depth: int) -> None:
 
 
 def _views(content: NDArray[np.uint8]) -> dict[str, Array]:
-    """Every array of a mapped safetensors file; raises `ValueError` and the like when the header is wrong."""
+    """Every array of a memory-mapped safetensors file; raises `ValueError` and the like when the header is wrong."""
     start = HEADER + int.from_bytes(content[:HEADER].tobytes(), "little")
     if not HEADER <= start <= min(len(content), JSON_BYTES):
         raise ValueError("header")
@@ -315,7 +314,7 @@ def _views(content: NDArray[np.uint8]) -> dict[str, Array]:
 def _view(
     content: NDArray[np.uint8], start: int, used: int, dtype: str, shape: list[int], data_offsets: list[int]
 ) -> tuple[Array, int]:
-    """One array and where it ends; raises `ValueError` and the like unless it begins at `used`, as large as its shape says."""
+    """One array and its end in bytes; raises `ValueError` and the like unless it begins at `used` and its size fits its shape."""
     kind, numbers = np.dtype("<" + DTYPES[dtype]), [*shape, *data_offsets]
     if not all(type(number) is int and 0 <= number < 2**60 for number in numbers) or len(shape) > DIMENSIONS:
         raise ValueError("numbers")

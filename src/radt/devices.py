@@ -1,8 +1,8 @@
-"""Which GPU a job computes on: every job gets one of its own, or a share of one where the workflow allows more jobs than GPUs.
+"""Which GPU a job computes on: every job gets its own GPU, or a share of one where the workflow allows more jobs than GPUs.
 
-A job on a GPU takes a slot, the lowest that is free, by locking a file, and computes on the device of the slot's number, modulo
-the number of devices. There are as many slots as the workflow lets its jobs use at once (`snakemake --resources gpu=N`), else
-as many as devices. The system drops the lock of a process that ends, however it ends. Planning needs no torch.
+A job on a GPU takes the lowest free slot by locking a file. Its device is the slot's number modulo the number of devices. There
+are as many slots as jobs of the workflow may use GPUs at once (`snakemake --resources gpu=N`), else one for each device. The
+system drops the lock when the process ends, however it ends. Planning needs no torch.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import TextIO
 from radt.errors import RadtError
 
 SLOTS = "RADT_GPU_SLOTS"
-"""Variable in which the workflow tells its jobs how many of them may use GPUs at once."""
+"""Environment variable with the number of jobs that may use GPUs at once; the workflow sets it."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 TASK = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_PROCID")
-"""Each task of Slurm has devices of its own, which may be numbered from 0 in each: they share no slots."""
+"""Each task of Slurm has its own devices, which may be numbered from 0 in each, so tasks share no slots."""
 SECONDS = 0.2
 
 _held: list[TextIO] = []
@@ -29,7 +29,7 @@ _held: list[TextIO] = []
 
 
 def present() -> bool:
-    """Whether there seems to be a GPU for us: one that may be seen, or any. For planning; torch decides in the job."""
+    """Whether a GPU seems to be visible. For planning; torch decides in the job."""
     visible = os.environ.get(VISIBLE)
     return any(Path("/dev").glob("nvidia[0-9]*")) if visible is None else visible.strip() not in ("", "-1", "NoDevFiles")
 
@@ -49,9 +49,9 @@ def choose(device: str) -> str:
 
 @cache
 def take(count: int, devices: int) -> list[int]:
-    """Numbers of `count` different ones of the `devices` of this machine, in slots that stay taken until this process ends.
+    """Numbers of `count` different devices out of the `devices` of this machine; their slots are taken until this process ends.
 
-    Asked again, a process gets the same. Waits until there are free ones. Raises `RadtError` when there never can be.
+    A second call returns the same numbers. Waits until enough are free. Raises `RadtError` when there can never be enough.
     """
     slots = int(os.environ.get(SLOTS) or devices)
     if count > devices:
@@ -59,7 +59,7 @@ def take(count: int, devices: int) -> list[int]:
     if count > slots:
         raise RadtError(f"a job needs {count} GPUs, but the workflow may use {slots}: run snakemake with --resources gpu={count}")
     folder = _folder()
-    # one job after the other looks for slots, so that no two wait for what the other has
+    # jobs look for slots one after the other, so that two jobs cannot wait for each other
     queue = (folder / "queue").open("w", encoding="utf-8")
     fcntl.flock(queue, fcntl.LOCK_EX)
     found: list[int] = []
@@ -78,7 +78,7 @@ def take(count: int, devices: int) -> list[int]:
 
 
 def _folder() -> Path:
-    """Where this user's locks are on this machine, or in this task of Slurm."""
+    """Folder of this user's locks on this machine, or in this task of Slurm."""
     task = "-".join(os.environ.get(name, "") for name in TASK).strip("-")
     folder = Path(tempfile.gettempdir()) / f"radt-{os.getuid()}" / (task or "machine")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def _folder() -> Path:
 
 
 def _name(slot: int, devices: int) -> str:
-    """File of a slot: the device, by the name that all see it by, and how many slots it has before."""
+    """File name of a slot: the device, by a name that is the same in all jobs, and the number of the slot on that device."""
     visible = os.environ.get(VISIBLE, "").split(",")
     number = slot % devices
     name = visible[number].strip().replace("/", "-") if len(visible) >= devices and visible[0] else number

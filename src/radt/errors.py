@@ -1,7 +1,7 @@
-"""The one exception that a user is meant to read, and how text from outside is shown to them."""
+"""The one exception that users read, and how text from outside is shown to them."""
 
 SHOWN = 200
-"""Most characters of somebody else's error that a sentence repeats."""
+"""Most characters of another library's error that a sentence repeats."""
 
 
 class RadtError(Exception):
@@ -12,10 +12,10 @@ class RadtError(Exception):
 
 
 def printable(text: str) -> str:
-    """A text as one line that a terminal can show: what would move its cursor, change its colours or end the line is escaped."""
+    """A text as one line that a terminal can show; control characters are escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def said(error: Exception) -> str:
-    """The first line of an error of somebody else's code, to repeat it in a sentence."""
+    """The first line of another library's error, to repeat it in a sentence."""
     return next(iter(str(error).strip().splitlines()), "")[:SHOWN] or type(error).__name__

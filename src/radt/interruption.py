@@ -1,9 +1,9 @@
-"""Ctrl-C, SIGTERM and SIGUSR1, which terminals, Snakemake and schedulers send: they end a job at once, or, where it trains, after
-the present update.
+"""Ctrl-C, SIGTERM and SIGUSR1, which terminals, Snakemake and schedulers send: they end a job at once, a training after its
+present update.
 
-Slurm sends them some time before it takes the machine away. A job that then ends by itself has failed for Slurm, one that is
-still there is queued again. So in a job that the workflow has submitted to Slurm a training waits after its checkpoint, and other
-stages go on, until Slurm ends them.
+Slurm sends a signal some time before it ends a job. A job that then exits counts as failed, and one that still runs is queued
+again. So in jobs that the workflow submitted to Slurm, a training waits after its checkpoint, and other stages continue, until
+Slurm ends them.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from radt.machine import rank, world_size
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 STATUS = 130
-"""Exit status of a job that was interrupted."""
+"""Exit status of an interrupted job."""
 STAYS = "RADT_STAYS_WHEN_WARNED"
-"""Variable that the workflow sets in jobs that it has submitted to Slurm."""
+"""Environment variable that the workflow sets in jobs that it submits to Slurm."""
 NOTICE = 3600
-"""Seconds that an interrupted training waits in Slurm, the longest notice (`GraceTime`, `--signal`) that is foreseen."""
+"""Seconds that an interrupted training waits in Slurm: the longest supported notice (`GraceTime`, `--signal`)."""
 
 
 class Interruption:
-    """Whether this process was asked to end, and when it does."""
+    """The reaction of this process to signals."""
 
     def __init__(self) -> None:
         self.listening = self.deferred = self._asked = self._warned = False
         self.parent = os.getppid()
 
     def listen(self) -> None:
-        """Take the signals: from now on they raise `KeyboardInterrupt`.
+        """Handle the signals: from now on they raise `KeyboardInterrupt`.
 
-        Other ranks than the first have nothing to say or to clear away before they train, and may wait in torch: they just die.
+        Ranks other than the first end at once, because they have nothing to print or to clean up, and may be blocked in torch.
         """
         self.listening = True
         for number in SIGNALS:
@@ -43,7 +43,7 @@ class Interruption:
                 signal.signal(number, signal.SIG_DFL if rank() else self._handle)
 
     def defer(self) -> None:
-        """From now on to the end of the process, signals only set `requested`."""
+        """From now on, signals only set `requested`."""
         if self.listening:
             self.deferred = True
             for number in SIGNALS:
@@ -52,11 +52,11 @@ class Interruption:
 
     @property
     def requested(self) -> bool:
-        """Whether a training is to end: after a signal, and in a rank whose launcher has died."""
+        """Whether a training should end: after a signal, or in a rank whose launcher has died."""
         return self._asked or (world_size() > 1 and os.getppid() != self.parent)
 
     def linger(self) -> None:
-        """In a job of Slurm that was warned, wait for its end; elsewhere, and after Ctrl-C, return."""
+        """In a job of Slurm that got a signal, wait for the end of the job; elsewhere, and after Ctrl-C, return."""
         if self._warned:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
@@ -64,7 +64,7 @@ class Interruption:
             time.sleep(NOTICE)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal, or interrupt."""
+        """Store a signal, or raise `KeyboardInterrupt`."""
         self._asked = True
         self._warned = STAYS in os.environ and number != signal.SIGINT
         if not self.deferred and not self._warned:

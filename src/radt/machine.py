@@ -1,4 +1,4 @@
-"""On what a number was made: the machine, and the commit of the source."""
+"""The machine and the commit of the source, for records of results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from radt.errors import RadtError
 
 CPU_INFO = Path("/proc/cpuinfo")
 TORCHRUN = "TORCHELASTIC_RUN_ID"
-"""Variable that torchrun sets for each process that it starts, besides RANK and WORLD_SIZE."""
+"""Environment variable that torchrun sets for its processes, besides RANK and WORLD_SIZE."""
 GIT = 60
 """Seconds that Git may take."""
 
@@ -32,17 +32,17 @@ def threads() -> int:
 
 
 def rank() -> int:
-    """Number of this process among those that train one network together; 0 where it is alone."""
+    """Number of this process among the processes of one training; 0 in a single process."""
     return int(os.environ["RANK"]) if TORCHRUN in os.environ else 0
 
 
 def world_size() -> int:
-    """How many processes train one network together: those that torchrun has started, else 1."""
+    """Number of processes of one training that torchrun has started; 1 without torchrun."""
     return int(os.environ["WORLD_SIZE"]) if TORCHRUN in os.environ else 1
 
 
 def processor() -> tuple[str, list[str]]:
-    """Name of the processor, and which of its wide instructions torch uses; empty where the system does not say."""
+    """Name of the processor, and the SIMD instructions that torch uses; empty where the system does not tell them."""
     text = CPU_INFO.read_text(encoding="utf-8", errors="replace") if CPU_INFO.exists() else ""
     fields = dict(re.findall(r"^(model name|cpu family|model|flags)\s*: (.*)$", text, re.MULTILINE))
     flags = fields.get("flags", "").split()
@@ -52,7 +52,7 @@ def processor() -> tuple[str, list[str]]:
 
 
 def slow_bfloat16(precision: str, device: str) -> str | None:
-    """What to say where trainings are in bfloat16 and an x86 processor computes that in software; None where it does not."""
+    """A warning when trainings use bfloat16 and an x86 processor computes it in software; else None."""
     name, wide = processor()
     if precision != "bfloat16" or device != "cpu" or not name or os.uname().machine != "x86_64" or {"BF16", "AMX"} & {*wide}:
         return None
@@ -64,21 +64,21 @@ def slow_bfloat16(precision: str, device: str) -> str | None:
 
 @cache
 def machine() -> str:
-    """Kind of machine: processor, its wide instructions, cores, threads in use, and the GPU if this process has used one."""
+    """Kind of machine: processor, SIMD instructions, cores, threads in use, and the GPU if this process has used one."""
     name, wide = processor()
     found = [
         " ".join([name or os.uname().machine, *wide]),
         f"{os.cpu_count()} cores",
         f"{threads()} thread" + "s" * (threads() > 1),
     ]
-    torch = sys.modules.get("torch")  # a process that has not imported it has used no GPU
+    torch = sys.modules.get("torch")  # without torch, this process has used no GPU
     if torch is not None and torch.cuda.is_initialized():
         found.append(torch.cuda.get_device_name())
     return ", ".join(found)
 
 
 def version() -> str:
-    """Version of radt; "unknown" where it is on the path but not installed."""
+    """Version of radt; "unknown" when it is on the path but not installed."""
     try:
         return metadata.version("radt")
     except metadata.PackageNotFoundError:
@@ -87,9 +87,9 @@ def version() -> str:
 
 @cache
 def commit(digits: int = 7) -> str:
-    """Commit of the source, with "-dirty" when files that Git follows differ from it; "unknown" without Git or a clone.
+    """Commit of the source, with "-dirty" when tracked files differ from it; "unknown" without Git or a clone.
 
-    In a clone whose commit Git does not tell, a sentence on stderr says why.
+    If Git fails in a clone, a sentence on stderr says why.
     """
     source = Path(__file__).resolve().parent
     command = ["git", "describe", "--always", "--dirty", f"--abbrev={digits}", "--exclude=*"]
@@ -109,7 +109,7 @@ def commit(digits: int = 7) -> str:
 
 
 def _remedy(clone: Path, why: str) -> str:
-    """What to do where Git does not tell the commit of a clone."""
+    """The remedy when Git does not tell the commit of a clone."""
     if "dubious ownership" in why:
         return f"{clone} belongs to somebody else, run `git config --global --add safe.directory {clone}`"
     return " ".join(why.split()) or "install Git"

@@ -1,7 +1,7 @@
 """The only place where a seed becomes random generators.
 
-A generator is keyed by (seed, purpose, step), not by what was drawn before: a run that goes on from a checkpoint draws what an
-uninterrupted run draws, and two purposes never share numbers. Ours; the published code seeds global generators.
+A generator is keyed by (seed, purpose, step), not by earlier draws. So a run that resumes from a checkpoint draws the numbers of
+an uninterrupted run, and two purposes never share numbers. The published code seeds global generators.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def generator(seed: int, purpose: str, step: int = 0) -> np.random.Generator:
 
 
 def torch_generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:
-    """CPU torch generator of `(seed, purpose, step)`; torch is imported here only."""
+    """CPU torch generator of `(seed, purpose, step)`."""
     import torch
 
     return torch.Generator().manual_seed(int.from_bytes(_digest(seed, purpose, step)[:8], "little") >> 1)
 
 
 def seed_torch(seed: int, purpose: str, step: int = 0) -> None:
-    """Seed torch's global generators, which initialisation and dropout draw from, for `(seed, purpose, step)`."""
+    """Seed torch's global generators, from which initialisation and dropout draw, with `(seed, purpose, step)`."""
     import torch
 
     torch.manual_seed(int.from_bytes(_digest(seed, purpose, step)[:8], "little") >> 1)

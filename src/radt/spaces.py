@@ -1,6 +1,7 @@
-"""What is seen, done and paid in an experiment: dtypes, shapes, embeddings, heads, losses and sampling follow from its `Spec`.
+"""The spec of an experiment: observations, actions and rewards. Dtypes, shapes, embeddings, heads, losses and sampling follow
+from it.
 
-A suite makes the spec of its experiments, and `manifest.json` holds that of learning histories.
+A suite makes the spec of its experiments; `manifest.json` holds the spec of learning histories.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ Count = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Array = NDArray[Any]
 CODES = 256
-"""Values of a code: it is stored in a byte. Of an action one less, as one stands for no action."""
+"""Most values of a code, which is stored in a byte; an action has one less, because one code means "no action"."""
 LEAST_SIDE = 36
-"""Smallest side of an image that convolutions take, those of radt and those of Stable-Baselines3."""
+"""Smallest side of an image for the convolutions of radt and of Stable-Baselines3."""
 
 
 class Form(BaseModel):
@@ -49,7 +50,7 @@ class Numbers(Form):
     size: Count
     """How many numbers an observation has."""
     half: bool = False
-    """Whether they are stored in half precision, as vectors of an encoder are."""
+    """Whether they are stored in half precision, like features of an encoder of images."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,46 +73,46 @@ class Image(Form):
 
 
 class Counts(Form):
-    """Rewards that are small whole numbers, which tokens tell apart one by one."""
+    """Rewards that are small whole numbers; sums of them have rows in embedding tables."""
 
     kind: Literal["counts"] = "counts"
     most: Count
-    """Most that a step pays."""
+    """Largest reward of a step."""
     highest: Count
     """A return that no episode exceeds."""
     levels: Annotated[int, Field(ge=2)]
-    """How many sums of what an episode has paid so far are told apart: 0, 1, ..., and this many less one or more."""
+    """Number of rows for the rewards so far: 0, 1, ..., and levels - 1 or more."""
     phases: Count
-    """True states that share an observation, told apart by what the episode has paid so far; 1: the observation is the state."""
+    """Number of true states that share an observation and differ in the rewards so far; 1: the observation is the state."""
     by_time: bool
-    """Whether a goal pays in every step that is left, so that what can still be had shrinks with time."""
+    """Whether a goal pays in every remaining step, so that the highest possible return-to-go falls with time."""
 
 
 class Scaled(Form):
-    """Rewards that are any numbers; tokens read them divided by a scale."""
+    """Rewards that are any real numbers; tokens contain them divided by a scale."""
 
     kind: Literal["scaled"] = "scaled"
     scale: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1.0
-    """What rewards and returns are divided by, in tokens and targets alone."""
+    """Divisor of rewards and returns, in tokens and targets only."""
 
 
 class Spec(Form):
-    """What is seen, done and paid in an experiment.
+    """Observations, actions and rewards of an experiment.
 
-    An action is A codes, one for each of its dimensions. Where it is A real numbers, from `low` to `high`, these are stored, and
-    read as the nearest of so many equally distant values as the dimension has codes.
+    An action is A codes, one for each dimension. A continuous action is stored as A real numbers from `low` to `high`, and read
+    as codes: a code stands for one of equally spaced values, as many as the dimension has codes.
     """
 
     observation: Annotated[Codes | Numbers | Image, Field(discriminator="kind")]
-    """What is seen before an action."""
+    """Kind and size of observations."""
     actions: Annotated[tuple[Annotated[int, Field(ge=2, lt=CODES)], ...], Field(min_length=1)]
-    """How many codes each dimension of an action has."""
+    """Number of codes of each dimension of an action."""
     low: tuple[Finite, ...] | None = None
     """Least value of each dimension of a continuous action; null: actions are codes."""
     high: tuple[Finite, ...] | None = None
     """Largest value of each dimension of a continuous action."""
     rewards: Annotated[Counts | Scaled, Field(discriminator="kind")]
-    """What steps pay."""
+    """Kind and range of rewards."""
     horizon: Count
     """Most steps of an episode."""
 
@@ -133,7 +134,7 @@ class Spec(Form):
 
     @property
     def dtypes(self) -> dict[str, str]:
-        """Type of the columns `observations` and `actions`."""
+        """Dtypes of the columns `observations` and `actions`."""
         seen = "uint8"
         if isinstance(self.observation, Numbers):
             seen = "float16" if self.observation.half else "float32"
@@ -141,11 +142,11 @@ class Spec(Form):
 
     @property
     def read_as(self) -> str:
-        """Type in which networks read observations: images as they are stored, which other types would make larger."""
+        """Dtype in which networks read observations; images stay uint8 to save memory."""
         return {"codes": "int64", "numbers": "float32", "image": "uint8"}[self.observation.kind]
 
     def codes(self, actions: Array) -> Array:
-        """Codes [..., A] of stored actions [..., A]: the same where these are codes, else uint8."""
+        """Codes [..., A] of stored actions [..., A]: the nearest codes (uint8) of continuous actions, others unchanged."""
         if self.low is None or self.high is None:
             return actions
         low, span = np.array(self.low), np.array(self.high) - np.array(self.low)
@@ -154,7 +155,7 @@ class Spec(Form):
         return codes
 
     def values(self, codes: Array) -> Array:
-        """Actions [..., A] as they are stored and done, of codes [..., A]."""
+        """Actions [..., A] in stored form, from codes [..., A]: float32 if continuous, else unchanged."""
         if self.low is None or self.high is None:
             return codes
         low, span = np.array(self.low), np.array(self.high) - np.array(self.low)
@@ -163,7 +164,7 @@ class Spec(Form):
 
 
 def read(values: Any, origin: str, remedy: str) -> Spec:
-    """The spec that `values` of a JSON file describe; raises `RadtError`, with the `remedy`, when they are none."""
+    """The spec in `values` of a JSON file; raises `RadtError`, with the `remedy`, when they are not a valid spec."""
     try:
         return Spec.model_validate_json(json.dumps(values))
     except ValidationError as error:

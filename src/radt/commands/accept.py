@@ -11,8 +11,8 @@ from radt.pipeline import atomic_stage, provenance
 def accept(root: Path) -> list[Path]:
     """Add the present fingerprint of its stage to every record below `root` that has another; returns these records.
 
-    A record goes on to say which code really made its artifact. Raises `RadtError` when there are no results, or a job is just
-    making one of them.
+    A record still names the code that made its artifact. Raises `RadtError` when there are no results, or a job is making one of
+    them.
     """
     if provenance.is_copy(root):
         raise RadtError(f"{root} holds copies, which no rule reads: name a folder of results")
@@ -20,11 +20,11 @@ def accept(root: Path) -> list[Path]:
 
 
 def _accept(path: Path) -> bool:
-    """Add the present fingerprint to a record if it has another; whether it had. The job that makes it waits meanwhile."""
+    """Add the present fingerprint to a record if it has another, under the lock of its artifact; returns whether it had."""
     if not _other_code(path):
         return False
     with atomic_stage.locked(path):
-        provenance.problems(path)  # which puts in place what a killed job has left waiting
+        provenance.problems(path)  # moves files of a killed job into place
         if code := _other_code(path):
             record = provenance.read(path)
             accepted = [*record.accepted, code]
@@ -33,7 +33,7 @@ def _accept(path: Path) -> bool:
 
 
 def _other_code(path: Path) -> str | None:
-    """The present fingerprint of the stage of a record; None when the record has it."""
+    """The present fingerprint of the stage of a record; None when the record has the same."""
     record = provenance.read(path)
     code = provenance.code_of(record.stage, record.settings, record.arguments)
     return None if code in (record.code, *record.accepted) else code

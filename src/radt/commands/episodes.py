@@ -19,21 +19,21 @@ from radt.suites.base import VectorEnv
 from radt.training import loop
 
 MOST = 3
-"""Tasks that are kept when none is named."""
+"""Number of tasks that are kept when none is named."""
 Table = dict[int, dict[str, list[str]]]
-"""Of an evaluation, by task: the column of each name."""
+"""An evaluation: for each task, its columns by name."""
 Read = tuple[int, list[tuple[int, int, int, float, float]]]
 
 
 def episodes(weights: Path, tasks: list[int], method: str | None) -> str:
     """Let the agent play its evaluation again, and keep some episodes of some `tasks` in the folder `episodes`, with a record.
-    Without tasks, these are the first three that are held out.
+    Without `tasks`, the first three held-out tasks are kept.
 
     Returns:
         A sentence on what is kept.
 
     Raises:
-        RadtError: there is no such agent, it was not evaluated in these tasks, or another folder holds its results.
+        RadtError: the agent does not exist, was not evaluated in these tasks, or its results are in another folder.
     """
     trained = load(weights, method=method).trained
     evaluation = evaluation_of(weights, trained)
@@ -73,7 +73,7 @@ def _chosen(table: Table, tasks: list[int]) -> list[int]:
 
 
 def _played(trained: Trained, experiment: str, table: Table, chosen: list[int]) -> Recorded:
-    """What the agent does in the evaluation, of which the `chosen` tasks are kept."""
+    """The episodes of the agent in the `chosen` tasks of its evaluation, which is played in full."""
     os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported
     settings = trained.selection.evaluate
     device = loop.prepare("cpu" if settings.device == "cpu" else "auto")
@@ -94,7 +94,7 @@ def _played(trained: Trained, experiment: str, table: Table, chosen: list[int]) 
 
 
 def _watched(agent: TrainedAgent, env: VectorEnv, rows: dict[int, int]) -> dict[int, list[list[Read]]]:
-    """Let the agent play all its episodes; what it reads in each of them, by the tasks of the `rows`."""
+    """Let the agent play all its episodes; returns what it reads in each episode, for the tasks of `rows`."""
     read: dict[int, list[list[Read]]] = {task: [] for task in rows}
     for _ in range(agent.episodes):
         for episodes_of_task in read.values():
@@ -111,14 +111,14 @@ def _watched(agent: TrainedAgent, env: VectorEnv, rows: dict[int, int]) -> dict[
 
 
 def _note(told: list[Read], time: int, found: list[Retrieved]) -> None:
-    """Add what is read from step `time` on, if it is not what was read before."""
+    """Add the sub-trajectories `found` that are read from step `time` on, if they differ from those read before."""
     parts = [(one.episode, one.first, one.end, _short(one.similarity, 4), _short(one.score, 4)) for one in found]
     if parts != (told[-1][1] if told else []):
         told.append((time, parts))
 
 
 def _task(agent: TrainedAgent, task: int, row: int, split: str, read: list[list[Read]]) -> Task:
-    """The episodes of a task that are kept, and those that they read."""
+    """The kept episodes of a task, and the episodes that they read."""
     count = agent.episodes
     shown = sorted({0, 1, 2, count // 2, count - 1} & {*range(count)})
     needed = {found[0] for number in shown for _, parts in read[number] for found in parts}
@@ -137,7 +137,7 @@ def _task(agent: TrainedAgent, task: int, row: int, split: str, read: list[list[
 
 
 def _episode(agent: TrainedAgent, task: int, row: int, number: int, read: list[Read] | None) -> Episode:
-    """An episode; without `read` only what is drawn of it, its way or its rewards."""
+    """An episode; without `read` only its cells or its rewards, which are drawn."""
     history, columns = agent.history, agent.history.columns
     first, length = int(history.first(number)[row]), int(history.lengths[row, number])
     steps = slice(first, first + length)
@@ -154,6 +154,6 @@ def _episode(agent: TrainedAgent, task: int, row: int, number: int, read: list[R
 
 
 def _short(value: float, digits: int) -> float:
-    """A number of so many digits; a whole one without a point."""
+    """A number rounded to `digits` digits; whole numbers have no decimal point."""
     short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() else short

@@ -1,4 +1,4 @@
-"""What made a file, from the data on: `python -m radt explain results/darkroom/figure.pdf`."""
+"""How a file was made, from the data on: `python -m radt explain results/darkroom/figure.pdf`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from radt.pipeline import provenance
 
 
 def explain(path: Path) -> list[str]:
-    """From the data to a file: what was made by what, when, on which machine, with which code and settings.
+    """Lines on every artifact from the data to a file: when, on which machine, with which code and settings it was made.
 
-    Where something has changed since what follows was made from it, a line says so. The records in results/recorded/ are enough
-    for their copies. Raises `RadtError` when nobody recorded the file, or when it is not the file that was recorded.
+    A line also says which inputs have changed since. The records in results/recorded/ are enough for their copies. Raises
+    `RadtError` when the file has no record, or is not the file that was recorded.
     """
     if not path.name or not artifacts.is_there(record := provenance.record_of(path)):
         raise RadtError(f"{path} has no record: name a file that a job made, or one that was recorded with its record")
@@ -35,7 +35,7 @@ def explain(path: Path) -> list[str]:
 
 
 def _told(record: Path, made: provenance.Record) -> list[str]:
-    """What a record says of how its artifact was made, and what is no longer so."""
+    """Lines on how the artifact of a record was made, and on what has changed since."""
     spent = f"{made.wall_seconds:.0f} s ({made.cpu_seconds:.0f} s CPU)"
     files = [record.with_name(name) for name in made.outputs]
     absent = [file.name for file in files if provenance.is_copy(record) and not artifacts.is_there(file)]

@@ -19,22 +19,22 @@ from radt.errors import RadtError
 from radt.suites.base import WithPictures
 
 FRAMES = 8
-"""Pictures of an episode, equally distant in time."""
+"""Pictures of an episode, equally spaced in time."""
 Frame = tuple[int, float, NDArray[np.uint8], str]
-"""Step, return so far, picture, and what is read."""
+"""Step, return so far, picture, and text on what is read."""
 
 
 def film(weights: Path, task: int | None, method: str | None, output: Path) -> str:
-    """Let the agent play its evaluation's number of episodes in a task, alone, and write `output`, a PNG file; among results with
-    a record.
+    """Let the agent play as many episodes as in its evaluation in one task, and write a PNG file to `output`, with a record if it
+    is below results/.
 
     Returns:
         A sentence on what it shows.
 
     Raises:
-        RadtError: there is no such agent or task, its suite cannot be drawn here, or it is to be among the results of others.
+        RadtError: agent or task do not exist, the suite cannot be drawn here, or `output` is among other results.
     """
-    os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo is imported, which robots draw with
+    os.environ.setdefault("MUJOCO_GL", "egl")  # before MuJoCo, which draws robots, is imported
     agent = load(weights, method=method)
     episodes = agent.trained.selection.evaluate.episodes
     splits = agent.suite.experiment.splits
@@ -62,7 +62,7 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
 
 
 def _played(agent: TrainedAgent, suite: WithPictures, env: Any, drawn: bool) -> list[Frame]:
-    """One episode; its frames where it is `drawn`."""
+    """Play one episode; returns its frames if it is `drawn`."""
     frames: list[Frame] = []
     history, seen = agent.history, agent.history.columns.observation[agent.history.episode * suite.spec.horizon :].numpy()
     episode, times = history.episode, itertools.count()
@@ -78,7 +78,7 @@ def _played(agent: TrainedAgent, suite: WithPictures, env: Any, drawn: bool) -> 
 
 
 def _read(agent: TrainedAgent) -> str:
-    """What the agent reads in the present step."""
+    """Text on what the agent reads in the present step."""
     return "\n".join(f"reads episode {part.episode + 1}\n(return {part.episode_return:.0f})" for part in agent.retrieved[0])
 
 

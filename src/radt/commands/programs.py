@@ -9,14 +9,13 @@ from radt.errors import RadtError
 
 HOUR = 3600.0
 ERRORS = ("error: ", "ERROR: ")
-"""How lines of a program begin that tell why it failed."""
+"""Beginnings of lines that tell why a program failed."""
 
 
 def run(program: str, *arguments: str, timeout: float = HOUR) -> str:
-    """What a program of this environment prints.
+    """Output of a program of this environment.
 
-    Raises `RadtError` with the line that tells why it failed, after all that it printed went to stderr; also when it takes more
-    than `timeout` seconds.
+    On failure, or after `timeout` seconds, its output is printed to stderr, and `RadtError` is raised with the line of the cause.
     """
     command, name = [sys.executable, "-m", program, *arguments], f"`{program} {arguments[0]}`"
     try:
@@ -44,7 +43,7 @@ def run(program: str, *arguments: str, timeout: float = HOUR) -> str:
 
 
 def _show(printed: bytes | str | None) -> None:
-    """Print what a program printed before it failed."""
+    """Print the output of a failed program to stderr."""
     text = printed.decode(errors="backslashreplace") if isinstance(printed, bytes) else printed or ""
     print(text.strip(), file=sys.stderr, flush=True)
 

@@ -1,7 +1,7 @@
 """Get the results that the present commit records: `python -m radt pull`.
 
-What a remote holds is checked before it comes among the results: DVC fetches into its cache, the objects there are compared with
-their names, which are hashes, and only then DVC copies them to their places. Last the results are compared with their records.
+Objects of a remote are checked before they become results: DVC fetches them into its cache, they are compared with their names,
+which are hashes, and only then DVC copies them into place. Finally the results are compared with their records.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from radt.pipeline import provenance
 
 LOCK = Path("dvc.lock")
 DAY = 86400.0
-"""Seconds that DVC may take to fetch; of a remote that does not answer it tells itself, after minutes."""
+"""Time limit of DVC's fetch in seconds; it has a shorter time limit of its own for remotes that do not answer."""
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 CORRUPT = re.compile(r"object ([0-9a-f]{32}\.dir) is corrupted")
-"""DVC tells so of the list of a folder's files that is no JSON."""
+"""DVC's error for a list of a folder's files that is no JSON."""
 CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)", re.MULTILINE)
 NONE = "this commit records no results, make some (make figure, then make record)"
 RESTORE = f"restore it (git checkout -- {LOCK}), or record results anew (make record)"
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-"""What is raised when a value does not have the form that is expected."""
+"""Exceptions for values of an unexpected form."""
 
 
 def pull() -> list[str]:
-    """Let DVC get all results that dvc.lock has; returns the names of its stages.
+    """Let DVC get all results in dvc.lock; returns the names of its stages.
 
-    A bare `dvc pull` fails when an experiment of dvc.yaml was never recorded. Raises `RadtError` when none was, when the remote
-    does not have them, or when what it has is damaged; then no result is touched.
+    A bare `dvc pull` fails when an experiment of dvc.yaml was never recorded. Raises `RadtError` when none was recorded, or the
+    remote's objects are missing or damaged; then no result is changed.
     """
     stages = _stages()
     outs = [out for stage in stages.values() for out in stage]
@@ -74,7 +74,7 @@ def _stages() -> dict[str, list[tuple[str, str]]]:
 
 
 def _output(entry: Any) -> tuple[str, str]:
-    """Path and hash of an output; raises one of `MALFORMED` when it has none, or when it is not in results/."""
+    """Path and hash of an output; raises one of `MALFORMED` when they are missing, or the path is not in results/."""
     path = _inside(entry["path"])
     if not path.startswith("results/"):
         raise ValueError(path)
@@ -89,14 +89,14 @@ def _text(value: Any) -> str:
 
 
 def _hash(value: Any) -> str:
-    """The name of an object; raises `ValueError` when it is none."""
+    """The name of an object, a hash; raises `ValueError` for anything else."""
     if not HASH.fullmatch(_text(value)):
         raise ValueError(value)
     return str(value)
 
 
 def _inside(path: Any) -> str:
-    """A path that does not lead out of its folder; raises `ValueError` for another."""
+    """A path that does not lead out of its folder; raises `ValueError` for any other."""
     parts = PurePosixPath(_text(path)).parts
     if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
         raise ValueError(path)
@@ -104,7 +104,7 @@ def _inside(path: Any) -> str:
 
 
 def _faults(cache: Path, path: str, name: str) -> Iterator[str]:
-    """What is wrong with the objects of an output, a sentence each."""
+    """Faults of the objects of an output, a sentence each."""
     damaged = _damaged(cache, path, name)
     yield from damaged
     if name.endswith(".dir") and not damaged:
@@ -118,9 +118,9 @@ def _faults(cache: Path, path: str, name: str) -> Iterator[str]:
 
 
 def _damaged(cache: Path, path: str, name: str) -> list[str]:
-    """A sentence when an object is not what its name says; it is removed, so that DVC fetches it again.
+    """A sentence for an object whose hash is not its name; the object is removed, so that DVC fetches it again.
 
-    An object that is not there is none of DVC's: Git keeps what it stands for.
+    A missing object is no fault: Git keeps that file.
     """
     place = _place(cache, name)
     try:
@@ -135,12 +135,12 @@ def _damaged(cache: Path, path: str, name: str) -> list[str]:
 
 
 def _came_damaged(what: str, name: str) -> str:
-    """The sentence on an object of the remote that is not what its name says."""
+    """The sentence for an object of the remote whose hash is not its name."""
     return f"{what} came damaged (object {name}): pull again; if that does not help, push it from a clone that has it (dvc push)"
 
 
 def _place(cache: Path, name: str) -> Path:
-    """Where DVC's cache has an object."""
+    """Path of an object in DVC's cache."""
     return cache / "files" / "md5" / name[:2] / name[2:]
 
 

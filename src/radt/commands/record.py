@@ -1,4 +1,4 @@
-"""Keep results: what is small in results/recorded/, for Git, all of the experiments in DVC: `python -m radt record`."""
+"""Keep results: small files in results/recorded/ for Git, and all results of experiments in DVC: `python -m radt record`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from radt.report.gallery import FOLDER
 from radt.settings.stages import Stages
 
 KEPT = (".csv", ".pdf", ".png")
-"""Of everything that a figure was made from, Git keeps the records and, of the rest, tables and pictures."""
+"""Git keeps tables and pictures, and all records."""
 STAGES = ("features", "trajectories", "pretrain", "embed", "index", "train", "evaluate", "figure")
-"""Those of dvc.yaml; all but the last are folders, and not there when no method needs them."""
+"""Stages of dvc.yaml; all but the last are folders, which are missing when no method needs them."""
 
 
 def record(results: Path) -> list[str]:
     """Record every experiment and every ablation that has a figure; returns their names.
 
-    Raises `RadtError` when there is none, when Snakemake would make one of them anew, or when a file is damaged.
+    Raises `RadtError` when there is no figure, one of them is out of date, or a file is damaged.
     """
     known = settings()
     names = [name for name in known.experiments if (results / name / "figure.pdf").exists()]
@@ -47,11 +47,11 @@ def record(results: Path) -> list[str]:
 
 
 def summarize(results: Path, name: str) -> None:
-    """Copy what is small of an experiment to results/recorded/: the records of all that its figure was made from, with tables
-    and pictures, and numbers to compare; times of jobs, and their settings, only if all times are known.
+    """Copy small files of an experiment to results/recorded/: the records of all inputs of its figure, tables and pictures, and
+    metrics for DVC; times of jobs, and their settings, only if all times are known.
 
-    The stage `figure` of dvc.yaml does this, too, so that metrics are those of the results that DVC has. Raises `RadtError`
-    when the experiment has no figure, or a file is damaged.
+    The stage `figure` of dvc.yaml does the same, so that metrics fit the results in DVC. Raises `RadtError` when the experiment
+    has no figure, or a file is damaged.
     """
     if not (results / name / "figure.pdf").exists():
         raise RadtError(f"{results / name} has no figure.pdf: make it first (snakemake -- {results / name}/figure.pdf)")
@@ -65,17 +65,17 @@ def summarize(results: Path, name: str) -> None:
 
 
 def metrics(table: Path) -> dict[str, dict[str, float]]:
-    """What `dvc metrics` compares: by method, the return of the last episode and the average over all, on held-out tasks."""
+    """Metrics for `dvc metrics`: by method, the return of the last episode and the average over episodes, on held-out tasks."""
     with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "held_out"]
     return {row["method"]: {key: float(row[key]) for key in ("last", "average")} for row in rows}
 
 
 def _keep(figure: Path) -> set[Path]:
-    """Copy the records of all that a figure was made from to results/recorded/, with their tables and pictures; film strip and
-    episodes beside it, too. Returns the copies.
+    """Copy the records of all inputs of a figure to results/recorded/, with their tables and pictures, and the film strip and the
+    recorded episodes of the experiment. Returns the copies.
 
-    Raises `RadtError` when a file of them is damaged.
+    Raises `RadtError` when a file is damaged.
     """
     copies: set[Path] = set()
     for made in [*chain(figure), *figure.parent.glob(f"film.{FILE}"), *figure.parent.glob(f"{FOLDER}/*.{FILE}")]:
@@ -91,7 +91,7 @@ def _kept(made: Path) -> list[Path]:
 
 
 def _copy(file: Path) -> Path:
-    """Copy a result to its place in results/recorded/, which is returned; a full disk leaves the old copy."""
+    """Copy a result to results/recorded/; returns the path of the copy. On a full disk the old copy is unchanged."""
     copy = RECORDED / Path(place(file)).relative_to("results")
     with artifacts.opened(file) as opened:
         content = opened.read()
@@ -100,7 +100,7 @@ def _copy(file: Path) -> Path:
 
 
 def _forget(names: list[str], copies: set[Path]) -> None:
-    """Remove the copies of experiments that an earlier call has made and this one has not."""
+    """Remove copies of the experiments `names` that are not among the present `copies`."""
     for made in (path for name in names for path in files(RECORDED / name) if is_record(path) and path not in copies):
         for copy in [*_kept(made), made]:
             copy.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
-"""Draw every figure of an experiment again from what is in Git, without data or weights: `python -m radt redraw`.
+"""Draw all figures of experiments again from tables in Git, without data or weights: `python -m radt redraw`.
 
-It also writes the numbers of the tables in README.md and docs/results.md."""
+It also writes the numbers of the tables in README.md and docs/results.md.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ TABLES = {
     "csv": ablation.COLUMNS,
     "learning.csv": {**inputs.LEARNING, "variant": "str"},
 }
-"""Ends of the names of the tables of an ablation, and their columns."""
+"""Suffixes of the tables of an ablation, and their columns."""
 PAGES = (Path("README.md"), Path("docs/results.md"))
 """Pages with tables of results."""
 
@@ -31,8 +32,8 @@ def redraw(folder: Path) -> list[Path]:
     """Draw the figures of all experiments and ablations whose tables are in `folder`, and the overview; returns the files. The
     numbers in `PAGES` are written, too.
 
-    Tables that have a record are compared with it; the others are named. Raises `RadtError` when there are no tables of an
-    experiment, or when one is damaged or not the one that was recorded; then nothing is written.
+    Tables with a record are compared with it; tables without one are named. Raises `RadtError` when there are no tables, or one
+    is damaged or differs from its record; then nothing is written.
     """
     known = settings()
     names = [name for name in known.experiments if (folder / name / "curves.csv").exists()]
@@ -62,9 +63,9 @@ def redraw(folder: Path) -> list[Path]:
 
 
 def _untraced(tables: list[Path]) -> list[str]:
-    """The folders of tables without a record, which were recorded before there were any.
+    """The folders of tables without a record, which are older than records.
 
-    Raises `RadtError` when a table that has one is not the table that was recorded.
+    Raises `RadtError` when a table differs from its record.
     """
     found: dict[str, None] = {}
     for table in tables:
@@ -85,7 +86,7 @@ def _ablation(folder: Path, name: str, known: Settings) -> tuple[bytes, bytes]:
 
 
 def _write(stem: Path, drawn: tuple[bytes, bytes]) -> list[Path]:
-    """Write a figure as PDF and as PNG; their paths."""
+    """Write a figure as PDF and as PNG; returns the paths."""
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("pdf", "png")]
     for path, content in zip(paths, drawn, strict=True):
         artifacts.write_bytes(path, content)

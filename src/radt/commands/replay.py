@@ -1,4 +1,4 @@
-"""Files that show what a trained agent does, written with a record like results of the pipeline: `film` and `episodes`."""
+"""Shared by `film` and `episodes`: files about a trained agent that are written with a record, like results of the pipeline."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from radt.pipeline import atomic_stage, provenance
 
 
 def evaluation_of(weights: Path, trained: Trained) -> Path:
-    """The table of the evaluation of a trained agent, from the present folder on.
+    """Path of the evaluation's table of a trained agent, relative to the present folder.
 
-    Raises `RadtError` when it has none, or when its results are those of another folder.
+    Raises `RadtError` when it has none, or its results are in another folder.
     """
     if trained.evaluation is None:
         raise RadtError(f"{weights} is a saved agent, without its evaluation: name a network among the results")
@@ -29,9 +29,9 @@ def evaluation_of(weights: Path, trained: Trained) -> Path:
 def keep(
     command: str, content: Callable[[], bytes], trained: Trained, evaluation: Path, arguments: list[str], output: Path
 ) -> None:
-    """Write `content` to `output`, with a record of the command, its `arguments`, the evaluation and what that was made from.
+    """Write `content` to `output`, with a record of the command, its `arguments`, the evaluation and its inputs.
 
-    Raises `RadtError` when one of these is damaged, or another process writes the same file.
+    Raises `RadtError` when an input is damaged, or another process writes the same file.
     """
 
     def write(given: list[str]) -> int:

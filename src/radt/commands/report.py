@@ -12,9 +12,9 @@ from radt.report.read import collect
 
 
 def report(root: Path, output: Path) -> str:
-    """Write the page of all experiments in a folder like results/recorded; returns a line that tells what is in it.
+    """Write the page of all experiments in a folder like results/recorded; returns a line on its content.
 
-    Raises `RadtError` when there are none or a file is damaged; then nothing is written.
+    Raises `RadtError` when there are no experiments or a file is damaged; then nothing is written.
     """
     known = configurations()
     results = collect(root, known)

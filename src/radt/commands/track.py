@@ -1,7 +1,7 @@
 """Send the numbers of trainings and evaluations to trackers: `python -m radt track`.
 
-It reads what the workflow writes: `metrics.csv` of trainings, evaluations, and `progress.json` of trainings that run. So no job
-knows of it, and no result depends on it.
+It only reads files of the workflow: `metrics.csv` of trainings, evaluations, and `progress.json` of running trainings. So jobs
+and results do not depend on it.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from radt.pipeline.status import REFRESH, unfinished
 from radt.pipeline.trackers import FOLDER, Run, Values, check, start
 
 SENT = FOLDER / "sent.json"
-"""What was sent: by tracker and name, sha256 of the file."""
+"""Record of what was sent: sha256 of each file, by tracker and name."""
 SHOWN = ("loss", "accuracy", "learning_rate", "gradient_norm")
-"""Columns of `metrics.csv`."""
+"""Columns of `metrics.csv` that are sent."""
 Points = list[tuple[int, Values]]
 
 
 def track(results: Path, names: Sequence[str], watch: bool) -> str:
-    """Send what trackers do not have yet; to `watch`, go on with it, and with the trainings that run, until Ctrl-C.
+    """Send files that trackers do not have yet; with `watch`, continue until Ctrl-C, also with running trainings.
 
     Returns:
         A sentence on what was sent.
 
     Raises:
-        RadtError: there is no tracker, a package is missing, or a file is damaged.
+        RadtError: no tracker is named, a package is missing, or a file is damaged.
     """
     if not names:
         raise RadtError("there is no tracker: set `tracking: [tensorboard]` in the configuration, or add `--to tensorboard`")
@@ -51,7 +51,7 @@ def track(results: Path, names: Sequence[str], watch: bool) -> str:
 
 
 class Following:
-    """Some trackers, and the runs in them of trainings that are not done."""
+    """Trackers, and their open runs of unfinished trainings."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -59,7 +59,7 @@ class Following:
         self._seen: dict[str, int] = {}
 
     def send(self, results: Path) -> int:
-        """Send the files below `results` that one of the trackers does not have; how many these are."""
+        """Send the files below `results` that a tracker does not have; returns their number."""
         count, sent = 0, already()
         for path in files(results):
             content, name = artifacts.sha256(path), name_of(path)
@@ -72,7 +72,7 @@ class Following:
         return count
 
     def _forward(self, path: Path, name: str, trackers: Sequence[str]) -> None:
-        """Send one file, to the runs that are open for it, else to new ones."""
+        """Send one file to its open runs, else to new runs."""
         values = points(path)
         for run in self._open.pop(name, None) or opened(trackers, name, settings(path)):
             for step, named in values:
@@ -80,7 +80,7 @@ class Following:
             run.finish()
 
     def look(self) -> None:
-        """Send how far the trainings are that run."""
+        """Send the progress of running trainings."""
         for job in unfinished(time.time()):
             now, name = job.progress, name_of(job.name.record) if job.name.record else ""
             if job.state != "running" or not now or now.loss is None or self._seen.get(name) == now.update:
@@ -92,13 +92,13 @@ class Following:
             self._seen[name] = now.update
 
     def finish(self) -> None:
-        """End the runs of trainings that are not done."""
+        """End the open runs."""
         for run in (run for runs in self._open.values() for run in runs):
             run.finish()
 
 
 def already() -> dict[str, dict[str, str]]:
-    """What was sent by earlier calls; raises `RadtError` when the file is damaged."""
+    """Content of `SENT`; raises `RadtError` when the file is damaged."""
     told = artifacts.read_json(SENT) if SENT.exists() else {}
     if not isinstance(told, dict) or not all(isinstance(names, dict) for names in told.values()):
         raise RadtError(f"{SENT} is damaged: delete {FOLDER}, and all is sent again")
@@ -106,7 +106,7 @@ def already() -> dict[str, dict[str, str]]:
 
 
 def opened(trackers: Sequence[str], name: str, known: dict[str, Any]) -> list[Run]:
-    """A new run in each of the trackers; its name ends with the time, since a training may be made again."""
+    """A new run in each tracker; its name ends with the time, because a training may be repeated."""
     now = time.strftime("%Y%m%d-%H%M%S")
     return [start(tracker, f"{name}/{now}", known) for tracker in trackers]
 
@@ -119,19 +119,19 @@ def files(results: Path) -> Iterator[Path]:
 
 
 def name_of(path: Path) -> str:
-    """What a training or an evaluation is called, by one of its files: `darkroom/train/ad/seed42`."""
+    """The name of a training or an evaluation, such as `darkroom/train/ad/seed42`, from the path of its file."""
     below = Path(provenance.place(path)).relative_to("results")
     return (below.parent if path.name in ("metrics.csv", provenance.FILE) else below.with_suffix("")).as_posix()
 
 
 def settings(path: Path) -> dict[str, Any]:
-    """The settings that made a file, where it has a record."""
+    """The settings in the record of a file; empty without a record."""
     record = provenance.record_of(path)
     return provenance.read(record).settings if artifacts.is_there(record) else {}
 
 
 def points(path: Path) -> Points:
-    """The numbers in a file: by update those of a training; by episode the mean return of each split, and share of success."""
+    """Points in a file: of a training by update; of an evaluation by episode: mean return and share of success of each split."""
     if path.name == "metrics.csv":
         frame = read(path, METRICS, AGAIN).set_index("update")[list(SHOWN)]
     else:

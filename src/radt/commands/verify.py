@@ -1,4 +1,4 @@
-"""Whether all results are whole and fit together: `python -m radt verify`."""
+"""Check that all results are undamaged and consistent: `python -m radt verify`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RESTORE = "restore it from the repository, or record the present results (make r
 
 
 def verify(root: Path) -> list[str]:
-    """What is wrong with the results below `root`, a sentence each: damaged, missing, changed and unknown files.
+    """Faults of the results below `root`, a sentence each: damaged, missing, changed and unknown files.
 
-    Hashes every file again, on all cores. Of results/recorded/, copies without a record are not looked at, and files that are
-    only in DVC are not missed. Raises `RadtError` when there are no results, and for a folder that is not below results/.
+    Every file is hashed again, on all cores. In results/recorded/, copies without a record are ignored, and files that are only
+    in DVC may be missing. Raises `RadtError` when there are no results, and for a folder that is not below results/.
     """
     if "results" not in Path(os.path.normpath(root)).parts:
         raise RadtError(f"{root} is not below results/: name a folder of results")
@@ -31,13 +31,13 @@ def verify(root: Path) -> list[str]:
 
 
 def _strange(root: Path, known: set[Path]) -> list[str]:
-    """A sentence for each file below `root` that is not among the `known` ones; what is in results/ itself may be anybody's."""
+    """A sentence for each file below `root` that is not among the `known` ones; files directly in results/ are ignored."""
     strange = [path for path in provenance.files(root) if path not in known and path.parent.name != "results"]
     return [f"{path} is in no record (radt did not write it, or its record is gone): move it elsewhere" for path in strange]
 
 
 def faults_of(record: Path) -> list[str]:
-    """What is wrong with the files and the inputs of a record, a sentence each; a copy cannot be made anew by Snakemake."""
+    """Faults of the files and inputs of a record, a sentence each; the remedy for copies is not Snakemake."""
     found = []
     for look in (provenance.problems, provenance.broken_links):
         try:
@@ -48,7 +48,7 @@ def faults_of(record: Path) -> list[str]:
 
 
 def _faults(record: Path) -> tuple[set[Path], list[str]]:
-    """The files that a record accounts for, and what is wrong with them; a damaged one accounts for its folder."""
+    """The files of a record, and their faults; a damaged record counts for all files of its folder."""
     try:
         made = provenance.read(record)
     except provenance.NewerError as error:

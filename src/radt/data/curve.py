@@ -1,6 +1,8 @@
-"""How the source learned: return over the share of a learning history, over all training tasks (ours)."""
+"""The learning curve of the source: return over the course of a learning history, over all training tasks."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +15,17 @@ HEADER = "step,return_mean,return_low,return_high"
 
 
 def learning_curve(shards: list[Shard]) -> str:
-    """CSV of 50 points, equally far apart in every history.
+    """CSV of 50 points, one for each fiftieth of a history; its return is the mean over episodes that overlap it.
 
-    A point stands for a fiftieth of a history; its return there is the mean over episodes that lie in it, even in part.
-    `return_mean`, `return_low` and `return_high` are the mean, 10th and 90th percentile over the histories of all tasks (one
-    history has no percentiles), `step` the step at which the fiftieth ends, on average over histories.
+    `return_mean`, `return_low` and `return_high` are the mean, 10th and 90th percentile over the histories of all tasks (empty
+    for a single history). `step` is the step at which the fiftieth ends, averaged over histories.
     """
     curves, steps = [], []
     for shard in shards:
         returns = shard.returns()
-        ends = np.flatnonzero((np.diff(shard.episode_task) != 0) | (np.diff(shard.episode_history) != 0)) + 1
-        for own in np.split(np.arange(len(returns)), ends):
-            starts = shard.episode_start[own[0] : own[-1] + 2]
-            curves.append(_points(returns[own], starts - starts[0]))
+        for first, end in pairwise(shard.history_start()):
+            starts = shard.episode_start[first : end + 1]
+            curves.append(_points(returns[first:end], starts - starts[0]))
             steps.append(starts[-1] - starts[0])
     values = np.array(curves)
     low, high = np.percentile(values, [LOW, HIGH], axis=0) if len(values) > 1 else np.full((2, POINTS), np.nan)
@@ -36,7 +36,7 @@ def learning_curve(shards: list[Shard]) -> str:
 
 
 def _points(returns: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean return [50] of the episodes, which begin at `starts` [E + 1], that lie in each fiftieth of the steps."""
+    """Mean return [50] of the episodes that overlap each fiftieth of the steps; episodes begin at steps `starts` [E + 1]."""
     edges = np.arange(POINTS + 1) * starts[-1]
     first = np.searchsorted(starts[1:] * POINTS, edges[:-1], "right")
     behind = np.searchsorted(starts[:-1] * POINTS, edges[1:], "left")

@@ -1,8 +1,7 @@
-"""The published data set from the Hugging Face Hub, at a pinned commit, every file checked by its sha256.
+"""The published data set from the Hugging Face Hub, at a pinned commit; every file is checked by its sha256.
 
-Files land in the Hub's own cache (`HF_HOME`), where its other programs find them, and nothing outside it is touched. A download
-that was cut off goes on with the file at which it stopped, and later ones need no network once `trajectories.download.checksums`
-is given. `HF_ENDPOINT` names a mirror.
+Files are stored in the Hub's own cache (`HF_HOME`), where other programs find them; nothing outside it is touched. An interrupted
+download resumes. With `trajectories.download.checksums`, later runs need no network. `HF_ENDPOINT` names a mirror.
 """
 
 from __future__ import annotations
@@ -28,37 +27,37 @@ from radt.settings.sources import Download
 
 UNSET = "0" * 40  # the revision in config/config.yaml, to be replaced by a commit of the data set
 INSTEAD = "or set trajectories.source to generate, which needs no network (source: generate)"
-LARGEST = 2**30  # bytes of a file; the published ones have a few million
-LISTING = 2**24  # bytes of an answer that lists files, and of a file of checksums
+LARGEST = 2**30  # most bytes of a file; published files have a few million
+LISTING = 2**24  # most bytes of an answer that lists files, and of a file of checksums
 SHA256 = r"[0-9a-f]{64}"
 
 
 class Expected(NamedTuple):
-    """What a file of the data set must be; the size where it is known."""
+    """Expected hash of a file, and its size in bytes if known."""
 
     sha256: str
     size: int | None
 
 
 class Content(BaseModel):
-    """What the Hub says of a file that is not kept in Git."""
+    """The Hub's answer about a file of Git LFS."""
 
     oid: Annotated[str, Field(pattern=f"^{SHA256}$")]
     size: Annotated[int, Field(ge=0)]
 
 
 class Entry(BaseModel):
-    """What the Hub says of a path; of folders and of files in Git nothing more."""
+    """The Hub's answer about a path; `lfs` is None for folders and for files in Git."""
 
     path: str
     lfs: Content | None = None
 
 
 def fetch(settings: Download, tasks: list[tuple[str, ...]]) -> Path:
-    """Folder with the published file of every task, downloaded where missing and verified; `tasks` are names that each may have.
+    """Folder with the verified, published file of every task; missing files are downloaded. `tasks` are alternative names each.
 
     Raises `RadtError` when the settings name no commit of a data set, the Hub cannot be reached or does not have a file, or a
-    file's sha256 is not the expected one; such a file is not kept.
+    file has another sha256; such a file is not kept.
     """
     _check(settings)
     names = [name for options in tasks for name in options]
@@ -76,7 +75,7 @@ def fetch(settings: Download, tasks: list[tuple[str, ...]]) -> Path:
 
 
 def _check(settings: Download) -> None:
-    """Raise `RadtError` unless the settings can name a folder of a commit of a data set."""
+    """Raise `RadtError` unless revision and folder of the settings are set and well-formed."""
     if settings.revision == UNSET:
         raise RadtError(
             "trajectories.download.revision is not set: set it to a commit of"
@@ -88,7 +87,7 @@ def _check(settings: Download) -> None:
 
 
 def _sentence(settings: Download, error: Exception) -> str:
-    """What went wrong between us and the Hub, and what to do."""
+    """The sentence for an error of the network or the Hub, with a remedy."""
     what = f"{settings.repository} at revision {settings.revision}"
     reason = said(error)
     if isinstance(error, OSError):
@@ -111,7 +110,7 @@ def _sentence(settings: Download, error: Exception) -> str:
 
 
 def _known(settings: Download, options: tuple[str, ...], expected: dict[str, Expected]) -> list[str]:
-    """Which of the names that a task's file may have the data set has."""
+    """The names among `options` that the data set has; raises `RadtError` for none."""
     known = [name for name in options if name in expected]
     if not known:
         origin = settings.checksums or f"{settings.repository} at revision {settings.revision}"
@@ -139,7 +138,7 @@ def _file(settings: Download, plain: str, expected: Expected) -> Path:
 
 
 def _place(settings: Download, plain: str) -> Path:
-    """Where the Hub's programs keep a file of this commit; raises `RadtError` when a link there leads out of the cache."""
+    """Path of a file of this commit in the Hub's cache; raises `RadtError` when a link there leads out of the cache."""
     cache = Path(constants.HF_HUB_CACHE)
     commit = cache / f"datasets--{settings.repository.replace('/', '--')}" / "snapshots" / settings.revision
     path = commit / settings.folder / plain
@@ -152,7 +151,7 @@ def _place(settings: Download, plain: str) -> Path:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file beside `path`, of this process alone, which takes its place when all went well and is deleted else."""
+    """A temporary file beside `path`, which replaces `path` on success and is deleted on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -164,7 +163,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _from_hub(settings: Download, names: list[str]) -> dict[str, Expected]:
-    """sha256 and size by file name, as the Hub states them for the pinned commit."""
+    """sha256 and size by file name, as stated by the Hub for the pinned commit."""
     if constants.is_offline_mode():
         raise RadtError(f"HF_HUB_OFFLINE is set: unset it, or give trajectories.download.checksums, {INSTEAD}")
     paths = {f"{settings.folder}/{name}": name for name in names}
@@ -181,7 +180,7 @@ def _from_hub(settings: Download, names: list[str]) -> dict[str, Expected]:
 
 
 def _from_file(path: Path, settings: Download, names: list[str]) -> dict[str, Expected]:
-    """sha256 by file name from a file in the form that `sha256sum` writes; paths in it may begin anywhere."""
+    """sha256 by file name, from a file that `sha256sum` wrote in any folder."""
     remedy = "set trajectories.download.checksums to a file made by sha256sum, or null"
     try:
         lines = artifacts.read_bytes(path, LISTING, remedy).decode().splitlines()
@@ -201,5 +200,5 @@ def _from_file(path: Path, settings: Download, names: list[str]) -> dict[str, Ex
 
 
 def _ends_alike(one: str, other: str) -> bool:
-    """Whether one path is the end of the other: `sha256sum` may have been called in any folder."""
+    """Whether one path is the end of the other."""
     return all(a == b for a, b in zip(*(path.removeprefix("./").split("/")[::-1] for path in (one, other)), strict=False))

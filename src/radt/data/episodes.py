@@ -1,4 +1,4 @@
-"""What the agent has lived through: all tasks' episodes in the columns that training windows are cut from, too."""
+"""The episode buffer of agents. Its columns are those of training data, so windows are cut by the same code."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from radt.spaces import Spec
 
 
 class EpisodeBuffer:
-    """Episodes of B tasks, filled step by step; all begin together, each ends for itself.
+    """Episodes of B tasks, filled step by step. All tasks begin an episode together; each ends at its own step.
 
     Args:
         tasks: number of tasks, B.
-        episodes: number of episodes of each.
-        spec: what is seen and done, and the most steps of an episode, T.
+        episodes: number of episodes of each task.
+        spec: observations and actions, and the most steps of an episode, T.
     """
 
     def __init__(self, tasks: int, episodes: int, spec: Spec):
@@ -39,17 +39,17 @@ class EpisodeBuffer:
         self.lengths = torch.full((tasks, episodes), horizon)
         self.running = torch.ones(tasks, dtype=torch.bool)
         self.success: Tensor | None = None
-        """[B, episodes] whether an episode reached its goal; None where environments do not say."""
+        """[B, episodes] whether an episode reached its goal; None where environments do not report it."""
 
     def first(self, episode: int | Tensor) -> Tensor:
-        """Row of the first step of `episode` (one for all tasks, or [B, ...]) for every task."""
+        """Row [B, ...] of the first step of `episode`, one number for all tasks or [B, ...]."""
         task = torch.arange(self.tasks)
         if isinstance(episode, Tensor):
             task = task.reshape(-1, *[1] * (episode.dim() - 1))
         return (task * self.episodes + episode) * self.horizon
 
     def observe(self, time: int, observation: Tensor, returns: Tensor) -> None:
-        """Store the observation [B, D] and the wanted return-to-go [B] of step `time` of the current episode."""
+        """Store the observation [B, D] and the target return-to-go [B] of step `time` of the current episode."""
         row = self.first(self.episode) + time
         self.columns.observation[row] = observation
         self.columns.returns[row] = returns
@@ -58,7 +58,7 @@ class EpisodeBuffer:
     def act(self, time: int, action: Tensor, reward: Tensor, ended: Tensor) -> None:
         """Store the action [B, A] and the reward [B] of step `time`, and whether [B] the episode `ended` with it.
 
-        Of tasks whose episode has ended before, nothing counts.
+        Tasks whose episode had ended before are ignored.
         """
         row, reward = self.first(self.episode) + time, reward * self.running
         self.columns.action[row] = action.to(torch.uint8)
@@ -68,7 +68,7 @@ class EpisodeBuffer:
         self.running = self.running & ~ended
 
     def succeed(self, reached: Tensor | None) -> None:
-        """Take in whether the step that comes to `act` next reached the goal [B]; None where environments do not say."""
+        """Store whether the present step reached the goal [B], before `act`; None where environments do not report it."""
         if reached is None:
             return
         if self.success is None:
@@ -76,14 +76,14 @@ class EpisodeBuffer:
         self.success[:, self.episode] |= reached & self.running
 
     def finish(self) -> None:
-        """End the current episode: its returns-to-go become the true ones, as in the training data."""
-        rows = self.first(self.episode)[:, None] + torch.arange(self.horizon)
+        """End the current episode: its target returns-to-go are replaced by the true ones, as in the training data."""
+        rows = self.first(self.episode)[:, None] + torch.arange(self.horizon)  # [B, T]
         self.columns.returns[rows] = self.columns.reward[rows].flip(1).cumsum(1).flip(1)
         self.running = torch.ones_like(self.running)
         self.episode += 1
 
     def steps(self, episode: int, begin: int, end: int) -> Steps:
-        """[B, end - begin] steps of one episode of all tasks: slices, the same as `Columns.windows` gathers of whole episodes."""
+        """[B, end - begin] steps of one episode of all tasks: the steps of `Columns.windows`, but cut by slices."""
         size = (self.tasks, self.episodes, self.horizon)
 
         def cut(column: Tensor, begin: int, end: int) -> Tensor:
@@ -107,11 +107,11 @@ class EpisodeBuffer:
         )
 
     def window(self, time: int, length: int) -> Steps:
-        """[B, min(length, time + 1)] steps of the current episode up to and with step `time`, whose action is not known yet."""
+        """[B, min(length, time + 1)] steps of the current episode up to and including step `time`, whose action is not known."""
         return self.steps(self.episode, max(time + 1 - length, 0), time + 1)
 
     def previous(self, length: int) -> Steps:
-        """[B, min(length, T)] last steps of the previous episode, padded on the right; all masked when there is none."""
+        """[B, min(length, T)] last steps of the previous episode, padded on the right; the mask is false in the first episode."""
         episode = max(self.episode - 1, 0)
         first, lived = self.first(episode), self.lengths[:, episode]
         length = min(length, self.horizon)

@@ -1,8 +1,8 @@
-"""The encoder of images: what a frame shows, in few numbers.
+"""The encoder of images: principal components of frames.
 
-It is linear. Training frames, shrunk to half their height and width, differ most along its directions (principal components), and
-each number has a variance of 1 over these frames. Published: an IMPALA network, trained by PPO. Here nothing is trained by
-gradients, so the same frames always give the same encoder, in seconds.
+Frames are shrunk to half their height and width and projected on the first principal components of the training frames; each
+number has variance 1 over these frames. Paper: an IMPALA network, trained by PPO; here: a linear encoder, because the same frames
+always give the same encoder, in seconds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from radt.settings.experiment import Experiment
 Frames = NDArray[np.uint8]
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 SHRINK = 2
-"""Pixels along each side of a square that becomes one."""
+"""Side of the square of pixels that is averaged to one."""
 BLOCK = 1024
 """Frames that are encoded at once."""
 LEAST = 1e-6
-"""Variance below which all frames are alike; share of the largest one below which a direction is rounding, and its number 0."""
+"""Frames with less variance are alike. A component with less than this share of the largest variance is rounding: set to 0."""
 FARTHEST = 1e4
-"""Largest number of a frame unlike all training frames, in standard deviations: half precision ends at 65504."""
+"""Numbers are clipped here, in standard deviations: half precision ends at 65504."""
 
 
 @dataclass(frozen=True)
@@ -37,35 +37,35 @@ class FrameEncoder:
     """A linear encoder of frames [H, W, C]."""
 
     mean: NDArray[np.float32]
-    """[P] of the pixels of shrunk frames, from 0 to 1."""
+    """[P] mean of the P numbers of a shrunk frame, from 0 to 1."""
     directions: NDArray[np.float32]
-    """[P, F]"""
+    """[P, F] scaled principal components."""
     sha256: str = ""
-    """Hash of its weights, once they are written."""
+    """Hash of the weights; empty before they are written."""
 
     def __call__(self, frames: Frames) -> NDArray[np.float16]:
-        """Numbers [N, F] of frames [N, H, W, C]; raises `RadtError` for frames of another size."""
+        """Features [N, F] of frames [N, H, W, C]; raises `RadtError` for frames of another size."""
         parts = [self._encoded(frames[begin : begin + BLOCK]) for begin in range(0, len(frames), BLOCK)]
         return np.concatenate(parts) if parts else np.zeros((0, self.directions.shape[1]), np.float16)
 
     def _encoded(self, frames: Frames) -> NDArray[np.float16]:
-        """Numbers of a block of frames."""
+        """Features of a block of frames."""
         pixels = shrunk(frames)
         if pixels.shape[1] != len(self.mean):
             given, known = " x ".join(map(str, frames.shape[1:])), SHRINK**2 * len(self.mean)
             raise RadtError(f"frames are {given}, but the encoder of images reads {known} numbers: use frames as in training")
-        # in double precision a frame has the same numbers alone and among others, in single precision it has not
+        # double precision: in single precision the features of a frame depend on the other frames of the block
         exact = (pixels - self.mean).astype(np.float64) @ self.directions.astype(np.float64)
         return exact.clip(-FARTHEST, FARTHEST).astype(np.float16)
 
     def encoded(self, histories: Shard) -> Shard:
-        """The same learning histories, with numbers in place of frames. Equal frames are encoded once."""
+        """The same learning histories, with features in place of frames. Equal frames are encoded once."""
         distinct, row = unique(histories.observations)
         return replace(histories, observations=self(histories.observations[distinct])[row])
 
 
 def shrunk(frames: Frames) -> NDArray[np.float32]:
-    """Means [N, P] of squares of pixels, from 0 to 1; raises `RadtError` where squares do not fit."""
+    """Frames [N, H, W, C] at half their height and width, as P numbers from 0 to 1: [N, P]; raises `RadtError` for odd sizes."""
     count, height, width, channels = frames.shape
     if height % SHRINK or width % SHRINK:
         raise RadtError(f"frames are {height} x {width}, allowed are multiples of {SHRINK}: leave `numbers_per_frame` out")
@@ -76,7 +76,7 @@ def shrunk(frames: Frames) -> NDArray[np.float32]:
 
 
 def unique(frames: Frames) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first row of each different frame, in their order, and for every frame which of these it equals."""
+    """Rows of the distinct frames in order of first occurrence, and for every frame its number among them [N]."""
     seen: dict[bytes, int] = {}
     row = np.array([seen.setdefault(frame.tobytes(), len(seen)) for frame in frames], np.int64)
     first = np.unique(row, return_index=True)[1]
@@ -84,10 +84,10 @@ def unique(frames: Frames) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def fit(histories: Iterable[Shard], frames: int, size: int) -> tuple[FrameEncoder, float]:
-    """An encoder of `size` numbers, learned from up to `frames` different frames of each history.
+    """An encoder to `size` features, fitted to up to `frames` distinct frames of each shard.
 
-    Returns the encoder, and the share of the variance that it keeps. Raises `RadtError` when frames have fewer numbers, or are
-    all alike.
+    Returns the encoder, and the share of the variance that it keeps. Raises `RadtError` when a shrunk frame has fewer than `size`
+    numbers, or all frames are alike.
     """
     count, total, squares = 0, np.zeros(0), np.zeros((0, 0))
     for pixels in _chosen(histories, frames):
@@ -102,14 +102,14 @@ def fit(histories: Iterable[Shard], frames: int, size: int) -> tuple[FrameEncode
     if variances[-1] < LEAST:
         raise RadtError("all frames of the training tasks are alike, so they tell nothing: leave `numbers_per_frame` out")
     best, kept = variances[::-1][:size], directions[:, ::-1][:, :size]
-    sign = np.sign(kept[np.abs(kept).argmax(0), np.arange(size)])  # which the library leaves open
+    sign = np.sign(kept[np.abs(kept).argmax(0), np.arange(size)])  # the library leaves the sign open
     scale = np.where(best > LEAST * best[0], 1.0 / np.sqrt(best.clip(LEAST**2)), 0.0)
     encoder = FrameEncoder(mean.astype(np.float32), np.ascontiguousarray(kept * sign * scale, np.float32))
     return encoder, float(best.clip(0.0).sum() / variances.clip(0.0).sum())
 
 
 def _chosen(histories: Iterable[Shard], frames: int) -> Iterator[NDArray[np.float32]]:
-    """Pixels of up to `frames` different frames of each history, spread over all of it."""
+    """Shrunk pixels [n, P] of up to `frames` distinct frames of each shard, evenly spread."""
     for shard in histories:
         distinct = unique(shard.observations)[0]
         chosen = distinct[:: max(1, -(-len(distinct) // frames))]

@@ -1,7 +1,7 @@
-"""Requests to the Hugging Face Hub that end whatever the other side does: limits of time, size and redirects.
+"""Requests to the Hugging Face Hub with limits of time, size and redirects, so that they always end.
 
-Not the Hub's own client: it waits for ever for some answers, takes more content than was stated, and names files of its cache
-after headers of the answer. Where other libraries use it, `guard` makes it refuse such names.
+The Hub's own client waits for ever for some answers, accepts more content than was stated, and names files of its cache after
+headers of the answer. Where other libraries use that client, `guard` makes it refuse such names.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from huggingface_hub import get_session
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 CONNECT, SILENCE, TOTAL = 10.0, 30.0, 60.0
-"""Most seconds to connect, without a byte, and until the content begins."""
+"""Time limits in seconds: to connect, without a byte, and until the content begins."""
 SLOWEST = 20_000
-"""Bytes per second that content must come with, after `TOTAL` seconds."""
+"""Least bytes per second of the content, after `TOTAL` seconds."""
 TRIES, PAUSE = 5, 1.0
-"""How often content that was cut off is gone on with, and seconds before that."""
+"""Attempts to resume content that was cut off, and seconds before each."""
 PASSING = (408, 429, 500, 502, 503, 504)
-"""Statuses that another time may be different."""
+"""Statuses of errors that may pass."""
 
 
 class Refusal(Exception):
-    """An answer that is no good: what is wrong with it in words, and the status where that is the reason."""
+    """An unusable answer: the reason in words, and the HTTP status if that is the reason."""
 
     def __init__(self, words: str, status: int | None = None):
         super().__init__(words)
@@ -39,9 +39,9 @@ class Refusal(Exception):
 
 
 def guard() -> None:
-    """Have the Hub's own client end its requests, and refuse headers after which it would name files outside its cache.
+    """Give the Hub's own client time limits, and make it refuse headers that would name files outside its cache.
 
-    What uses it then raises `Refusal` or an exception of httpx2.
+    Its callers then raise `Refusal` or an exception of httpx2.
     """
     client = get_session()
     client.timeout = httpx2.Timeout(SILENCE, connect=CONNECT)
@@ -50,7 +50,7 @@ def guard() -> None:
 
 
 def _refuse_paths(response: httpx2.Response) -> None:
-    """Raise `Refusal` for headers that are no plain names, of the answers after which files are named."""
+    """Raise `Refusal` for headers that are no plain names, in answers whose headers name files."""
     for header in ("ETag", "X-Linked-Etag", "X-Repo-Commit", "X-Xet-Hash") if response.request.method == "HEAD" else ():
         value = response.headers.get(header, "")
         if ".." in value or not re.fullmatch(r'(W/)?"?[\w.:=+-]*"?', value, re.ASCII):
@@ -64,10 +64,10 @@ def read(url: str, most: int, form: dict[str, Any]) -> bytes:
 
 
 def save(url: str, file: BinaryIO, most: int, expected: str) -> str:
-    """Write the content of `url` to an empty file, going on where it is cut off, and return its sha256.
+    """Write the content of `url` to an empty file, resuming where it is cut off, and return its sha256.
 
-    At most `most` bytes are taken, and none where the Hub states another sha256 than the `expected` one as the ETag. Raises
-    `Refusal` or an exception of httpx2.
+    At most `most` bytes are accepted, and none if the ETag states another sha256 than `expected`. Raises `Refusal` or an
+    exception of httpx2.
     """
     for left in reversed(range(TRIES)):
         begun = file.tell()
@@ -84,7 +84,7 @@ def save(url: str, file: BinaryIO, most: int, expected: str) -> str:
 
 
 def _append(url: str, file: BinaryIO, most: int, expected: str) -> None:
-    """Write what is still missing of the content of `url`."""
+    """Append the missing content of `url` to a file."""
 
     def look(response: httpx2.Response) -> None:
         if (stated := response.headers.get("X-Linked-Etag", "").strip('"')) not in ("", expected):
@@ -109,7 +109,7 @@ def _answer(
     form: dict[str, Any] | None = None,
     look: Callable[[httpx2.Response], None] = lambda response: None,
 ) -> Iterator[httpx2.Response]:
-    """A good answer, of which the content is not read yet; `look` sees it and each redirect before it is followed."""
+    """A successful answer whose content is not read yet; `look` is called with it, and with each redirect before it is taken."""
     limits, hooks, trust = httpx2.Timeout(SILENCE, connect=CONNECT), {"response": [look]}, _certificates()
     with httpx2.Client(follow_redirects=True, max_redirects=10, timeout=limits, event_hooks=hooks, verify=trust) as client:
         headers = {**build_hf_headers(), "Accept-Encoding": "identity", **headers}
@@ -130,12 +130,12 @@ def _answer(
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Whom to trust, read once."""
+    """Trusted certificates, read once."""
     return httpx2.create_ssl_context()
 
 
 def _parts(response: httpx2.Response, most: int) -> Iterator[bytes]:
-    """The content, piece by piece, as long as it is not more than `most` bytes and not too slow."""
+    """The content in pieces; raises `Refusal` beyond `most` bytes, and `ReadTimeout` when it is too slow."""
     begun, got = time.monotonic(), 0
     for part in response.iter_raw():
         got += len(part)

@@ -1,7 +1,7 @@
-"""Learning histories from and to data sets of Minari, an episode at a time. The library is the extra `rl`.
+"""Learning histories from and to data sets of Minari, one episode at a time. The library is the extra `rl`.
 
-A data set that radt wrote holds all tasks: the options of an episode name its task and its history. Another one holds one task.
-What is seen after the last step of an episode is not kept, so an exported episode repeats its last observation.
+A data set that radt wrote holds all tasks: the options of an episode name its task and its history. Any other data set holds one
+task. radt does not store the observation after the last step, so an exported episode repeats its last observation.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Array = NDArray[Any]
 EXPERIMENT = "radt_experiment"
 """Key of the metadata of a data set that radt wrote."""
 Look = Callable[[spaces.Space[Any]], Callable[[Any], Array] | None]
-"""From the observation space of a data set to what an agent sees of one observation; None: the spaces do not fit."""
+"""From the observation space of a data set to a function from one observation to the agent's; None: the spaces do not fit."""
 
 
 def export(directory: Path, name: str, suite: Described) -> Path:
-    """Write the learning histories of a directory as the data set `name`, whole or not at all; returns its folder.
+    """Write the learning histories of a directory as the data set `name`, in one step; returns its folder.
 
-    Raises `RadtError` when there is a data set of that name, or the extra is missing.
+    Raises `RadtError` when a data set of that name exists, or the extra is missing.
     """
     library, storage = _library()
     data, folder = trajectories.read(directory, suite), Path(library.storage.get_dataset_path(name))
@@ -57,12 +57,12 @@ def export(directory: Path, name: str, suite: Described) -> Path:
 
 
 def _experiment(suite: Described) -> str:
-    """The experiment as text, which a data set holds, so that it is not read as one of another."""
+    """The experiment as JSON, stored in a data set so that it is not read for another experiment."""
     return json.dumps(suite.experiment.model_dump(mode="json"), sort_keys=True)
 
 
 def space_of(spec: Spec) -> spaces.Space[Any]:
-    """The space of what is seen."""
+    """The observation space of a spec."""
     observation = spec.observation
     if isinstance(observation, Numbers):
         return spaces.Box(-np.inf, np.inf, observation.shape, np.float32)
@@ -72,14 +72,14 @@ def space_of(spec: Spec) -> spaces.Space[Any]:
 
 
 def actions_of(spec: Spec) -> spaces.Space[Any]:
-    """The space of what is done."""
+    """The action space of a spec."""
     if spec.low is not None and spec.high is not None:
         return spaces.Box(np.array(spec.low, np.float32), np.array(spec.high, np.float32))
     return spaces.Discrete(spec.actions[0]) if len(spec.actions) == 1 else spaces.MultiDiscrete(np.array(spec.actions))
 
 
 def _buffers(shards: list[Shard], spec: Spec) -> Iterator[Any]:
-    """Every episode as Minari writes it."""
+    """Every episode as an `EpisodeBuffer` of Minari."""
     from minari.data_collector import EpisodeBuffer
 
     flat = not spec.continuous and len(spec.actions) == 1
@@ -108,11 +108,11 @@ def read(names: list[str], suite: Described, look: Look | None = None) -> Iterat
     """The learning histories of data sets, one task at a time, in the order of their episodes.
 
     Args:
-        names: one data set for each training task, or one that radt wrote, with all of them.
+        names: one data set for each training task, or one that radt wrote, with all tasks.
         suite: the experiment and its spec.
-        look: for a data set that shows more than the agent sees.
+        look: for a data set with larger observations than the agent's.
 
-    Raises `RadtError` when a data set is not there, is damaged, has other spaces, or does not say how an episode ended.
+    Raises `RadtError` when a data set is missing or damaged, has other spaces, or does not say how an episode ended.
     """
     tasks = [task for task, split in enumerate(suite.experiment.splits) if split == "train"]
     if len(names) > 1 and len(names) != len(tasks):
@@ -125,7 +125,7 @@ def read(names: list[str], suite: Described, look: Look | None = None) -> Iterat
 
 
 def _tasks_of(name: str, task: int | None, suite: Described, look: Look | None) -> Iterator[Shard]:
-    """The histories of a data set: of one `task`, or, where that is None, of the tasks that its episodes name."""
+    """The histories of a data set, all of one `task`; None: of the tasks that its episodes name."""
     library, _ = _library()
     if not Path(library.storage.get_dataset_path(name)).is_dir():
         raise RadtError(
@@ -136,7 +136,7 @@ def _tasks_of(name: str, task: int | None, suite: Described, look: Look | None) 
         count, storage = int(dataset.total_episodes), dataset.storage
         seen, done = dataset.observation_space, dataset.action_space
         experiment = storage.metadata.get(EXPERIMENT)
-    except Exception as error:  # what is wrong with a folder of other people's has no common class
+    except Exception as error:  # errors of damaged folders have no common class
         raise RadtError(f"the data set {name} cannot be read ({said(error)}): download it again") from None
     if experiment not in (None, _experiment(suite)):
         raise RadtError(f"the data set {name} was written for the experiment {experiment}: name another one")
@@ -152,7 +152,7 @@ class Episode:
     task: int
     history: int
     terminated_known: bool
-    """Whether its source said how it ended."""
+    """Whether its source said if it was terminated or truncated."""
     columns: dict[str, Any]
 
 
@@ -162,7 +162,7 @@ def _episodes(name: str, storage: Any, count: int, task: int | None) -> Iterator
     for number in range(count):
         try:
             told, columns = next(both)
-        except Exception as error:  # a key that is missing, or whatever HDF5 says
+        except Exception as error:  # a missing key, or any error of HDF5
             raise RadtError(f"the data set {name} has no whole episode {number} ({said(error)}): download it again") from None
         options = told.get("options", {})
         if task is None and "terminated_known" not in options:
@@ -175,7 +175,7 @@ def _episodes(name: str, storage: Any, count: int, task: int | None) -> Iterator
 
 
 def _shard(name: str, given: Episode, shown: Callable[[Any], Array], suite: Described) -> Shard:
-    """One episode; raises `RadtError` when its columns do not fit each other, or it does not end."""
+    """One episode as a shard; raises `RadtError` when its columns do not fit each other, or it does not end."""
     episode = given.columns
     rewards = np.asarray(episode["rewards"])
     origin = f"episode {episode['id']} of the data set {name}"
@@ -202,7 +202,7 @@ def _shard(name: str, given: Episode, shown: Callable[[Any], Array], suite: Desc
 def _fitting(
     name: str, seen: spaces.Space[Any], done: spaces.Space[Any], spec: Spec, look: Look | None
 ) -> Callable[[Any], Array]:
-    """What gives the observations [T + 1, *shape] that an agent sees; raises `RadtError` for spaces that the spec has not."""
+    """A function to the agent's observations [T + 1, *shape]; raises `RadtError` for spaces that do not fit the spec."""
     allowed = actions_of(spec)
     if not _same_actions(done, allowed):
         raise RadtError(f"the data set {name} has actions {done}, but the environment takes {allowed}: name another one")
@@ -221,7 +221,7 @@ def _same_actions(done: spaces.Space[Any], allowed: spaces.Space[Any]) -> bool:
 
 
 def _same_numbers(seen: spaces.Space[Any], observation: Codes | Numbers | Image) -> bool:
-    """Whether a space is of the form that an agent sees."""
+    """Whether a space is the observation space of an agent."""
     if isinstance(observation, Codes):
         sizes = [seen.n] if isinstance(seen, spaces.Discrete) else getattr(seen, "nvec", np.zeros(0)).tolist()
         return sizes == list(observation.sizes)
@@ -230,7 +230,7 @@ def _same_numbers(seen: spaces.Space[Any], observation: Codes | Numbers | Image)
 
 
 def _rows(observations: Any) -> Iterator[Any]:
-    """One observation after the other, of arrays or dictionaries of arrays."""
+    """Single observations of an array or of a dictionary of arrays."""
     if isinstance(observations, dict):
         for number in range(len(next(iter(observations.values())))):
             yield {key: values[number] for key, values in observations.items()}

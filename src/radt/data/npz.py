@@ -1,4 +1,4 @@
-"""Files of arrays of other people (`.npz`), read without ever unpickling, and learning histories in them."""
+"""Untrusted `.npz` files, read without unpickling, and learning histories in them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from radt.data.trajectories import Described, Shard
 from radt.errors import RadtError
 
 Array = NDArray[Any]
-SMALL, PACKED = 2**28, 100  # bytes of memory that any file may ask for, and how many times its own size a larger one may
+SMALL, PACKED = 2**28, 100  # a file may ask for SMALL bytes of memory, or for PACKED times its own size
 COLUMNS = ("observations", "actions", "rewards", "terminated", "truncated")
-"""Arrays of a file of learning histories; besides, `labels` and `history` may be there."""
+"""Required arrays of a file of learning histories."""
 OPTIONAL = ("labels", "history")
 
 
 def read(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Array]:
-    """The arrays `names` of a file, and those of `optional` that are there; raises `RadtError` when it is no such file."""
+    """The arrays `names` of a file, and those `optional` ones that it has; raises `RadtError` for any other file."""
     try:
         _check_form(path)
         present = _check_headers(path, names, optional)
@@ -35,12 +35,12 @@ def read(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> 
         raise RadtError(f"{path} is missing: add the files of all training tasks") from None
     except OSError as error:
         raise RadtError(f"{path} cannot be read ({error.strerror or error}): change its owner or mode, or get it again") from None
-    except Exception:  # zipfile, zlib, lzma and NumPy have many ways to say that
+    except Exception:  # zipfile, zlib, lzma and NumPy raise many kinds for damaged files
         raise RadtError(f"{path} is damaged (no valid .npz file): get it again") from None
 
 
 def _check_form(path: Path) -> None:
-    """Raise `RadtError` for what is often found in the place of an .npz file."""
+    """Raise `RadtError` for common impostors of an .npz file: a folder, a pointer of Git LFS, a web page."""
     if path.exists() and not path.is_file():
         raise RadtError(f"{path} is no file: replace it by the published file")
     with path.open("rb") as file:
@@ -52,9 +52,9 @@ def _check_form(path: Path) -> None:
 
 
 def _check_headers(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    """The arrays that are there; raises `RadtError` unless the headers promise plain arrays of a size that fits the file.
+    """Names of the arrays to read; raises `RadtError` unless all headers describe plain arrays of a size that fits the file.
 
-    An array asks for as much memory as its header says, which may be a thousand times the size of the file.
+    The header of an array decides how much memory it takes, which may be a thousand times the size of the file.
     """
     with zipfile.ZipFile(path) as file:
         names = file.namelist()
@@ -70,7 +70,7 @@ def _check_headers(path: Path, required: tuple[str, ...], optional: tuple[str, .
 
 
 def _asked(path: Path, file: zipfile.ZipFile, key: str) -> int:
-    """Bytes of an array as float64 by its header, which must be of the bytes that are there."""
+    """Bytes of an array as float64, by its header; raises `RadtError` when the header does not fit the data."""
     with zipfile.Path(file, f"{key}.npy").open("rb") as member:
         version = np.lib.format.read_magic(member)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -84,7 +84,7 @@ def _asked(path: Path, file: zipfile.ZipFile, key: str) -> int:
 
 
 def files_of(folder: Path, suite: Described) -> dict[int, Path]:
-    """The file of every training task in a folder, `task0.npz` and so on; raises `RadtError` when one is missing."""
+    """The file `task{task}.npz` of every training task in a folder, by task; raises `RadtError` when one is missing."""
     if not folder.is_dir():
         raise RadtError(f"{folder} is not a folder: set trajectories.import_folder to the one that holds the .npz files")
     files = {task: folder / f"task{task}.npz" for task, split in enumerate(suite.experiment.splits) if split == "train"}
@@ -107,10 +107,10 @@ def histories(folder: Path, suite: Described) -> Iterator[Shard]:
 
 
 def shard_of(columns: dict[str, Array], task: int, suite: Described, origin: str) -> Shard:
-    """One task's histories; steps behind the last end of an episode are left out.
+    """One task's histories; steps after the last end of an episode are dropped.
 
-    Raises `RadtError` when arrays have other lengths, types or shapes than the spec, flags are no flags, an episode is of two
-    histories, or none ends.
+    Raises `RadtError` when lengths, dtypes or shapes of arrays do not fit the spec, flags are not 0 or 1, an episode belongs to
+    two histories, or no episode ends.
     """
     spec, steps = suite.spec, len(columns["rewards"]) if columns["rewards"].ndim else 0
     done = (len(spec.actions),)
@@ -142,7 +142,7 @@ def shard_of(columns: dict[str, Array], task: int, suite: Described, origin: str
 
 
 def _shaped(values: Array, name: str, steps: int, inner: tuple[int, ...], origin: str) -> Array:
-    """An array as [N, *inner], where axes of length 1 may be missing or more; raises `RadtError` for another shape or type."""
+    """An array as [N, *inner]; axes of length 1 may be missing or added. Raises `RadtError` for another shape or dtype."""
     axes, wanted = ([size for size in shape if size != 1] for shape in (values.shape[1:], inner))
     if values.dtype.kind not in "biuf" or not steps or not values.ndim or len(values) != steps or axes != wanted:
         allowed, given = ", ".join(["N", *map(str, inner)]), f"{name} {values.dtype} {list(values.shape)}"
@@ -151,7 +151,7 @@ def _shaped(values: Array, name: str, steps: int, inner: tuple[int, ...], origin
 
 
 def _as(values: Array, dtype: str, what: str) -> Array:
-    """Values of the type of a spec; raises `RadtError` where it cannot hold them."""
+    """Values cast to `dtype`; raises `RadtError` where an integer dtype cannot hold them."""
     with np.errstate(invalid="ignore"):
         cast: Array = values.astype(dtype)
     if dtype != "float32" and not np.array_equal(cast, values):

@@ -1,4 +1,4 @@
-"""The batch of steps that every network reads."""
+"""`Steps`: the input of every network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def moved(tensor: Tensor, device: str) -> Tensor:
-    """A tensor of a batch on a device; to a GPU by way of pinned memory, so that the CPU need not wait until it is there."""
+    """A tensor of a batch on a device; copies to a GPU use pinned memory, so that the CPU does not wait for them."""
     if tensor.device.type == "cpu" and device.startswith("cuda"):
         return tensor.contiguous().pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
@@ -20,21 +20,21 @@ def moved(tensor: Tensor, device: str) -> Tensor:
 class Steps:
     """Windows of steps, padded on the right where `mask` is false.
 
-    `previous_action` and `previous_reward` belong to the step before (first step of an episode: no action, in each dimension the
-    code after its last one, and 0), so that a step never shows the action that it is to predict; `action` and `reward` are what
-    happened at the step itself.
+    `previous_action` and `previous_reward` belong to the step before, so that a token form can leave out the action that is to be
+    predicted. At the first step of an episode they are "no action" (in each dimension the code after its last one) and 0.
+    `action` and `reward` belong to the step itself.
     """
 
     observation: Tensor
-    """[..., T, D] int64 codes, or float32 numbers"""
+    """[..., T, D] int64 codes or float32 numbers; [..., T, H, W, C] uint8 images"""
     returns: Tensor
-    """[..., T] float32, return-to-go before the step: the rewards from here to the end of the episode"""
+    """[..., T] float32, return-to-go: sum of rewards from this step to the end of the episode"""
     previous_action: Tensor
     """[..., T, A] int64"""
     previous_reward: Tensor
     """[..., T] float32"""
     received: Tensor
-    """[..., T] float32, rewards of the episode before the step"""
+    """[..., T] float32, sum of the rewards of the episode before the step"""
     action: Tensor
     """[..., T, A] int64"""
     reward: Tensor
@@ -58,5 +58,5 @@ class Steps:
 
 
 def concatenate(parts: list[Steps], dim: int) -> Steps:
-    """Join steps along `dim` (1 is time for [B, T] batches)."""
+    """Concatenate steps along `dim` (1 is time for [B, T] batches)."""
     return Steps(**{field.name: torch.cat([getattr(part, field.name) for part in parts], dim) for field in fields(Steps)})

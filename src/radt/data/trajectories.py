@@ -1,4 +1,4 @@
-"""Learning histories on disk: a manifest and safetensors shards. The only module that reads or writes them (docs/formats.md)."""
+"""Learning histories on disk: a manifest and safetensors shards. Only this module reads or writes them (docs/formats.md)."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from radt.settings.experiment import Experiment
 from radt.settings.renamed import with_new_names
 from radt.spaces import Codes, Counts, Numbers, Spec
 
-FORMAT = "radt-trajectories"
+FORMAT, MANIFEST = "radt-trajectories", "manifest.json"
 VERSION = 4
 CODED = 3
-"""Version of the format before, whose observations and actions are codes, and whose manifest has no spec."""
+"""Version of the former format, whose observations and actions are codes, and whose manifest has no spec."""
 SHARD_STEPS = 2**24  # a shard holds whole tasks, up to this many steps: Dark-Room is one shard
 SUMMARY_EPISODES = 10
 SHARDS = r"tasks_[0-9a-f]{16}\.safetensors|\.tasks_[0-9a-f]{16}\.safetensors\.partial"
-"""Names of shards, also of one whose writing was cut off."""
+"""Names of shards, also of unfinished ones."""
 AGAIN = "run the trajectories stage again"
 TABLES = {"rewards": "float32", "episode_start": "int64", "episode_task": "int32", "episode_history": "int32"}
 OPTIONAL = ("terminated", "labels")
-"""Columns that a shard may have besides."""
+"""Columns that a shard need not have."""
 BLOCK = 2**22
 """Steps that are checked at once."""
 COLUMNS = 8
 """Numbers of an observation that are summed at once."""
 ROUNDING = 1e-12
-"""Variance, relative to the square of the mean, that is rounding."""
+"""Variance relative to 1 + mean^2 below which it counts as rounding."""
 
 
 class Entry(BaseModel):
-    """What the manifest says of a shard."""
+    """Entry of a shard in the manifest."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -54,7 +54,7 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What is read of a manifest."""
+    """The fields of a manifest that are read."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -75,13 +75,13 @@ class Task:
     split: str
     """`train`, `validation` or `held_out`."""
     description: dict[str, object]
-    """What makes it, for the manifest."""
+    """Its parameters, such as the goal, for the manifest."""
     references: dict[str, float]
-    """Returns where known: `optimum`, which no episode exceeds."""
+    """Known returns, such as `optimum`, which no episode exceeds."""
 
 
 class Described(Protocol):
-    """What reading must know of an experiment."""
+    """The part of a suite that reading needs."""
 
     @property
     def experiment(self) -> Experiment:
@@ -89,7 +89,7 @@ class Described(Protocol):
 
     @property
     def spec(self) -> Spec:
-        """What is seen, done and paid."""
+        """Observations, actions and rewards."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class ExperimentSpec:
 
 
 class Listed(Described, Protocol):
-    """What writing must know of an experiment (`radt.suites.base.Suite`)."""
+    """The part of a suite that writing needs (`radt.suites.base.Suite`)."""
 
     def tasks(self) -> list[Task]:
         """All tasks, in the order of their ids."""
@@ -109,10 +109,11 @@ class Listed(Described, Protocol):
 
 @dataclass(frozen=True)
 class Shard:
-    """Learning histories of one or more tasks; those of a task follow each other, each with its episodes in learning order."""
+    """Learning histories of one or more tasks: N steps in E episodes. The episodes of a history are consecutive and in learning
+    order, the histories of a task are consecutive."""
 
     observations: NDArray[Any]
-    """[N, *shape] what was seen before the action, in the dtype and the shape of the spec."""
+    """[N, *shape] observation before the action, in the dtype and the shape of the spec."""
     actions: NDArray[Any]
     """[N, A] codes or real numbers."""
     rewards: NDArray[np.float32]
@@ -122,15 +123,20 @@ class Shard:
     episode_task: NDArray[np.int32]
     """[E] task id."""
     episode_history: NDArray[np.int32]
-    """[E] which of the task's learning histories, from 0 on; all 0 where there is one."""
+    """[E] number of the learning history among those of its task, from 0."""
     terminated: NDArray[np.uint8] | None = None
-    """[E] 1: the episode ended by itself, 0: it was cut off; None where the source does not say."""
+    """[E] 1: terminated, 0: truncated; None where the source does not say."""
     labels: NDArray[Any] | None = None
-    """[N, A] what an expert would have done, like `actions`; None where there is no expert."""
+    """[N, A] actions of an expert in the same states, like `actions`; None without an expert."""
 
     def returns(self) -> NDArray[np.float64]:
         """Return [E] of every episode."""
         return np.add.reduceat(self.rewards, self.episode_start[:-1], dtype=np.float64)
+
+    def history_start(self) -> NDArray[np.int64]:
+        """First episode [H + 1] of every learning history, and E."""
+        new = (np.diff(self.episode_task) != 0) | (np.diff(self.episode_history) != 0)
+        return np.concatenate([[0], np.flatnonzero(new) + 1, [len(self.episode_task)]])
 
 
 @dataclass(frozen=True)
@@ -138,15 +144,15 @@ class Trajectories:
     """The learning histories of a directory."""
 
     shards: list[Shard]
-    """In the order of the manifest; the arrays are read-only views of the mapped files, whatever their size."""
+    """In the order of the manifest; the arrays are read-only views of memory-mapped files."""
     manifest: dict[str, Any]
-    """What `manifest.json` says."""
+    """Content of `manifest.json`."""
     spec: Spec
-    """What is seen, done and paid."""
+    """Observations, actions and rewards."""
 
     @property
     def statistics(self) -> Statistics | None:
-        """Mean and deviation of observations that are numbers; None for others."""
+        """Statistics of observations that are numbers; None for other observations."""
         if not isinstance(self.spec.observation, Numbers):
             return None
         values = self.manifest["statistics"]
@@ -155,20 +161,20 @@ class Trajectories:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean [D] and standard deviation [D] of the observations of all training data, by which networks standardise them."""
+    """Mean [D] and standard deviation [D] of all observations of the training data; networks standardise with them."""
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
 
 def columns(spec: Spec, *optional: str) -> dict[str, str]:
-    """Type of every column of a shard; of `OPTIONAL` ones those that are named."""
+    """Dtype of every column of a shard, with the columns of `OPTIONAL` that `optional` names."""
     types = {**spec.dtypes, **TABLES, "terminated": "uint8", "labels": spec.dtypes["actions"]}
     return {name: dtype for name, dtype in types.items() if name not in OPTIONAL or name in optional}
 
 
 def join(shards: list[Shard]) -> Shard:
-    """One shard with the episodes of all `shards`; one alone is returned as it is."""
+    """One shard with the episodes of all `shards`."""
     if len(shards) == 1:
         return shards[0]
     offsets = np.cumsum([0] + [len(shard.actions) for shard in shards])
@@ -187,10 +193,10 @@ def write(
     shards: Iterable[Shard],
     shard_steps: int = SHARD_STEPS,
 ) -> None:
-    """Write `shards` (any number of tasks each) of experiment `name` to `directory`, made by `source`.
+    """Write `shards` (of any number of tasks each) of experiment `name` to `directory`; `source` says how they were made.
 
-    The names of the files contain their hash and the manifest is replaced last, so whatever fails before leaves the old data as
-    they were. Raises `RadtError` when a task is not one of the training tasks, occurs twice, or does not fit the experiment.
+    File names contain hashes, and the manifest is replaced last, so a failure before that leaves the old data intact. Raises
+    `RadtError` when a task is no training task, occurs twice, or does not fit the experiment.
     """
     written: list[Path] = []
     entries: list[dict[str, Any]] = []
@@ -205,9 +211,9 @@ def write(
             tasks |= summaries
             moments += _moments(shard, suite.spec)
             entries.append(_write_shard(directory, shard, suite.spec, written))
-        write_json(directory / "manifest.json", _manifest(name, suite, source, entries, tasks, moments))
+        write_json(directory / MANIFEST, _manifest(name, suite, source, entries, tasks, moments))
     except BaseException:
-        manifest = directory / "manifest.json"
+        manifest = directory / MANIFEST
         named = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
         for path in written:
             if path.name not in named:
@@ -220,12 +226,12 @@ def write(
 
 
 def read(directory: Path, suite: Described) -> Trajectories:
-    """The learning histories in `directory`, after every shard's sha256 was compared with the manifest.
+    """The learning histories in `directory`, memory-mapped; the sha256 of every shard is compared with the manifest.
 
-    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another experiment, holds a task that must
-    not be trained on, or anything that the experiment does not have.
+    Raises `RadtError` when the manifest or a shard is missing or damaged, belongs to another experiment, holds a task that is no
+    training task, or values that do not fit the spec.
     """
-    path = directory / "manifest.json"
+    path = directory / MANIFEST
     manifest = read_json(path)
     entries = _check_manifest(manifest, path, suite)
     shards = [_read_entry(directory, entry, suite) for entry in entries]
@@ -236,13 +242,13 @@ def read(directory: Path, suite: Described) -> Trajectories:
 
 
 def imported(directory: Path, suite: Described) -> tuple[dict[str, Any], list[Shard]]:
-    """Learning histories in a directory as a source of others: what a manifest says of it, and the histories."""
+    """Learning histories in a directory, to be imported: the `source` for the new manifest, and the histories."""
     data = read(directory, suite)
     return {"name": "import", "files": {entry["file"]: entry["sha256"] for entry in data.manifest["shards"]}}, data.shards
 
 
 def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
-    """`shards` joined into as few as hold at most `limit` steps."""
+    """`shards`, of which consecutive ones are joined up to `limit` steps."""
     group: list[Shard] = []
     for shard in shards:
         if group and sum(len(member.actions) for member in [*group, shard]) > limit:
@@ -255,7 +261,7 @@ def _grouped(shards: Iterable[Shard], limit: int) -> Iterator[Shard]:
 
 
 def tensors(shard: Shard, spec: Spec) -> dict[str, NDArray[Any]]:
-    """The columns of a shard as they are stored: actions and labels of one dimension are [N]."""
+    """The columns of a shard in stored form: actions and labels of one dimension are [N] instead of [N, 1]."""
     present = [name for name in OPTIONAL if getattr(shard, name) is not None]
     stored = {name: getattr(shard, name).astype(dtype, copy=False) for name, dtype in columns(spec, *present).items()}
     flat = ("actions", "labels") if len(spec.actions) == 1 else ()
@@ -263,7 +269,7 @@ def tensors(shard: Shard, spec: Spec) -> dict[str, NDArray[Any]]:
 
 
 def _write_shard(directory: Path, shard: Shard, spec: Spec, written: list[Path]) -> dict[str, Any]:
-    """Write one shard, unless the very same is there; append a new file to `written` and return the manifest's entry."""
+    """Write one shard, unless the same file exists; append a new file to `written`, and return the entry for the manifest."""
     content = tensor_parts(tensors(shard, spec))
     hashed = hashlib.sha256()
     for part in content:
@@ -277,7 +283,7 @@ def _write_shard(directory: Path, shard: Shard, spec: Spec, written: list[Path])
 
 
 def _summaries(shard: Shard) -> dict[int, dict[str, Any]]:
-    """Episodes, and mean return of the first and last ones, by task id."""
+    """Number of episodes, and mean returns of the first and last `SUMMARY_EPISODES`, by task id."""
     returns, result = shard.returns(), {}
     for task in np.unique(shard.episode_task).tolist():
         own = returns[shard.episode_task == task]
@@ -297,7 +303,7 @@ class Moments(NamedTuple):
 
 
 def _moments(shard: Shard, spec: Spec) -> list[Moments]:
-    """One for every block of a shard whose observations are numbers; none for others."""
+    """Moments of every block of a shard whose observations are numbers; an empty list for other observations."""
     if not isinstance(spec.observation, Numbers):
         return []
     blocks = (shard.observations[first : first + BLOCK] for first in range(0, len(shard.observations), BLOCK))
@@ -313,7 +319,7 @@ def _sums(block: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def _statistics(moments: list[Moments]) -> dict[str, list[float]]:
-    """Mean and deviation of all observations; a deviation of 0 counts as 1, so that nothing is divided by it."""
+    """Mean and standard deviation of all observations; a deviation of 0 becomes 1, because networks divide by it."""
     count = sum(part.steps for part in moments)
     mean = np.sum([part.total for part in moments], axis=0) / count
     variance = (np.sum([part.squares for part in moments], axis=0) / count - mean**2).clip(0.0)
@@ -322,7 +328,7 @@ def _statistics(moments: list[Moments]) -> dict[str, list[float]]:
 
 
 def _row(task: Task, statistics: dict[str, Any]) -> dict[str, Any]:
-    """What the manifest says of a task, `told` of its histories."""
+    """Row of a task in the manifest; `statistics` are those of its histories."""
     return {"task": task.id, **task.description, "split": task.split, **task.references, **statistics}
 
 
@@ -360,7 +366,7 @@ def _checksum(manifest: dict[str, Any]) -> str:
 
 
 def _check_manifest(manifest: Any, path: Path, suite: Described) -> list[Entry]:
-    """The shards that a manifest names; raises `RadtError` unless it is of this format, version and experiment."""
+    """Entries of the shards in a manifest; raises `RadtError` unless format, version, checksum and experiment are right."""
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise RadtError(f"{path} does not describe trajectories: {AGAIN}")
     if manifest.get("version") not in (CODED, VERSION):
@@ -385,7 +391,7 @@ def _check_manifest(manifest: Any, path: Path, suite: Described) -> list[Entry]:
 
 
 def _check_spec(manifest: dict[str, Any], path: Path, spec: Spec) -> None:
-    """Raise `RadtError` unless a manifest describes what is seen and done in the experiment."""
+    """Raise `RadtError` unless a manifest has the spec of the experiment."""
     if manifest["version"] == CODED:
         if not isinstance(spec.observation, Codes) or spec.continuous or len(spec.actions) > 1:
             raise RadtError(f"{path} has format version {CODED}, which holds codes and one action dimension only: {AGAIN}")
@@ -398,7 +404,7 @@ def _check_spec(manifest: dict[str, Any], path: Path, spec: Spec) -> None:
 
 
 def _check_statistics(values: Any, path: Path, size: int) -> None:
-    """Raise `RadtError` unless a manifest holds finite means and deviations above 0 of so many numbers."""
+    """Raise `RadtError` unless a manifest holds finite means [size] and deviations [size] above 0."""
     try:
         mean, deviation = (np.array(values[name], np.float64) for name in ("mean", "deviation"))
     except (TypeError, KeyError, ValueError, OverflowError):
@@ -409,7 +415,7 @@ def _check_statistics(values: Any, path: Path, size: int) -> None:
 
 
 def _read_entry(directory: Path, entry: Entry, suite: Described) -> Shard:
-    """One verified, memory-mapped shard of a manifest."""
+    """One verified, memory-mapped shard; raises `RadtError` when it does not fit its entry in the manifest."""
     path = directory / entry.file
     shard = read_shard(path, entry.sha256, suite, AGAIN)
     if (entry.episodes, entry.steps) != (len(shard.episode_task), len(shard.actions)):
@@ -418,7 +424,7 @@ def _read_entry(directory: Path, entry: Entry, suite: Described) -> Shard:
 
 
 def read_shard(path: Path, digest: str, suite: Described, again: str) -> Shard:
-    """One memory-mapped shard with the sha256 `digest`; raises `RadtError`, with the remedy `again`, for anything else."""
+    """One memory-mapped shard; raises `RadtError`, with the remedy `again`, unless it has sha256 `digest` and fits `suite`."""
     if not path.is_file():
         raise RadtError(f"{path} is missing: {again}")
     if sha256(path) != digest:
@@ -434,7 +440,7 @@ def read_shard(path: Path, digest: str, suite: Described, again: str) -> Shard:
 
 
 def _check_columns(arrays: dict[str, NDArray[Any]], spec: Spec, path: Path, again: str) -> None:
-    """Raise `RadtError` unless a file has the columns of a shard, in the types of the spec."""
+    """Raise `RadtError` unless a file has the columns of a shard, in the dtypes of the spec."""
     wanted = columns(spec, *arrays)
     if arrays.keys() != wanted.keys():
         raise RadtError(f"{path} does not hold the columns {sorted(columns(spec))}: {again}")
@@ -475,7 +481,7 @@ def _check_shapes(shard: Shard, spec: Spec, origin: str, again: str) -> None:
 
 
 def _check_tasks(shard: Shard, splits: list[str], origin: str, again: str) -> None:
-    """Raise `RadtError` for a task that the experiment does not have, or does not train on."""
+    """Raise `RadtError` for a task that is no training task of the experiment."""
     for task in np.unique(shard.episode_task).tolist():
         if not 0 <= task < len(splits):
             raise RadtError(f"{origin} holds task {task}, but the experiment has tasks 0 to {len(splits) - 1}: {again}")
@@ -484,7 +490,7 @@ def _check_tasks(shard: Shard, splits: list[str], origin: str, again: str) -> No
 
 
 def _check_order(shard: Shard, origin: str) -> None:
-    """Raise `RadtError` unless the episodes of tasks and of histories follow each other."""
+    """Raise `RadtError` unless the episodes of each task and of each history are consecutive."""
     if (np.diff(shard.episode_task) != 0).sum() + 1 != len(np.unique(shard.episode_task)):
         raise RadtError(f"{origin} mixes the episodes of different tasks: those of a task must follow each other")
     begins = np.append(True, np.diff(shard.episode_task) != 0)
@@ -494,7 +500,7 @@ def _check_order(shard: Shard, origin: str) -> None:
 
 
 def _check_observations(shard: Shard, spec: Spec, origin: str, again: str) -> None:
-    """Raise `RadtError` unless observations are such as the spec has."""
+    """Raise `RadtError` unless observations fit the spec."""
     if isinstance(spec.observation, Numbers):
         check_finite(origin, {"observations": shard.observations}, again)
     elif isinstance(spec.observation, Codes):
@@ -508,11 +514,11 @@ def _check_observations(shard: Shard, spec: Spec, origin: str, again: str) -> No
 
 
 def _check_actions(actions: NDArray[Any], name: str, spec: Spec, origin: str, again: str) -> None:
-    """Raise `RadtError` unless actions [N, A], or labels of this name, are codes or numbers that the spec has."""
+    """Raise `RadtError` unless actions [N, A], or labels, fit the spec; `name` is for messages."""
     low, high = (np.zeros(1), np.array(spec.actions) - 1) if spec.low is None else (np.array(spec.low), np.array(spec.high))
     check_finite(origin, {f"{name}s": actions} if spec.continuous else {}, again)
     least, most = (np.array([find(column) for column in actions.T]) for find in (np.min, np.max))
-    edge = 1e-6 * (high - low)  # a limit that was rounded to single precision is that limit
+    edge = 1e-6 * (high - low)  # tolerance for limits that were rounded to single precision
     if (beyond := (least < low - edge) | (most > high + edge)).any():
         number = int(beyond.argmax())
         value = most[number] if (most > high + edge)[number] else least[number]
@@ -522,7 +528,7 @@ def _check_actions(actions: NDArray[Any], name: str, spec: Spec, origin: str, ag
 
 
 def _check_rewards(shard: Shard, spec: Spec, origin: str, again: str) -> None:
-    """Raise `RadtError` unless rewards and returns are such as the spec has."""
+    """Raise `RadtError` unless rewards and returns fit the spec."""
     check_finite(origin, {"rewards": shard.rewards}, again)
     if not isinstance(spec.rewards, Counts):
         return

@@ -1,4 +1,4 @@
-"""Transitions without their place in time: what DPT reads (Lee et al., 2023), and where it comes from."""
+"""Unordered transitions, which DPT reads (Lee et al., 2023), and their sources in training and in evaluation."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from radt.spaces import Counts, Spec
 
 @dataclass(frozen=True)
 class Transitions:
-    """Transitions of B tasks, in no order that means anything, padded on the right."""
+    """C unordered transitions of each of B tasks, padded on the right."""
 
     observation: Tensor
     """[B, C, D] int64 codes, or float32 numbers; [B, C, H, W, channels] uint8 images"""
     received: Tensor
-    """[B, C] what the episode had brought before (`reward_phase`)"""
+    """[B, C] rewards of the episode before the transition (`reward_phase`)"""
     action: Tensor
     """[B, C, A] int64"""
     reward: Tensor
     """[B, C] float32"""
     following: Tensor
-    """[B, C, D], what was seen afterwards"""
+    """next observation, like `observation`"""
     ended: Tensor
-    """[B, C] bool, true where the episode ended with it: nothing was seen afterwards"""
+    """[B, C] bool, true where the episode ended with the transition, so that `following` means nothing"""
 
     def to(self, device: str) -> Transitions:
         """The same transitions on a device."""
@@ -45,37 +45,37 @@ class Transitions:
 
 
 class Experience(Protocol):
-    """What the learners of all training tasks went through."""
+    """Contexts and queries from the learning histories of all training tasks."""
 
     @property
     def tasks(self) -> NDArray[np.int64]:
         """Ids of the tasks [K]."""
 
     def contexts(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
-        """Contexts of up to `count` transitions for rows `task` [B] of `tasks`, and how many each of them has [B]."""
+        """Contexts of up to `count` transitions for rows `task` [B] of `tasks`, and the size [B] of each."""
 
     def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """What is seen [B, count, D] in states of rows `task` [B], what was received before [B, count], and what an expert does
-        there [B, count, A]."""
+        """Observations [B, count, D] of states of rows `task` [B], rewards so far [B, count] (`reward_phase`), and actions of an
+        expert [B, count, A]."""
 
 
 class Recollection(Protocol):
     """The transitions of the finished episodes that an agent has played."""
 
     def add(self, episode: int) -> None:
-        """Take in a finished episode of every task."""
+        """Add the finished episode `episode` of every task."""
 
     def choose(self, count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
-        """Up to `count` transitions of every task [B, C], and how many of them are real [B]; C is at least 1."""
+        """Up to `count` transitions of every task [B, C], and the number of real ones [B]; C is at least 1."""
 
 
 def reward_phase(spec: Spec, received: Tensor) -> Tensor:
-    """What a transition holds of the rewards `received` [...] in the episode so far: the phase of counts, else their sum."""
+    """The form in which transitions hold the rewards so far, `received` [...]: the phase for counts, else the sum itself."""
     return received.long().clamp_max(spec.rewards.phases - 1) if isinstance(spec.rewards, Counts) else received
 
 
 class StepExperience:
-    """Random steps of the learning histories (K tasks), with the labels of an expert.
+    """Random steps of the learning histories of K tasks, with an expert's labels. An `Experience`.
 
     Raises `RadtError` when a shard has no labels.
     """
@@ -94,7 +94,7 @@ class StepExperience:
         self._start = np.append(self._episodes.first.numpy(), self._begin[-1])
 
     def contexts(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
-        """See `Experience`. Each is of the first m episodes of its task; the logarithm of m is uniform, as in the grid worlds."""
+        """See `Experience`. A context comes from the first m episodes of its task; log m is uniform, as in the grid worlds."""
         total = self._last[task] - self._first[task] + 1
         episodes = np.exp(random.random(len(task)) * np.log(total + 1.0)).astype(np.int64).clip(1, total)
         steps, row = self._drawn(self._first[task], self._first[task] + episodes, count, random)
@@ -123,20 +123,20 @@ class StepExperience:
     def _drawn(
         self, first: NDArray[np.int64], stop: NDArray[np.int64], count: int, random: np.random.Generator
     ) -> tuple[Steps, NDArray[np.int64]]:
-        """Steps [B, count] drawn uniformly from the episodes `first` to before `stop` [B], and their rows [B, count]."""
+        """Steps [B, count] drawn uniformly from episodes `first` [B] to before `stop` [B], and their rows [B, count]."""
         begin, end = self._start[first][:, None], self._start[stop][:, None]
         row = begin + (random.random((len(first), count)) * (end - begin)).astype(np.int64)
         return self._read(row), row
 
     def _read(self, row: NDArray[np.int64]) -> Steps:
-        """Steps [...] in `row` [...]."""
+        """Steps [...] at rows `row` [...]."""
         first = self._start[self._start.searchsorted(row, side="right") - 1]
         begin, start = torch.from_numpy(first), torch.from_numpy(row)
         return self._episodes.columns.windows(begin, start, start + 1, 1).map(lambda column: column.squeeze(row.ndim))
 
 
 class StepRecollection:
-    """Random steps of the finished episodes of an agent."""
+    """Random steps of the finished episodes of an agent. A `Recollection`."""
 
     def __init__(self, buffer: EpisodeBuffer):
         self._buffer, self._finished = buffer, 0
@@ -146,11 +146,11 @@ class StepRecollection:
         self._finished = episode + 1
 
     def choose(self, count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
-        """See `Recollection`; a step is drawn uniformly, and may be drawn twice."""
+        """See `Recollection`; steps are drawn uniformly, with replacement."""
         buffer, columns = self._buffer, self._buffer.columns
         ends = buffer.lengths[:, : self._finished].cumsum(1)  # (B, E)
         if not self._finished:
-            ends = torch.ones(buffer.tasks, 1, dtype=torch.long)  # one step, which is not read
+            ends = torch.ones(buffer.tasks, 1, dtype=torch.long)  # one step, which is masked
         place = torch.from_numpy(random.random((buffer.tasks, count))) * ends[:, -1:]
         episode = torch.searchsorted(ends, place.long(), right=True)  # (B, C)
         time = place.long() - torch.nn.functional.pad(ends, (1, 0)).gather(1, episode)

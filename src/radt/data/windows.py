@@ -1,4 +1,4 @@
-"""Training windows, cut from episodes in memory or from mapped shards of any size."""
+"""Windows of steps, cut from episodes in memory or from memory-mapped shards of any size."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from radt.spaces import Spec
 
 
 class Source(Protocol):
-    """What windows are cut from."""
+    """Source of windows."""
 
     @property
     def spec(self) -> Spec:
-        """What is seen and done."""
+        """Spec of the steps."""
 
     def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
-        """The steps from `start` to before `stop`, padded on the right: a causal network needs no mask for that.
+        """Steps [..., length] from row `start` to before row `stop`, padded on the right with the first step.
 
         Args:
             first: [...] row of the first step of the episode.
             start: [...] row of the first step of the window.
-            stop: [...] row after the last step of the window.
-            length: steps of the result, [..., length]; padding repeats the first one.
+            stop: [...] exclusive end of the window, a row.
+            length: steps of the result.
         """
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Steps of many episodes in memory, one after the other: N steps, compact types. A `Source`."""
+    """N steps of many episodes in memory, in the dtypes in which they are stored. A `Source`."""
 
     observation: Tensor
-    """[N, D], as they are stored"""
+    """[N, *shape of an observation]"""
     action: Tensor
     """[N, A] uint8 codes"""
     reward: Tensor
@@ -47,13 +47,13 @@ class Columns:
     returns: Tensor
     """[N] float32, return-to-go"""
     received: Tensor
-    """[N] float32, rewards of the episode before the step"""
+    """[N] float32, sum of the rewards of the episode before the step"""
     spec: Spec
-    """What is seen and done."""
+    """Spec of the steps."""
 
     def windows(self, first: Tensor, start: Tensor, stop: Tensor, length: int) -> Steps:
         """See `Source`."""
-        row = start[..., None] + torch.arange(length)
+        row = start[..., None] + torch.arange(length)  # [..., length]
         mask = row < stop[..., None]
         row = torch.where(mask, row, start[..., None])
         time = row - first[..., None]
@@ -73,20 +73,20 @@ class Columns:
 
 
 def no_action(spec: Spec) -> Tensor:
-    """What stands for no action [A]: the code after the last one of each dimension."""
+    """The codes [A] of "no action": in each dimension the code after its last one."""
     return torch.tensor(spec.actions)
 
 
 def as_read(observation: Tensor, spec: Spec) -> Tensor:
-    """Observations in the type in which networks read them."""
+    """Observations in the dtype in which networks read them."""
     return observation.to(getattr(torch, spec.read_as))
 
 
 class ShardColumns:
-    """Steps of all shards, one after the other, read where they are mapped. A `Source`.
+    """Steps of all memory-mapped shards. A `Source`.
 
-    Only the rows of a window, and the rewards of its episode, are ever touched; what was received and what is to come are their
-    sums. The time of a window does not depend on the number of shards.
+    A window reads its own rows and all rewards of its episode, from which returns-to-go and rewards so far are summed. The time
+    to read a window does not depend on the number of shards.
     """
 
     def __init__(self, shards: list[Shard], start: NDArray[np.int64], spec: Spec):
@@ -103,8 +103,8 @@ class ShardColumns:
         offset, position = begin - owner, np.arange(length)
         observation, action, reward = self._read(owner, begin, length, int(lengths.max(initial=0)))
         if (lengths < reward.shape[1]).any():
-            reward[np.arange(reward.shape[1]) >= lengths[:, None]] = 0.0  # these are of the next episode
-        sums = np.zeros((len(reward), reward.shape[1] + 1))
+            reward[np.arange(reward.shape[1]) >= lengths[:, None]] = 0.0  # rewards of the next episode
+        sums = np.zeros((len(reward), reward.shape[1] + 1))  # [B, longest episode + 1]
         np.cumsum(reward, axis=1, out=sums[:, 1:])
         mask, time = position < (end - begin)[:, None], offset[:, None] + position
         at = np.minimum(time, reward.shape[1] - 1)
@@ -133,8 +133,8 @@ class ShardColumns:
     def _read(
         self, first: NDArray[np.int64], start: NDArray[np.int64], length: int, longest: int
     ) -> tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.float32]]:
-        """Observations [B, length, D]; actions [B, 1 + length, A], codes, from the step before `start` on; rewards [B, longest]
-        from `first` on."""
+        """Observations [B, length, ...] from row `start`; action codes [B, 1 + length, A] from the row before; rewards
+        [B, longest] from row `first`."""
         owner = self._offset.searchsorted(first, side="right") - 1
         parts = []
         for number in np.unique(owner).tolist() or [0]:
@@ -155,8 +155,8 @@ class ShardColumns:
 def _returns(shard: Shard) -> NDArray[np.float32]:
     """Return [E] of every episode, without keeping the shard's rewards in memory.
 
-    Later reads of the shard are not read ahead. For the embed stage, which reads all episodes in order, that makes no difference
-    where the data are cached; from the disk, reading takes about three times as long, still little beside the encoder.
+    It switches read-ahead off for the shard. So the embed stage, which reads in order, reads about three times slower from a
+    disk: little beside the encoder's time, and nothing if the data are cached.
     """
     returns = shard.returns().astype(np.float32)
     read_at_random(shard.rewards)
@@ -164,7 +164,7 @@ def _returns(shard: Shard) -> NDArray[np.float32]:
 
 
 class Episodes:
-    """Learning histories: where their steps are, and the table of episodes (E of them, in learning order within a task)."""
+    """The steps of learning histories, and the table of their E episodes (in learning order within a history)."""
 
     def __init__(self, trajectories: Trajectories):
         shards = trajectories.shards
@@ -177,11 +177,11 @@ class Episodes:
         self.task = torch.from_numpy(np.concatenate([shard.episode_task for shard in shards])).long()
         within = torch.from_numpy(np.concatenate([shard.episode_history for shard in shards])).long()
         self.history = torch.cat([torch.zeros(1), (self.task.diff() != 0) | (within.diff() != 0)]).cumsum(0).long()
-        """[E] number of the learning history, among those of all tasks"""
+        """[E] number of the learning history, counted over all tasks"""
         self.returns = torch.from_numpy(np.concatenate([_returns(shard) for shard in shards]))
         tasks, rows = int(self.task.max()) + 1, torch.arange(len(self.task))
         self.first_of_history = torch.searchsorted(self.history, self.history)
-        """[E] first episode of the episode's own history"""
+        """[E] first episode of the same history"""
         self.first_of_task = torch.full((tasks,), len(rows)).scatter_reduce(0, self.task, rows, "amin")
         self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
 
@@ -190,10 +190,9 @@ class Episodes:
     ) -> tuple[Tensor, Steps]:
         """Draw windows: their episodes [count] and their steps [count, window].
 
-        Episodes are drawn in proportion to their length; one that fits into the window is always taken whole. Of a longer one,
-        the window begins at a multiple of `stride` steps, as in evaluation, or, without a stride, its end is drawn uniformly
-        from 1..T, so that the last step is trained, too (the published code never does). With a stride, `start_probability` is
-        the share of windows that are the first of their episode.
+        Episodes are drawn in proportion to their length. An episode that fits into the window is taken whole. In a longer one,
+        the window begins at a multiple of `stride` steps, as in evaluation; a share `start_probability` begins at step 0. Without
+        a stride, the end of the window is uniform in 1..T. Published code: the last step is never trained; here: it is.
         """
         start = self._start
         episode = start.searchsorted(random.integers(0, start[-1], count), side="right") - 1

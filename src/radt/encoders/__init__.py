@@ -1,12 +1,12 @@
-"""What turns sub-trajectories into vectors: one file per encoder, whose name `Method.encoder` has.
+"""Encoders of sub-trajectories, one per file; `Method.encoder` is the name of the file.
 
-Keys and queries come from the same network, in three places, a function for each. So an edit of what acts trains nothing again.
+Three functions use the same network. They are separate so that an edit of `acting` makes no training out of date.
 
-| function | who calls it | what it gives |
+| function | caller | result |
 |---|---|---|
 | `vectors(source, episodes)` | the stage `embed` | keys and queries of all learning histories |
 | `training_queries(source, episodes)` | `training` of a method | a function for the queries of scope `window` |
-| `acting(source, history)` | `agent` of a method | a function for the keys of a memory, and what makes the queries |
+| `acting(source, history)` | `agent` of a method | a function for the keys of a memory, and a `QueryEncoder` |
 
-Each gives the identity of the encoder as its last value: a text that changes when the vectors do.
+The last value of each is the identity of the encoder: a text that changes when the vectors change.
 """

@@ -1,4 +1,4 @@
-"""The pre-trained Decision Transformer: the mean of its outputs at the states of a sub-trajectory."""
+"""The pre-trained Decision Transformer as encoder: a vector is the mean of its outputs at the states of a sub-trajectory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def vectors(source: EncoderSource, episodes: Episodes) -> tuple[dict[str, Tensor
 
 
 def training_queries(source: EncoderSource, episodes: Episodes) -> tuple[EncodeQueries, str]:
-    """See `radt.retrieval.chunks.encode_queries`; which `episodes` are read does not matter."""
+    """See `radt.retrieval.chunks.encode_queries`; `episodes` is not used."""
     encoder, _, identity = store.read_dt(source.weights(), source.suite, source.embed.aggregate)
     return partial(encode_queries, encoder.to(source.device), source.embed.chunk_length), identity
 
@@ -52,14 +52,14 @@ def acting(source: EncoderSource, history: EpisodeBuffer) -> tuple[EmbedEpisodes
 
 
 def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed, horizon: int) -> dict[str, Tensor]:
-    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of episodes of `horizon` steps.
+    """Vectors of all sub-trajectories, sorted by episode, and of all queries of episodes of `horizon` steps.
 
     Returns:
         `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all chunks; with `query_stride` also `queries` [E, S, W].
     """
     stops = segment_stops(horizon, settings.query_stride) if settings.query_stride else torch.zeros(0, dtype=torch.long)
     found: dict[str, list[Tensor]] = {name: [] for name in ("keys", "episode", "anchor", "queries")}
-    order = episodes.length.argsort(stable=True)  # episodes of a batch are as long as its longest: mazes would be padded fourfold
+    order = episodes.length.argsort(stable=True)  # batches of similar lengths: mazes would be padded fourfold otherwise
     for batch in order.split(settings.batch_size):
         first, length = episodes.first[batch], episodes.length[batch]
         anchor = anchors(length, settings.chunk_length)
@@ -80,9 +80,9 @@ def embed_all(encoder: DecisionTransformer, episodes: Episodes, settings: Embed,
 
 
 class DtQueryEncoder:
-    """Queries of the DT: the encoder's outputs over the last `chunk_length` steps of the current episode.
+    """Queries of the DT: means of the encoder's outputs over the last `chunk_length` steps of the current episode.
 
-    Nothing is read until a query is asked for; then, where keys and values are kept, all steps since the last one at once.
+    Steps are encoded when a query is asked for; with a KV cache, all steps since the last query at once.
     """
 
     def __init__(self, encoder: DecisionTransformer, settings: Model, history: EpisodeBuffer, chunk_length: int):
@@ -97,7 +97,7 @@ class DtQueryEncoder:
         self.begun, self.outputs = 0, torch.zeros(self.history.tasks, 0, self.encoder.norm.weight.shape[0])
 
     def query(self, time: int) -> Tensor:
-        """Query [B, W] of step `time`; steps are given in rising order."""
+        """Query [B, W] of step `time`; calls must have rising times."""
         if self.caches:
             while (read := self.begun + self.caches[0].length) <= time:
                 if self.caches[0].length == self.encoder.positions:
@@ -114,7 +114,7 @@ class DtQueryEncoder:
         return window_means(self.outputs, torch.ones(self.outputs.shape[:2]), stop_at, averaged)[:, 0]
 
     def _read(self, steps: Steps) -> Tensor:
-        """State outputs [B, T, W] of [B, T] steps, a group of tasks at a time."""
+        """State outputs [B, T, W] of [B, T] steps, computed for one group of tasks at a time."""
         steps, parts = steps.to(self.encoder.device), []
         for rows in groups(self.history.tasks):
             caches = [cache.rows(rows) for cache in self.caches] if self.caches else None

@@ -1,4 +1,4 @@
-"""A frozen language model: the mean of its outputs at the states of a sub-trajectory."""
+"""A frozen language model as encoder: a vector is the mean of its outputs at the states of a sub-trajectory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""In-context rollouts and the statistics of their returns."""
+"""In-context evaluation: rollouts and the statistics of their returns."""

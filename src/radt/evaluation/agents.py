@@ -1,8 +1,7 @@
-"""How each kind of model acts in context. An agent gives the action logits [B, sum of sizes] of the current step of B tasks.
+"""Agents: how each kind of model acts in context. An agent gives action logits [B, sum of sizes] for the current step of B tasks.
 
-Where a step is one token, keys and values of earlier steps are kept, in windows that begin every half window
-(`radt.retrieval.chunks.window_start`): the same logits as reading such a window anew, up to rounding. Else the window is read
-anew at every step, as published.
+Where a step is one token, an agent uses a KV cache, with a new window every half window (`radt.retrieval.chunks.window_start`);
+logits equal those without a cache up to rounding. Else the whole window is read again at every step, as published.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from radt.settings.models import Model
 
 
 class Agent(Protocol):
-    """One model acting on all tasks of a `EpisodeBuffer`."""
+    """A model that acts in all tasks of an `EpisodeBuffer`."""
 
     def begin(self) -> None:
         """Called before the first step of every episode."""
@@ -32,7 +31,7 @@ class Agent(Protocol):
         """Action logits [B, sum of sizes] of step `time`, called for every step in order."""
 
     def finish(self) -> None:
-        """Called after the history ended an episode."""
+        """Called after `EpisodeBuffer.finish`."""
 
 
 def can_cache(model: Model) -> bool:
@@ -52,14 +51,14 @@ def advance(caches: list[KVCache], steps: Steps) -> None:
 
 
 def emptied(caches: list[KVCache] | None, model: DecisionTransformer | RetrievalTransformer, tasks: int) -> list[KVCache]:
-    """Empty caches for a new episode. They reuse the memory of the last episode's caches if there are any."""
+    """Empty KV caches for a new episode; they reuse the memory of `caches`, if given."""
     for cache in caches or ():
         cache.length, cache.real = 0, None
     return caches or model.new_caches(tasks)
 
 
 def remember(model: DecisionTransformer, steps: Steps, caches: list[KVCache]) -> None:
-    """Put [B, T] steps into caches, a group of tasks at a time."""
+    """Append [B, T] steps to KV caches, one group of tasks at a time."""
     steps = steps.to(model.device)
     for rows in groups(steps.time.shape[0]):
         model.remember(steps[rows], [cache.rows(rows) for cache in caches])
@@ -67,7 +66,7 @@ def remember(model: DecisionTransformer, steps: Steps, caches: list[KVCache]) ->
 
 
 class DtAgent:
-    """DT: starts afresh in every episode."""
+    """DT: its context is the current episode only."""
 
     def __init__(self, model: DecisionTransformer, settings: Model, history: EpisodeBuffer):
         self.model, self.history, self.cached, self.window = model, history, can_cache(settings), settings.window
@@ -92,9 +91,10 @@ class DtAgent:
 
 
 class AdAgent:
-    """AD: the end of the previous episode stays in the context. A first episode takes the place of the context, where training
-    saw episodes, too; one that is read anew at every step follows an empty context, as the first episodes of the learning
-    histories do.
+    """AD: its context is the end of the previous episode, then the current one.
+
+    In the first episode there is no context. With a KV cache, the current episode then takes the positions of the context, where
+    episodes also were in training. Without a cache, it follows a masked context, like first episodes of learning histories.
     """
 
     def __init__(self, model: DecisionTransformer, settings: Model, history: EpisodeBuffer):
@@ -108,7 +108,7 @@ class AdAgent:
             self.caches = self._context()
 
     def _context(self) -> list[KVCache]:
-        """Caches that hold the previous episode, if there is one."""
+        """KV caches with the end of the previous episode; empty in the first episode."""
         caches = emptied(self.caches, self.model, self.history.tasks)
         if self.history.episode:
             steps = self.history.previous(self.window)
@@ -138,7 +138,7 @@ class AdAgent:
 
 
 class QueryEncoder(Protocol):
-    """Makes the queries that search a memory."""
+    """Makes the queries for a memory."""
 
     def begin(self) -> None:
         """Called before the first step of every episode."""
@@ -148,9 +148,9 @@ class QueryEncoder(Protocol):
 
 
 class RetrievalAgent:
-    """RA-DT: reads what its memory holds that is most like the present and returned most.
+    """RA-DT: reads the best-ranked sub-trajectories of its memory by cross-attention.
 
-    Keys and values are kept where each step has read the context of its own time (`scope: segment`).
+    It uses a KV cache if a new context leaves earlier steps unchanged (`scope: segment`).
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class RetrievalAgent:
         return self.model.head.logits(outputs[:, -1]).cpu()
 
     def _go_on(self, time: int) -> None:
-        """Begin a new window before step `time`, with the steps of the last half window and what each of them has read."""
+        """Begin a new window before step `time`: the steps of the last half window, each with the context that it has read."""
         self.caches = emptied(self.caches, self.model, self.history.tasks)
         steps = self.history.steps(self.history.episode, window_start(time, self.model.positions), time).to(self.model.device)
         for rows in groups(self.history.tasks):

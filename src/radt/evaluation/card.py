@@ -1,12 +1,11 @@
-"""The model card of a saved agent: what it is, how to use it, what it reached, and what it was made with."""
+"""The model card of a saved agent: description, quick start, results, settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-from jinja2 import Environment, StrictUndefined
+from radt.cards import rendered
 
 TEMPLATE = """\
 ---
@@ -17,8 +16,9 @@ tags: [reinforcement-learning, in-context-learning, decision-transformer]
 # {{ model }} on {{ title }}
 
 A trained agent that learns in context: it gets better at a new task from episode to episode, without weight updates. Its memory
-is empty when it is loaded. It is {{ model }} of radt, a reimplementation of *Retrieval-Augmented Decision Transformer: External
-Memory for In-context RL* (arXiv 2410.07071). It acts as the settings `{{ method }}` say. The weights are of seed {{ seed }}.
+is empty when it is loaded. It is {{ model }} of radt, a reimplementation of
+{{ paper }}.
+It acts as the settings `{{ method }}` say. The weights are of seed {{ seed }}.
 
 ## Quick start
 
@@ -61,6 +61,12 @@ The network and its training:
 ```yaml
 {{ training -}}
 ```
+
+## Citation
+
+```bibtex
+{{ citation }}
+```
 """
 
 
@@ -76,19 +82,15 @@ def card(
     episodes: int,
     horizon: int,
 ) -> str:
-    """Markdown text. `results` has the number of tasks and the mean returns of each split; `sections` are `experiment` and
-    `training`; `name` is what `radt.load` takes.
+    """Markdown text. `name` is the argument of `radt.load`, `results` is from `summary`, and `sections` are `experiment` and
+    `training`.
     """
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    texts = {key: yaml.safe_dump(dict(value), sort_keys=True) for key, value in sections.items()}
     told = {"name": name, "model": model, "method": method, "seed": seed, "title": title, "results": results, "task": task}
-    return environment.from_string(TEMPLATE).render(**told, episodes=episodes, horizon=horizon, **texts)
+    return rendered(TEMPLATE, sections, {**told, "episodes": episodes, "horizon": horizon})
 
 
 def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """For each split, how many tasks there are and what their first and last episodes return on average, from rows of an
-    evaluation.
-    """
+    """For each split, from rows of an evaluation: the number of `tasks`, and mean returns of `first` and `last` episodes."""
     last = max(int(row["episode"]) for row in rows)
     found: dict[str, Any] = {}
     for split in dict.fromkeys(row["split"] for row in rows):

@@ -1,4 +1,4 @@
-"""How DPT acts in context: it reads what its own finished episodes brought, and chooses each action from the present state."""
+"""The agent of DPT: its context is transitions of its own finished episodes, its query the present state."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from radt.models.decision_pretrained import DecisionPretrainedTransformer
 class DptAgent:
     """DPT: an `Agent` whose context is encoded once per episode; each step is one query that reads it.
 
-    The first episode has no context, later ones up to `context` transitions of the finished episodes, chosen as in training by a
-    generator of the seed and the episode (ours; Lee et al. append whole episodes until the context is full).
+    The first episode has no context. Lee et al.: whole episodes are appended until the context is full; here: up to `context`
+    transitions are drawn from all finished episodes, because training draws them so.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class DptAgent:
         self.read = number[:, None].to(self.model.device)
 
     def choose(self) -> tuple[Transitions, Tensor]:
-        """The context [B, C] of the current episode and how many transitions of it are real [B]; C is at least 1."""
+        """The context [B, C] of the current episode, and the number of real transitions in it [B]; C is at least 1."""
         return self.recollection.choose(self.context, seeding.generator(self.seed, "dpt context", self.history.episode))
 
     def logits(self, time: int) -> Tensor:

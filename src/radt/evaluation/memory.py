@@ -1,4 +1,4 @@
-"""RA-DT's memory: starts empty for each task and receives every finished episode (paper, Section 3.2)."""
+"""RA-DT's memory in evaluation: empty at first, it receives every finished episode (paper, Section 3.2)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings.evaluation import Memory
 
 GROUP = 10
-"""Tasks whose steps are read at once, where many steps are: what lies between two layers then stays in the cache of a core (an
-episode of 100 tasks: 75 ms instead of 110; one core of a Xeon, width 64)."""
+"""Tasks whose steps are encoded at once: activations then stay in the cache of a core (an episode of 100 tasks takes 75 ms
+instead of 110 on one core of a Xeon, width 64)."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class Ranked:
     """The chunks [B, K] of a context, best first."""
 
     chunk: Tensor
-    """Their ids."""
+    """[B, K] ids"""
     found: Tensor
-    """Which of them there are; a memory may have fewer."""
+    """[B, K] bool; false where the memory has fewer chunks"""
     similarity: Tensor
-    """Products of their keys and the query."""
+    """[B, K] cosine of key and query"""
     score: Tensor
-    """What they are ranked by."""
+    """[B, K] ranking score"""
 
 
 EmbedEpisodes = Callable[[Source, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def finite(vectors: Tensor) -> None:
-    """Raise `RadtError` unless the vectors of an encoder are finite: what is nearest to others means nothing."""
+    """Raise `RadtError` unless the vectors of an encoder are finite."""
     if not bool(vectors.isfinite().all()):
         raise RadtError(
             "the encoder makes keys or queries that are not finite numbers: train it again with a lower learning_rate"
@@ -48,11 +48,11 @@ def finite(vectors: Tensor) -> None:
 
 
 class OnlineMemory:
-    """Sub-trajectories of the agent's own episodes of B tasks, one separate memory per task.
+    """Sub-trajectories of the agent's own episodes, a separate memory for each of B tasks.
 
     Args:
-        embed: keys [B, S, W] and anchors [B, S] of episodes, given where their steps are, their first rows [B] and lengths [B]:
-            the frozen encoder that also embedded the training data.
+        embed: from the source of steps, first rows [B] and lengths [B] of episodes to keys [B, S, W] and anchors [B, S]; the
+            encoder of the training data.
         history: the episodes.
         settings: ranking.
         chunk_length: steps of a chunk.
@@ -66,10 +66,10 @@ class OnlineMemory:
         self.anchor = torch.zeros(history.tasks, 0, dtype=torch.long)
         self.reward = torch.zeros(history.tasks, 0)
         self.last: Ranked | None = None
-        """What was asked for last."""
+        """Result of the last call of `rank` for a context."""
 
     def add(self, episode: int) -> None:
-        """Insert the chunks of a finished episode of every task; where one has fewer than others, anchor 0 says so.
+        """Insert the chunks of a finished episode of every task; tasks with fewer chunks are padded with anchor 0.
 
         Raises `RadtError` when a key is not finite.
         """
@@ -91,7 +91,7 @@ class OnlineMemory:
         self.reward = torch.cat([self.reward, (values.reward * values.mask).sum(-1)], 1)
 
     def rank(self, queries: Tensor) -> Ranked:
-        """The best chunks for the queries [B, W]."""
+        """The best chunks for queries [B, W]; see `radt.retrieval.ranking`."""
         similarity = torch.einsum("bmw,bw->bm", self.keys, queries)
         valid = keep_nearest(similarity, self.anchor > 0, self.settings.k_rerank)
         score = utility(similarity, self.history.totals[:, self.episode], self.reward, valid, self.settings)
@@ -112,11 +112,11 @@ class OnlineMemory:
 
     @property
     def ready(self) -> bool:
-        """Whether there are enough chunks for a context."""
+        """Whether the memory has enough chunks for a context."""
         return self.anchor.shape[1] >= self.count
 
     def context(self, queries: Tensor) -> Steps:
-        """Contexts [B, 1, C] for the queries [B, W]; needs a memory that is `ready`.
+        """Contexts [B, 1, C] for queries [B, W]; the memory must be `ready`.
 
         Raises `RadtError` when a query is not finite.
         """

@@ -1,4 +1,4 @@
-"""What is reached without a network: random actions, replay of the best episode so far, experts (ours, for comparison)."""
+"""References without a network: random actions, replay of the best episode so far, experts (not in the paper)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from radt.suites.base import Suite, VectorEnv, WithExpert
 
 
 class RandomAgent:
-    """An `Agent` to which all actions are equally good; to be used with sampled actions."""
+    """An `Agent` with equal logits for all actions; to be used with sampled actions."""
 
     def __init__(self, history: EpisodeBuffer):
         self.equal = torch.zeros(history.tasks, sum(history.spec.actions))
@@ -33,12 +33,12 @@ class RandomAgent:
 class RetrieveAgent:
     """An `Agent` that repeats the action of the nearest step of the best of its finished episodes, task by task.
 
-    The best episode has the highest return, of equal ones it is the latest. As long as none has returned anything, actions are
-    uniformly random, from a generator of the seed and the step. Where rewards are no counts, every step counts as rewarded. The
-    nearest step has the smallest city-block distance between observations, among the steps after the one repeated last up to the
-    next that was rewarded, or, where no reward is left, among all steps up to the last reward; of equally near ones it is the
-    latest. So an optimal episode is repeated exactly, loops of the others are left out, no reward is jumped over, and what paid
-    is done again while there is time.
+    The best episode has the highest return; ties go to the latest. Without an episode to repeat (the first one, or for rewards
+    that are counts: no return above 0 so far), actions are uniformly random. For other rewards, every step counts as rewarded.
+
+    The nearest step has the smallest city-block distance between observations; ties go to the latest. Candidates are the steps
+    after the last repeated one, up to the next rewarded step. Where no reward is left, they are all steps up to the last reward.
+    So an optimal episode is repeated exactly, loops of other episodes are left out, and no reward is skipped.
     """
 
     def __init__(self, history: EpisodeBuffer, seed: int):
@@ -47,15 +47,15 @@ class RetrieveAgent:
         self.place = torch.arange(history.horizon)
         size = (history.tasks, history.horizon)
         self.found = torch.zeros(history.tasks, dtype=torch.bool)
-        """[B] whether there is an episode to repeat."""
+        """[B] whether the task has an episode to repeat."""
         self.observation = torch.zeros(0)
         """[B, T, D] observations of the best episode."""
         self.action = torch.zeros(*size, len(history.spec.actions), dtype=torch.long)
         """[B, T, A] its actions."""
         self.rewarded = torch.zeros(size, dtype=torch.long)
-        """[B, T] its next rewarded step, this one or later; `horizon`: there is none."""
+        """[B, T] the next rewarded step at or after each step; `horizon`: none."""
         self.last = torch.full((history.tasks, 1), -1)
-        """[B, 1] step that was repeated last."""
+        """[B, 1] last repeated step."""
 
     def begin(self) -> None:
         """See `Agent`."""
@@ -87,9 +87,9 @@ class RetrieveAgent:
         return torch.cat([torch.nn.functional.one_hot(codes, size) for codes, size in parts], -1).float()
 
     def replayed(self, time: int) -> Tensor:
-        """Actions [B, A] of the nearest steps; arbitrary where there is no episode to repeat."""
+        """Actions [B, A] of the nearest steps; arbitrary for tasks without an episode to repeat."""
         distance = (self.observation - self.history.window(time, 1).observation.flatten(2)).abs().sum(-1)
-        paying = self.rewarded < self.history.horizon  # here or later
+        paying = self.rewarded < self.history.horizon  # [B, T], a reward at this step or later
         following = (self.last + 1).clamp_max(self.history.horizon - 1)
         ahead = paying & (self.place > self.last) & (self.place <= self.rewarded.gather(1, following))
         searched = torch.where(ahead.any(1, keepdim=True), ahead, paying)
@@ -102,7 +102,7 @@ class RetrieveAgent:
 
 
 class ExpertAgent:
-    """An `Agent` that does the code nearest to what an expert would do, which knows what is hidden."""
+    """An `Agent` that takes the codes nearest to an expert's action; the expert knows the hidden task."""
 
     def __init__(self, suite: Suite, env: VectorEnv | None, seed: int):
         """Raises `RadtError` when the suite has no expert."""

@@ -21,15 +21,14 @@ from radt.suites.base import Suite, VectorEnv
 
 
 class Target:
-    """Return-to-go [B] that the agent is asked for, by the rule of a protocol.
+    """Target return-to-go [B], by the rule of a protocol; rewards of the episode so far are subtracted.
 
-    `fixed`: N(target_mean, target_std), rounded, drawn per episode, less what was received (published). `from_memory` (ours): as
-    long as no episode returned more than `target_found`, uniform in `target_low`, so that the agent does what poor learners do:
-    look elsewhere; then the best return so far and `target_margin` more, at most `target_mean`, less what was received. `none`:
-    zeros.
+    `fixed` (published): drawn for each episode from N(target_mean, target_std), rounded. `from_memory` (not in the paper): while
+    no episode has returned more than `target_found`, uniform in `target_low`, so that the agent explores like a poor learner;
+    then the best return so far plus `target_margin`, at most `target_mean` (`target_margin: null`: `target_mean`). `none`: zeros.
 
-    Where rewards are counts, the first reward is enough, and raises the target within its episode. Where a goal pays
-    in every step that is left, the target is never more than one for each of them, as in the histories.
+    Where rewards are counts, `from_memory` raises the target at the first reward, within its episode. Where a goal pays in every
+    remaining step, the target is at most one for each remaining step, as in the histories.
     """
 
     def __init__(self, protocol: Protocol, settings: Evaluate, spec: Spec, tasks: int):
@@ -51,7 +50,7 @@ class Target:
             self.wanted = torch.where(self.found, self._raised(self.best), low)
 
     def receive(self, time: int, reward: Tensor) -> None:
-        """Take the reward [B] of step `time` off the target."""
+        """Subtract the reward [B] of step `time` from the target."""
         if self.rule == "none":
             return
         self.wanted = self.wanted - reward
@@ -65,22 +64,23 @@ class Target:
                 self.wanted = self.wanted.clamp_max(self.horizon - time - 1)
 
     def finish(self) -> None:
-        """Learn what the episode that ends has brought."""
+        """Take in the return of the episode that has ended."""
         self.best = torch.maximum(self.best, self.received)
         if not self.counts:
             least = self.settings.target_found
             self.found |= self.received > (-torch.inf if least is None else least)
 
     def _raised(self, best: Tensor) -> Tensor:
-        """What is wanted of an episode after one that brought `best` [B]."""
+        """Target return [B] of the next episode, for a best return so far of `best` [B]."""
         most, margin = self.settings.target_mean, self.settings.target_margin
         return torch.full_like(best, most) if margin is None else (best + margin).clamp_max(most)
 
 
 def reached(told: dict[str, Any]) -> Tensor | None:
-    """Whether the step of each environment [B] reached the goal, by what `VectorEnv.step` `told`; None where it does not say.
+    """Whether the step of each environment [B] reached the goal, by the infos `told` of `VectorEnv.step`; None where they do not
+    report it.
 
-    Of an episode that ended with the step, Gymnasium tells it in `final_info`, and of the new one elsewhere.
+    For an episode that ended with the step, Gymnasium reports it in `final_info`.
     """
     final, ended = told.get("final_info", {}), told.get("_final_info", False)
     parts = [
@@ -92,12 +92,12 @@ def reached(told: dict[str, Any]) -> Tensor | None:
 
 
 def environment_seed(seed: int, episode: int) -> int:
-    """Seed of an episode's start, where environments draw it."""
+    """Seed for `reset` before an episode, from the seed of the evaluation and the number of the episode."""
     return int(seeding.generator(seed, "environment", episode).integers(2**31))
 
 
 class Player:
-    """An agent and its history, a step at a time: evaluation plays with it, and so does `radt.agent`."""
+    """An agent with its episode buffer, stepped by evaluations and by `radt.agent`."""
 
     def __init__(self, agent: Agent, history: EpisodeBuffer, protocol: Protocol, settings: Evaluate, seed: int):
         self.agent, self.history, self.protocol, self.seed = agent, history, protocol, seed
@@ -114,9 +114,9 @@ class Player:
 
     @torch.inference_mode()
     def act(self, observation: NDArray[Any]) -> NDArray[np.int64]:
-        """Codes [B, A] of the actions after an observation [B, *shape], as it is stored.
+        """Codes [B, A] of the actions for stored observations [B, *shape].
 
-        Raises `RadtError` when the network gives logits that are not finite.
+        Raises `RadtError` when a logit is not finite.
         """
         history = self.history
         history.observe(self.time, torch.from_numpy(observation), self.target.wanted)
@@ -133,10 +133,10 @@ class Player:
 
     @torch.inference_mode()
     def receive(self, reward: NDArray[Any], ended: NDArray[np.bool_], success: Tensor | None = None) -> bool:
-        """Take in what the action brought: rewards [B], which episodes `ended` [B] and which reached the goal [B].
+        """Take in the result of the action: rewards [B], which episodes `ended` [B] and which reached the goal [B].
 
         Returns:
-            Whether all episodes have ended; they are then part of the memory.
+            Whether all episodes have ended; then they are in the memory.
         """
         history = self.history
         history.succeed(success)
@@ -150,14 +150,14 @@ class Player:
         return over
 
     def cut(self) -> None:
-        """End the episode of all tasks after the last step whose reward was received; one without a step does not count."""
+        """End the episode of all tasks after the last step whose reward was received; an episode without steps is dropped."""
         if self.time:
             self.history.lengths[self.history.running, self.history.episode] = self.time
             self._finish()
 
     @torch.inference_mode()
     def _finish(self) -> None:
-        """Let all learn that the episode is over."""
+        """Tell target, buffer and agent that the episode is over."""
         self.time = 0
         self.history.finish()
         self.target.finish()

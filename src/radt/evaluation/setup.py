@@ -1,4 +1,4 @@
-"""What an evaluation hands to the method that makes an agent."""
+"""Inputs of a method's `agent`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Setup:
     """Name of the method in `radt.methods`."""
     suite: Suite
     env: VectorEnv | None
-    """The environment in which the agent will act; None where nobody but a user knows it."""
+    """The environment in which the agent will act; None where it belongs to a user's code."""
     history: EpisodeBuffer
-    """The steps that the agent has lived through; empty at first."""
+    """The episode buffer of the agent; empty at first."""
     seed: int
     device: str
     memory: Memory
@@ -32,20 +32,20 @@ class Setup:
     folder: Path | None
     """Directory of the weights."""
     encoder: Path | None
-    """Directory of the DT that embeds."""
+    """Directory of the DT that is the encoder."""
 
     def weights(self) -> Path:
-        """The directory of the weights; raises `RadtError` where none was given."""
+        """The directory of the weights; raises `RadtError` when it was not given."""
         if self.folder is None:
             raise RadtError(f"--model is missing: {self.model} needs the directory of its weights")
         return self.folder
 
     def embedding(self) -> Embed:
-        """The section embed; raises `RadtError` where it was not given."""
+        """The section embed; raises `RadtError` when it was not given."""
         if self.embed is None:
             raise RadtError("the section embed is missing in --settings: RA-DT needs it")
         return self.embed
 
     def source(self) -> EncoderSource:
-        """What the encoder of RA-DT is made from; raises `RadtError` where the section embed was not given."""
+        """Inputs of the encoder of RA-DT; raises `RadtError` when the section embed was not given."""
         return EncoderSource(self.suite, self.embedding(), self.embed_language, self.encoder, self.device)

@@ -7,14 +7,14 @@ The interval is a two-stage bootstrap whose strata are the seeds: each resample 
 replacement, and for each drawn seed, independently, as many of its tasks as there are, with replacement. A seed drawn twice thus
 brings two different draws of tasks.
 
-It needs two seeds and two tasks at least, so that both stages have something to draw from; with fewer there is none (NaN).
+It needs at least two seeds and two tasks; with fewer there is no interval (NaN).
 
-What it covers: the mean on the benchmark's own tasks, with other seeds. On simulated normal returns of 20 fixed tasks the 95%
-interval holds that mean in 94% to 100% of cases. It is too narrow in two situations: three seeds that differ far more from each
-other than their tasks do (75%), and claims about tasks outside the benchmark (78% or less where tasks are hard for all seeds).
+It covers the mean on the benchmark's own tasks, with other seeds. On simulated normal returns of 20 fixed tasks the 95% interval
+contains that mean in 94% to 100% of cases. It is too narrow in two situations: three seeds that differ far more from each other
+than their tasks do (75%), and claims about tasks outside the benchmark (78% or less where tasks are hard for all seeds).
 
-The interquartile mean and the probability of improvement are those of rliable (Agarwal et al., 2021), computed by SciPy: rliable
-itself had its last release in 2024, asks for arch and seaborn, and adds only loops around the same two SciPy functions.
+The interquartile mean and the probability of improvement are defined as in rliable (Agarwal et al., 2021), and computed by the
+same two SciPy functions. rliable itself had its last release in 2024, and needs arch and seaborn.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def mean(scores: Floats) -> Floats:
 def interquartile_mean(scores: Floats) -> float:
     """Mean of the middle half of all seed-task pairs, [seeds, tasks] -> return.
 
-    As in rliable (Agarwal et al., 2021): a quarter of the values, rounded down, is cut off at each end.
+    As in rliable (Agarwal et al., 2021): a quarter of the values, rounded down, is removed at each end.
     """
     return float(trim_mean(scores, 0.25, axis=None))
 
 
 def resample(seeds: int, tasks: int, samples: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Which seed-task pairs each resample holds: [samples, seeds * tasks], pair = seed * tasks + task.
+    """Seed-task pairs of each resample, [samples, seeds * tasks], where pair = seed * tasks + task.
 
-    Seeds are drawn first, all resamples at once, then the tasks of every drawn seed.
+    Seeds are drawn first, for all resamples at once, then the tasks of every drawn seed.
     """
     drawn_seeds = generator.integers(seeds, size=(samples, seeds, 1))
     drawn_tasks = generator.integers(tasks, size=(samples, seeds, tasks))
@@ -52,7 +52,7 @@ def resample(seeds: int, tasks: int, samples: int, generator: np.random.Generato
 def bootstrap_means(scores: Floats, samples: int, generator: np.random.Generator) -> Floats:
     """Mean of every resample, [seeds, tasks, ...] -> [samples, ...].
 
-    Counts how often a resample holds each pair, so that all means are one matrix product and no resample is copied.
+    All means are one matrix product with the counts of each pair in each resample; no resample is copied.
     """
     seeds, tasks = scores.shape[:2]
     pairs = seeds * tasks
@@ -74,15 +74,15 @@ def interval(scores: Floats, samples: int, confidence: float, generator: np.rand
 
 
 def probability_of_improvement(ours: Floats, others: Floats) -> Floats:
-    """Chance that a run of `ours` [..., seeds, tasks] has a higher score than one of `others` on the same task -> [...].
+    """Probability that a run of `ours` [..., seeds, tasks] scores higher than a run of `others` on the same task -> [...].
 
-    As in rliable: for each task Mann-Whitney's U over the number of pairs of runs, a tie counting half, then the mean over tasks.
-    The two may have different numbers of seeds. NaN for a single pair of scores, which tells no chance.
+    As in rliable: Mann-Whitney's U of each task divided by the number of pairs of runs (a tie counts half), then the mean over
+    tasks. The two may have different numbers of seeds. NaN for a single pair of scores.
     """
     pairs = ours.shape[-2] * others.shape[-2]
     if pairs * ours.shape[-1] < 2:
         return np.full(ours.shape[:-2], np.nan)
-    won = mannwhitneyu(ours, others, axis=-2, method="asymptotic").statistic  # of the test's p-value nothing is used
+    won = mannwhitneyu(ours, others, axis=-2, method="asymptotic").statistic  # the p-value is not used
     return np.asarray(np.mean(won / pairs, axis=-1))
 
 
@@ -91,9 +91,9 @@ def improvement_interval(
 ) -> tuple[float, float]:
     """Percentile interval of `probability_of_improvement` for scores [seeds, tasks].
 
-    Each resample draws seeds of `ours`, seeds of `others` and tasks, each with replacement; ours, because rliable draws runs for
-    every task anew, but here a run is one training, which is lucky or not on all tasks together. NaN for fewer than two seeds of
-    either, or than two tasks.
+    Each resample draws seeds of `ours`, seeds of `others` and tasks, each with replacement. rliable: draws runs anew for every
+    task; here: once for all tasks, because a run is one training, which is good or bad on all tasks together. NaN for fewer than
+    two seeds of either, or fewer than two tasks.
     """
     if min(len(ours), *others.shape) < 2:
         return np.nan, np.nan
@@ -105,7 +105,7 @@ def improvement_interval(
 
 
 def _ends(resampled: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Both ends of the middle share `confidence` of resampled values [samples, ...]."""
+    """Lower and upper end [...] of the middle share `confidence` of resampled values [samples, ...]."""
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
     return low, high

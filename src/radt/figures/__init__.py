@@ -1,1 +1,1 @@
-"""Curves, table and drawing of the results, from CSV files alone: nothing here imports torch, faiss or gymnasium."""
+"""Curves, tables and figures of the results, from CSV files only: nothing here imports torch, faiss or gymnasium."""

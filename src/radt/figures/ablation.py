@@ -1,4 +1,4 @@
-"""An ablation: the curves of its variants, and one row per variant, method and split beside what the paper found."""
+"""An ablation: curves of its variants, and a table with one row per variant, method and split, beside the paper's values."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EDGE, BETWEEN = 0.12, 0.66  # inches above and below the lower panels
 
 
 def prefix(ablation: str) -> str:
-    """What the name of a run of an ablation begins with, before the variant."""
+    """Prefix of the names of an ablation's runs, before the variant."""
     return f"ablations/{ablation}/"
 
 
@@ -80,7 +80,7 @@ def table(
 
 
 def lines(evaluations: pd.DataFrame, ablation: str, protocols: dict[str, Evaluate], figure: Interval) -> pd.DataFrame:
-    """Curves of all variants on the split that says most about unseen tasks: as `radt.figures.curves`, and a column `variant`."""
+    """Curves of all variants on the split of `radt.figures.inputs.tested`: as `radt.figures.curves`, with a column `variant`."""
     nothing = pd.DataFrame({"method": [], "split": [], "episode": [], "return": []})
     own = evaluations[evaluations["split"] == tested(evaluations["split"])]
     parts = [

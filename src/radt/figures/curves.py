@@ -28,11 +28,11 @@ COLUMNS = {  # and their kinds, for `radt.figures.inputs.read`
 def curves(evaluations: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, figure: Figure) -> pd.DataFrame:
     """One row per method, split and episode, columns `COLUMNS`.
 
-    `model` says whose weights the method uses, `mean` is over seeds and tasks, `low` and `high` are its interval (NaN for fewer
-    than two seeds or tasks, see `radt.evaluation.statistics`), `optimum` is the mean best return of the split's tasks, `paper`
-    the published return at that episode, NaN where it is not known, all in units of return. `success` is the share of episodes
-    that succeed; the column is left out where nothing does or fails to. Every curve is resampled with the
-    same draws, so that adding a method moves no other interval.
+    `model` is the model whose weights the method uses. `mean` is over seeds and tasks; `low` and `high` are its interval (NaN for
+    fewer than two seeds or tasks, see `radt.evaluation.statistics`). `optimum` is the mean best return of the split's tasks,
+    `paper` the published return at that episode, NaN if unknown. All are in units of return. `success` is the share of episodes
+    that succeed; the column is left out where environments do not report it. Every curve is resampled with the same draws, so
+    adding a method changes no other interval.
     """
     experiment = evaluations["experiment"].iloc[0]
     parts = []

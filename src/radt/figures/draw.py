@@ -1,6 +1,6 @@
 """The figure of an experiment: mean return against in-context episode, one panel per split, for one column of a paper.
 
-Where episodes succeed or fail, a last panel shows the share that succeeds on the first split.
+Where environments report success, a last panel shows the share of successful episodes on the first split.
 
 All lines are labelled at their ends. The same curves give the same bytes.
 """
@@ -90,18 +90,18 @@ def _figure(curves: pd.DataFrame, sizes: dict[str, int]) -> Figure:
 
 
 def gap(curves: pd.DataFrame) -> str:
-    """What the title of a panel adds where a curve of it has no interval."""
+    """Addition to the title of a panel with a curve without interval."""
     return ", no interval" if curves["low"].isna().any() else ""
 
 
 def top(*values: pd.Series) -> float:
-    """Upper end of an axis that shows all values that are known; 1 where none is above 0."""
+    """Upper end of an axis for all known values; 1 if none is above 0."""
     most = pd.concat(values).max()
     return 1.04 * float(most) if most > 0 else 1.0
 
 
 def left_edge(panels: Iterable[Axes]) -> float:
-    """Where panels begin so that their longest number fits beside them, as a share of the width."""
+    """Left edge of panels, as a share of the width, that leaves room for their longest number."""
     shown = [(axes, [tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]) for axes in panels]
     numbers = [text for axes, ticks in shown for text in axes.yaxis.get_major_formatter().format_ticks(ticks)]
     widest = max(TextPath((0, 0), number, size=7.5).get_extents().width for number in numbers)
@@ -109,7 +109,7 @@ def left_edge(panels: Iterable[Axes]) -> float:
 
 
 def right_edge(names: list[str]) -> float:
-    """Where the panels end so that the longest name fits beside them, as a share of the width."""
+    """Right edge of panels, as a share of the width, that leaves room for the longest name."""
     bold = FontProperties(weight="bold")
     widest = max(TextPath((0, 0), name, size=7, prop=bold).get_extents().width for name in names)
     return min(RIGHT, 1.0 - (widest + 16.0) / (72.0 * WIDTH))
@@ -208,7 +208,7 @@ def spread(wanted: Floats, gap: float, room: float) -> Floats:
 
 
 def add_key(figure: Figure, left: float, confidence: float, has_interval: bool, has_paper: bool, paper_mark: str = "") -> None:
-    """What lines, bands and the paper's lines (or its marks, when it has a `paper_mark`) mean, above the panels."""
+    """Add a key above the panels: the meaning of lines, bands and the paper's lines (or marks, with a `paper_mark`)."""
     line = Line2D([], [], color=GREY, linewidth=1.5)
     handles: list[Any] = [(Patch(color=GREY, alpha=0.25, linewidth=0), line) if has_interval else line]
     texts = [f"ours: mean, {100 * confidence:g}% interval" if has_interval else "ours: mean (too few seeds for an interval)"]

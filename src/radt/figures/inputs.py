@@ -1,4 +1,4 @@
-"""Reading and checking the CSV files that the figure is made of.
+"""Reading and checking the CSV files of figures.
 
 Every problem raises `RadtError` with one sentence that names the file and the remedy, so that no curve is drawn from half a run.
 """
@@ -42,7 +42,7 @@ LARGEST = 2**28  # bytes of a file
 AGAIN = "delete it and run the workflow again, which makes it anew"
 RESTORE = "restore it from the repository"
 SOMETIMES = ("success", "success_1", "success_last", "last_normalised", "average_normalised")
-"""Columns that files have where episodes succeed or fail, or where there is an expert; all values of others are unknown."""
+"""Optional columns, for environments that report success, and for experiments with an expert."""
 SPLITS = ("held_out", "train", "validation")
 PAPER_SPLITS = {"eval": "held_out", "train": "train"}
 
@@ -52,8 +52,8 @@ def read(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
 
     Columns of `SOMETIMES` may be missing.
 
-    Raises `RadtError`, which ends with `remedy`, for what is no such file: no file at all, too large, not UTF-8, rows of another
-    length than the header, a column twice, values that are missing, of another type, negative counts or not finite.
+    Raises `RadtError`, which ends with `remedy`, for any other file: missing, too large, not UTF-8, rows of another length than
+    the header, a duplicate column, or values that are missing, of another type, negative counts or not finite.
     """
     text = _text(path, remedy)
     try:
@@ -71,7 +71,7 @@ def read(path: Path, columns: dict[str, str], remedy: str) -> pd.DataFrame:
 
 
 def _text(path: Path, remedy: str) -> str:
-    """What a CSV file says without its comments, after its rows were compared with the header."""
+    """Text of a CSV file without comments; raises `RadtError` when a row does not fit the header."""
     content = artifacts.read_bytes(path, LARGEST, remedy)
     try:
         lines = [line for line in content.decode("utf-8-sig").replace("\r\n", "\n").split("\n") if not line.startswith("#")]
@@ -101,7 +101,7 @@ def _holds(values: pd.Series, kind: str) -> bool:
 
 
 def _counts(values: pd.Series) -> pd.Series:
-    """Which of the values are from 0 on and small enough for the type that they are read in."""
+    """Mask of the values that are at least 0 and fit their dtype."""
     return (values >= 0) & (values <= (np.iinfo(np.int64).max if values.dtype.kind in "iu" else 2**53))
 
 
@@ -195,7 +195,7 @@ def split_sizes(experiment: Experiment) -> dict[str, int]:
 
 
 def tested(splits: Iterable[str]) -> str:
-    """The split that says most about unseen tasks: held out, else validation, else training."""
+    """The split of tasks that were not trained on: held out, else validation; else training."""
     found = set(splits)
     return next(split for split in ("held_out", "validation", "train") if split in found)
 
@@ -238,9 +238,9 @@ def learning(files: dict[str, Path]) -> pd.DataFrame:
 
 
 def paper(path: Path, name: str) -> pd.DataFrame:
-    """The paper's points of one experiment: split (in our words), method, episode, return; empty for one it does not have.
+    """The paper's points of one experiment: split (by our names), method, episode, return; empty for an experiment that it lacks.
 
-    No return is negative: a point read off a little below the axis counts as 0.
+    Negative returns, which are errors of reading off the paper's figure, become 0.
     """
     frame = read(path, PAPER, RESTORE)
     if unknown := sorted(set(frame["split"]) - set(PAPER_SPLITS)):

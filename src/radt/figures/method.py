@@ -1,6 +1,6 @@
 """The picture of the method in the README: `python -m radt.figures.method` writes docs/method.svg.
 
-Text and boxes by hand, so that the file is small, says the same on every machine and follows the reader's dark mode.
+It is written by hand as text and boxes, so that the file is small, the same on every machine, and follows the reader's dark mode.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Expected against obtained, as one HTML table that needs nothing else: the first page of the report."""
+"""The paper's results against ours, as one self-contained HTML table: the first page of the report."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def page(rows: pd.DataFrame, experiments: Mapping[str, Experiment], confidence: 
 
 
 def environment() -> Environment:
-    """What renders the page: text is escaped, a name that is not known is an error."""
+    """The environment that renders the page: text is escaped, an unknown name is an error."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -109,19 +109,19 @@ def environment() -> Environment:
 
 
 def _number(value: float | None) -> str:
-    """Three digits at least: 0.43, 6.3 as 6.30, 81.6, 378; empty when not known."""
+    """A number with three digits: 0.43, 6.30, 81.6, 378; empty if unknown."""
     if value is None:
         return ""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _whole(value: float | None) -> str:
-    """A whole number with thousands apart; empty when not known."""
+    """A whole number with separated thousands; empty if unknown."""
     return "" if value is None else f"{int(value):,}"
 
 
 def _duration(seconds: float | None) -> str:
-    """Seconds, minutes or hours, with their unit; empty when not known."""
+    """Seconds, minutes or hours, with their unit; empty if unknown."""
     if seconds is None:
         return ""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

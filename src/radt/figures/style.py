@@ -1,7 +1,7 @@
-"""What all figures share: fonts and lines, the name and look of every method, and bytes that depend on the curves only.
+"""Shared by all figures: fonts and lines, the name and look of every method, and output bytes that depend on the curves only.
 
 Methods differ by colour, dashes and marker, so that a figure can be read without colour. Colours are of Paul Tol's schemes for
-colour-blind readers. Methods without a network are thin grey lines: something to hold the others against.
+colour-blind readers. Methods without a network are references and are drawn as thin grey lines.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn and called."""
+    """Name and style of a method in figures."""
 
     name: str
     colour: str
@@ -48,13 +48,13 @@ class Look:
 
 
 def name_of(method: str, model: str) -> str:
-    """Name of a method: that of its model, with what its own name adds in brackets, `radt_fixed` -> RA-DT (fixed)."""
+    """Name of a method: the name of its model, with the rest of its own name in brackets: `radt_fixed` -> RA-DT (fixed)."""
     own = method.removeprefix(model).strip("_").replace("_", " ")
     return f"{THEMES[model].name} ({own})" if own else THEMES[model].name
 
 
 def looks(models: dict[str, str]) -> dict[str, Look]:
-    """Look of every method, from the model of each: by the model, then by the place among the methods of the same model."""
+    """Look of every method, by its model and its position among the methods of the same model."""
     found = {}
     for method, model in models.items():
         look, place = THEMES[model], [other for other in models if models[other] == model].index(method)

@@ -60,17 +60,16 @@ def table(
 ) -> pd.DataFrame:
     """One row per method and split, columns `COLUMNS`; returns are means over seeds and tasks, ratios are returns / optimum.
 
-    `last` and `average` (over all episodes) come with their interval, with the paper's value, and with a verdict: `better` or
-    `worse` when the interval lies above or below the paper's value, `within` when it holds it. The paper's value has an
-    uncertainty of its own that is not in the verdict. `iqm` is the interquartile mean of `average` over seed-task pairs.
-    `probability_radt_better` is the probability of improvement of the method `radt` over this one, in `average`.
-    `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model: the encoder of RA-DT, which is
-    trained once, stands in the row of `dt`. `success_1` and `success_last` are the shares of first and last episodes that
-    succeed, where episodes do or fail to. `last_normalised` and `average_normalised` are 0 for random actions and 1 for an
-    expert, task by task, where both were evaluated and the expert is better in
-    every task. What is not known or has no meaning is NaN: episodes that were not run,
-    curves that the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum that is not above
-    0, RA-DT against itself, the training of what is not trained.
+    `last` and `average` (over all episodes) have an interval, the paper's value, and a verdict: `better` or `worse` when the
+    interval lies above or below the paper's value, `within` when it contains it. The verdict ignores the uncertainty of the
+    paper's value. `iqm` is the interquartile mean of `average` over seed-task pairs. `probability_radt_better` is the probability
+    of improvement of the method `radt` over this one, in `average`.
+    `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model; the encoder of RA-DT, which is
+    trained once, is in the row of `dt`. `success_1` and `success_last` are the shares of successful first and last episodes, if
+    environments report success. `last_normalised` and `average_normalised` are 0 for random actions and 1 for an expert, task by
+    task, if both were evaluated and the expert is better in every task. Values that are unknown or undefined are NaN: episodes
+    that were not run, curves that the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum
+    that is not above 0, RA-DT against itself, trainings of methods without weights.
     """
     experiment = str(evaluations["experiment"].iloc[0])
     methods = method_order(set(evaluations["method"]), evaluate)
@@ -112,14 +111,14 @@ def estimates(returns: statistics.Floats, figure: Figure) -> Row:
 
 
 def verdict(low: float, high: float, paper: float) -> str | float:
-    """Where our interval lies against the paper's value, in a word; NaN when one of them is not known."""
+    """`better`, `worse` or `within`: our interval against the paper's value; NaN if either is unknown."""
     if np.isnan([low, high, paper]).any():
         return np.nan
     return "better" if low > paper else "worse" if high < paper else "within"
 
 
 def share(value: float, optimum: float) -> float:
-    """A return divided by the best possible one; NaN where that is not known or not above 0."""
+    """A return divided by the best possible one; NaN if that is unknown or not above 0."""
     return value / optimum if optimum > 0 else np.nan
 
 
@@ -137,7 +136,7 @@ def _reference(evaluations: pd.DataFrame, evaluate: Evaluate, model: str, split:
 
 
 def _normalised(returns: statistics.Floats, low: statistics.Floats | None, high: statistics.Floats | None) -> Row:
-    """Mean over tasks of what lies between `low` and `high` [tasks], from returns [seeds, tasks, episodes]."""
+    """Mean normalised returns, 0 at `low` [tasks] and 1 at `high` [tasks], from returns [seeds, tasks, episodes]."""
     if low is None or high is None or not (high > low).all():
         return {}
     scaled = (returns - low[:, None]) / (high - low)[:, None]
@@ -164,7 +163,7 @@ def _improvement(radt: statistics.Floats, returns: statistics.Floats, figure: Fi
 
 
 def _paper(curve: pd.Series) -> Row:
-    """The paper's last return and its average; episodes that could not be read off are filled in by straight lines."""
+    """The paper's last return and its average; episodes that could not be read off are interpolated linearly."""
     if curve.empty:
         return {"paper_last": np.nan, "paper_average": np.nan}
     points = curve.sort_index()
@@ -195,5 +194,5 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def rounded(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table as a reader of its `csv` gets it: what is drawn from either is the same to the last byte."""
+    """A table after a round trip through its `csv`, so that figures from either are the same bytes."""
     return pd.read_csv(StringIO(csv(frame)), keep_default_na=False, na_values=[""])

@@ -1,4 +1,4 @@
-"""One file per method: what is known of it, how it is drawn, what its training takes, and its agent.
+"""One file per method: its `METHOD`, its `THEME` in figures, its training, the cost of its training, and its agent.
 
-`radt.settings.registry` finds the files. They import torch in functions only, because settings, plans and figures read them, too.
+`radt.settings.registry` finds the files. They import torch in functions only, because settings, plans and figures import them.
 """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Selection(Section):
-    """What its training needs of the configuration."""
+    """The part of the configuration that its training reads."""
 
     experiment: AnyExperiment
     train_ad: TrainAd
@@ -31,8 +31,8 @@ class Selection(Section):
 def with_context(episodes: Episodes, episode: Tensor, steps: Steps, episode_gap: int) -> Steps:
     """[B, 2 T] steps: the end of an earlier episode of the same history, then the [B, T] windows `steps` of `episode` [B].
 
-    The context is `episode_gap` episodes older, or the first of the learning history; the first episode of a history has none (as
-    published). Times count from the start of each episode.
+    The context is `episode_gap` episodes older, or the first episode of the learning history. The first episode of a history has
+    no context (as published). Times count from the start of each episode.
     """
     from radt.data.steps import concatenate
 
@@ -45,7 +45,7 @@ def with_context(episodes: Episodes, episode: Tensor, steps: Steps, episode_gap:
 
 
 def training(setup: job.Setup, selection: Selection) -> job.Learner:
-    """Imitates the windows of an episode after the end of an earlier one."""
+    """Behaviour cloning on windows of an episode, with the end of an earlier episode as context."""
     from radt.models import store
     from radt.training import loop
     from radt.training.job import Learner

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Selection(Section):
-    """What its training needs of the configuration."""
+    """The part of the configuration that its training reads."""
 
     experiment: AnyExperiment
     train_dpt: TrainDpt
 
 
 def training(setup: job.Setup, selection: Selection) -> job.Learner:
-    """Predicts the best action of a state from transitions of the task, see `radt.training.decision_pretrained`."""
+    """Predicts the best action of a state from transitions of its task; see `radt.training.decision_pretrained`."""
     from radt.models import store
     from radt.suites.transitions import experience
     from radt.training.decision_pretrained import loss_of

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Selection(Section):
-    """What its training needs of the configuration."""
+    """The part of the configuration that its training reads."""
 
     experiment: AnyExperiment
     pretrain: Training
 
 
 def training(setup: job.Setup, selection: Selection) -> job.Learner:
-    """Imitates the windows of an episode, given what they return."""
+    """Behaviour cloning on windows of an episode, conditioned on returns-to-go."""
     from radt.models import store
     from radt.training import loop
     from radt.training.job import Learner

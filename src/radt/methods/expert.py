@@ -1,4 +1,4 @@
-"""Does what the expert of the suite does, which knows the task; has no network."""
+"""The expert of the suite, which knows the task; it has no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RA-DT: retrieves from the vectors of the pre-trained DT."""
+"""RA-DT with vectors of the pre-trained DT."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Selection(Section):
-    """What its training needs of the configuration."""
+    """The part of the configuration that its training reads."""
 
     experiment: AnyExperiment
     embed: Embed
@@ -37,7 +37,7 @@ def training(setup: job.Setup, selection: Selection) -> job.Learner:
 
 
 def work(s: Sections, model: str) -> Demand:
-    """Updates x batch x (steps of a window + `CONTEXT` x steps of its contexts, one for each query or one for all)."""
+    """Updates x batch x (steps of a window + `CONTEXT` x steps of its contexts, one for each query or one for the window)."""
     from radt.pipeline.costs import CONTEXT, trained, vectors
     from radt.settings.registry import METHODS
 

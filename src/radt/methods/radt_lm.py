@@ -1,4 +1,4 @@
-"""RA-DT's domain-agnostic variant: retrieves from the vectors of a frozen language model."""
+"""The domain-agnostic variant of RA-DT, with vectors of a frozen language model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Selection(Section):
-    """What its training needs of the configuration."""
+    """The part of the configuration that its training reads."""
 
     experiment: AnyExperiment
     embed: Embed

@@ -1,4 +1,4 @@
-"""Acts at random; has no network."""
+"""Random actions, without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replays the nearest stored step of its best episode; has no network."""
+"""Replays the nearest stored step of its best episode, without a network."""
 
 from __future__ import annotations
 

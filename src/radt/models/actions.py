@@ -1,6 +1,6 @@
-"""What networks make of actions: the head that predicts them, its loss, and the sampling of codes.
+"""Action heads with their losses, action embeddings, and sampling.
 
-An action is A codes. Logits [..., sum of sizes] are those of all dimensions, one after the other.
+An action is A codes, one for each dimension. Logits [..., sum of sizes] are the logits of all dimensions, concatenated.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from radt.spaces import Spec
 
 
 class CodesHead(nn.Linear):
-    """Logits of the codes of an action; the loss is the cross-entropy, averaged over dimensions."""
+    """Linear head for the logits of all codes; the loss is the cross-entropy, averaged over dimensions."""
 
     def __init__(self, width: int, spec: Spec):
         super().__init__(width, sum(spec.actions))
         self.sizes = spec.actions
 
     def logits(self, outputs: Tensor) -> Tensor:
-        """Logits of codes [..., sum of sizes] of outputs [..., O]: the same."""
+        """Logits [..., sum of sizes]: the outputs themselves."""
         return outputs
 
     def loss(self, outputs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss of outputs [N, O] for actions [N, A], and the share of codes that are the likeliest."""
+        """Mean loss of outputs [N, O] for actions [N, A], and the accuracy: the share of codes with the highest logit."""
         parts = list(zip(outputs.float().split(self.sizes, -1), action.unbind(-1), strict=True))
         losses = torch.stack([F.cross_entropy(logits, codes) for logits, codes in parts])
         right = torch.stack([logits.argmax(-1) == codes for logits, codes in parts])
@@ -36,12 +36,12 @@ class CodesHead(nn.Linear):
 
 
 class RegressionHead(nn.Linear):
-    """The published head of continuous actions: a number from -1 to 1 for each dimension; the loss is the squared error.
+    """The published head of continuous actions: a number from -1 to 1 for each dimension, trained by squared error.
 
-    Paper: the error of the stored action; here: of the nearest value that has a code, as networks read codes.
+    Paper: the target is the stored action; here: the nearest value that has a code, because networks read codes.
     """
 
-    SHARPNESS = 8.0  # of the logits of codes that lie around the number; only sampling depends on it
+    SHARPNESS = 8.0  # of the logits around the predicted number; only sampling depends on it
 
     def __init__(self, width: int, spec: Spec):
         super().__init__(width, len(spec.actions))
@@ -52,7 +52,7 @@ class RegressionHead(nn.Linear):
         return torch.tanh(super().forward(x))
 
     def logits(self, outputs: Tensor) -> Tensor:
-        """Logits of codes [..., sum of sizes] of outputs [..., A]: the nearest code is the likeliest."""
+        """Logits [..., sum of sizes] of outputs [..., A]; the code nearest to the output is the likeliest."""
         values = [torch.linspace(-1.0, 1.0, size, device=outputs.device) for size in self.sizes]
         steps = [(outputs[..., number, None] - value) * (len(value) - 1) for number, value in enumerate(values)]
         return torch.cat([-self.SHARPNESS * step**2 for step in steps], -1)
@@ -68,7 +68,7 @@ Head = CodesHead | RegressionHead
 
 
 def action_head(kind: Literal["codes", "regression"], width: int, spec: Spec) -> Head:
-    """A fresh head; raises `RadtError` for a regression of actions that are not continuous."""
+    """An untrained head; raises `RadtError` for kind `regression` where actions are not continuous."""
     if kind == "codes":
         return CodesHead(width, spec)
     if not spec.continuous:
@@ -77,7 +77,7 @@ def action_head(kind: Literal["codes", "regression"], width: int, spec: Spec) ->
 
 
 class ActionEmbedding(nn.Embedding):
-    """A row for every code of every dimension of an action; with `none` also one for no action, after those of a dimension."""
+    """A row for every code of every dimension of an action; with `none`, each dimension has a last row for "no action"."""
 
     first: Tensor
 
@@ -87,7 +87,7 @@ class ActionEmbedding(nn.Embedding):
         self.register_buffer("first", torch.tensor([0, *sizes[:-1]]).cumsum(0), persistent=False)
 
     def rows(self, action: Tensor) -> list[Tensor]:
-        """Row numbers [...] for each dimension of actions [..., A]."""
+        """Row numbers: A tensors [...] for actions [..., A]."""
         return list((action + self.first).unbind(-1))
 
 
@@ -98,10 +98,10 @@ def choose(
     temperature: float,
     random: np.random.Generator,
 ) -> Tensor:
-    """Actions [B, A] from logits [B, sum of sizes]: in each dimension the best code; or one sampled at a temperature from the
-    softmax of all codes or of those above the median.
+    """Actions [B, A] from logits [B, sum of sizes], each dimension by itself.
 
-    The published code calls the last `top_p: 0.5`; it keeps logits strictly above their 0.5 quantile.
+    `greedy` takes the code with the highest logit. `sample` samples from the softmax at a temperature. `top_half` does so among
+    logits strictly above their median; the published code calls this `top_p: 0.5`.
     """
     if how == "greedy":
         return torch.stack([part.argmax(-1) for part in logits.split(sizes, -1)], -1)

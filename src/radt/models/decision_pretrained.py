@@ -1,4 +1,4 @@
-"""The Decision-Pretrained Transformer (Lee et al., 2023): reads transitions as a set, answers with the best action of a state."""
+"""The Decision-Pretrained Transformer (DPT; Lee et al., 2023): predicts the best action of a state from a set of transitions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from radt.spaces import Counts, Spec
 class DecisionPretrainedTransformer(nn.Module):
     """Predicts the best action of query states from a context of transitions of the same task.
 
-    A transition is one token, the sum of the embeddings of state, action, reward and next state, without any position or time.
-    Where a position is not the whole state, it also tells what the episode had brought before, as does a query (ours): whether
-    the key is held, how many goals are reached. Lee et al. give the true state.
-    Tokens of the context read those before them; a query reads a beginning of the context and itself, no other query. So one
-    encoding of the context serves queries that have seen more or less of it, as well as all steps of an episode. (Lee et al. put
-    the query first and predict at every token of the context; here it comes last, which the paper's Algorithm allows, too.)
+    A transition is one token: the sum of the embeddings of state, action, reward and next state, without position or time.
+
+    Lee et al.: transitions hold the true state; here: where an observation is not the whole state, transitions and queries also
+    hold the rewards of the episode so far, because these tell whether the key is held or how many goals are reached.
+
+    Lee et al.: the query comes first, and every token of the context predicts; here: the query comes last (as the paper's
+    Algorithm allows). A token of the context reads the tokens before it. A query reads the first tokens of the context and
+    itself, but no other query. So one KV cache of the context serves all queries, however much of the context each reads.
 
     Args:
         model: sizes; `tokens`, `window` and `return_bin` are not used.
-        spec: what is seen, done and paid.
+        spec: observations, actions and rewards.
         statistics: as for `DecisionTransformer`.
     """
 
@@ -61,7 +63,7 @@ class DecisionPretrainedTransformer(nn.Module):
         return normed
 
     def encode(self, context: Transitions, queries: int) -> list[KVCache]:
-        """Keys and values of [B, C] transitions in every block, with room for those of `queries` queries."""
+        """KV caches of [B, C] transitions, one for each block, with room for `queries` queries."""
         x = self.embed(context)
         *blocks, last = self.blocks
         memory = [self._empty(x) for _ in self.blocks]
@@ -71,19 +73,19 @@ class DecisionPretrainedTransformer(nn.Module):
         return [cache.extended(queries) for cache in memory]
 
     def forward(self, observation: Tensor, received: Tensor, memory: list[KVCache], read: Tensor) -> Tensor:
-        """Outputs of the head [B, Q, O] for states, which read the first `read` [B, Q] transitions of a `memory`.
+        """Outputs of the head [B, Q, O] for query states, each of which reads the first `read` [B, Q] transitions of a `memory`.
 
-        A state is an observation [B, Q, D] and what was `received` before [B, Q], as in `Transitions`. The memory holds the same
-        afterwards, so that it can be read again.
+        A state is an observation [B, Q, D] and the rewards of the episode so far, `received` [B, Q], as in `Transitions`. The KV
+        caches of the memory are left as they were.
         """
         queries, seen = observation.shape[1], memory[0].length
         table = torch.cat([self.place.table(), self.query.weight, *self._phases()])
         marker = torch.full(read.shape, self.place.count, device=table.device)
         tokens = embedded(table, self._seen(observation), Part([marker]), self._reward_phase(received, len(table)))
         x = self.dropout(self.norm_in(tokens))
-        reads = torch.arange(seen, device=x.device) < read[..., None]
-        itself = torch.eye(queries, dtype=torch.bool, device=x.device).expand(len(reads), -1, -1)
-        allowed = torch.cat([reads, itself], -1)[:, None]
+        reads = torch.arange(seen, device=x.device) < read[..., None]  # [B, Q, C]
+        itself = torch.eye(queries, dtype=torch.bool, device=x.device).expand(len(reads), -1, -1)  # [B, Q, Q]
+        allowed = torch.cat([reads, itself], -1)[:, None]  # [B, 1, Q, C + Q]
         for block, cache in zip(self.blocks, memory, strict=True):
             x = block(x, None, cache, None, allowed)
             cache.length = seen
@@ -92,19 +94,19 @@ class DecisionPretrainedTransformer(nn.Module):
 
     @property
     def device(self) -> str:
-        """Where the weights are."""
+        """Device of the weights."""
         return str(self.norm.weight.device)
 
     def _phases(self) -> list[Tensor]:
-        """The rows of `received`, if there are any."""
+        """The table of `received`, if it has one."""
         return [self.received.weight] if isinstance(self.received, nn.Embedding) else []
 
     def _seen(self, observation: Tensor) -> Part:
-        """Observations [..., D]."""
+        """Embedding of observations [..., D]."""
         return Part(self.place.rows(observation), self.place.added(observation))
 
     def _following(self, context: Transitions) -> Part:
-        """What was seen afterwards, or that nothing was."""
+        """Embedding of next states; where the episode has ended, of "no state"."""
         size, seen = self.place.count, self.next_place.added(context.following)
         if seen is not None:
             return Part([], torch.where(context.ended[..., None], self.nowhere.weight[0].to(seen.dtype), seen))
@@ -112,13 +114,13 @@ class DecisionPretrainedTransformer(nn.Module):
         return Part([torch.where(context.ended, 2 * size + number, row + size) for number, row in rows])
 
     def _reward_phase(self, received: Tensor, rows: int) -> Part:
-        """What the episode had brought before [...], the last of the `rows` of a table, a number, or nothing."""
+        """Embedding of the rewards so far [...]: one of the last of the `rows` of a table, a linear layer, or nothing."""
         if isinstance(self.received, nn.Embedding):
             return Part([received + rows - self.received.num_embeddings])
         return Part([], None if self.received is None else self.received(received))
 
     def _empty(self, x: Tensor) -> KVCache:
-        """An empty cache for tokens [B, C, W], in the precision of products."""
+        """An empty KV cache for tokens [B, C, W], in autocast's precision."""
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         shape = (x.shape[0], self.heads, x.shape[1], x.shape[2] // self.heads)
@@ -126,7 +128,7 @@ class DecisionPretrainedTransformer(nn.Module):
 
 
 def _received(spec: Spec, width: int) -> nn.Embedding | ScaledNumber | None:
-    """A fresh embedding of what an episode has brought, where the state depends on it."""
+    """An untrained embedding of the rewards so far; None where the state does not depend on them."""
     if not isinstance(spec.rewards, Counts):
         return ScaledNumber(width, spec.rewards.scale)
     return nn.Embedding(spec.rewards.phases, width) if spec.rewards.phases > 1 else None

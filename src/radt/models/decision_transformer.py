@@ -1,4 +1,4 @@
-"""The Decision Transformer, which also is Algorithm Distillation's network (without returns-to-go, over two episodes)."""
+"""The Decision Transformer. Without returns-to-go and over two episodes it is the network of Algorithm Distillation (AD)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class DecisionTransformer(nn.Module):
 
     Args:
         model: sizes and token form.
-        spec: what is seen and done.
+        spec: observations, actions and rewards.
         returns: condition on returns-to-go (DT) or not (AD).
         positions: longest window, in steps.
-        aggregate: which of its outputs make vectors of sub-trajectories (`Embed.aggregate`).
-        statistics: of the observations of the training data, where these are numbers and weights are not read.
+        aggregate: outputs of which tokens make vectors of sub-trajectories (`Embed.aggregate`).
+        statistics: mean and deviation of observations that are numbers; None where weights are loaded, which hold them.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class DecisionTransformer(nn.Module):
         initialize(self, model.layers)
 
     def forward(self, steps: Steps, caches: list[KVCache] | None = None) -> tuple[Tensor, Tensor]:
-        """Outputs of the head [B, T, O] and, of [B, T] steps, the outputs [B, T, W] that make vectors: those of states.
+        """Of [B, T] steps, outputs of the head [B, T, O], and the outputs [B, T, W] from which vectors are made (`aggregate`).
 
-        With `caches` (token form `step` only), the steps follow those that the caches hold.
+        With KV caches (token form `step` only), the steps follow the cached ones.
         """
         start = caches[0].length if caches else 0
         x = self.embedding(steps, start)
@@ -60,13 +60,14 @@ class DecisionTransformer(nn.Module):
             padding = steps.mask.repeat_interleave(self.embedding.tokens_per_step, -1)
         for number, block in enumerate(self.blocks):
             x = block(x, padding, caches[number] if caches else None, None)
-        x = self.norm(x).unflatten(1, (-1, self.embedding.tokens_per_step))
+        x = self.norm(x).unflatten(1, (-1, self.embedding.tokens_per_step))  # [B, T, tokens of a step, W]
         return self.head(x[:, :, self.embedding.action_token]), self._outputs(x)
 
     def _outputs(self, x: Tensor) -> Tensor:
-        """The outputs [B, T, W] that `aggregate` names, of those of all tokens [B, T, tokens of a step, W].
+        """The outputs [B, T, W] that `aggregate` names, from outputs [B, T, tokens of a step, W].
 
-        What an agent does not know at a step, its action and reward, is that of the step before; before the first, nothing.
+        An agent does not know action and reward of the present step, so those of the step before take their place; zeros before
+        the first step.
         """
         if self.aggregate in ("states", "last"):
             return x[:, :, 0]
@@ -77,11 +78,11 @@ class DecisionTransformer(nn.Module):
         return known[:, :, ("states", "returns", "actions", "rewards").index(self.aggregate)]
 
     def averaged(self, chunk_length: int) -> int:
-        """Steps whose outputs are averaged in the vector of a chunk of so many steps."""
+        """Number of steps whose outputs are averaged in the vector of a chunk."""
         return 1 if self.aggregate == "last" else chunk_length
 
     def remember(self, steps: Steps, caches: list[KVCache]) -> None:
-        """Put [B, T] steps into the caches, as `forward` does, whose outputs are not wanted: the last block only keeps."""
+        """Append [B, T] steps to the KV caches, as `forward` does, without computing outputs of the last block."""
         x = self.embedding(steps, caches[0].length)
         *blocks, last = self.blocks
         for block, cache in zip(blocks, caches[:-1], strict=True):
@@ -90,11 +91,11 @@ class DecisionTransformer(nn.Module):
 
     @property
     def device(self) -> str:
-        """Where the weights are."""
+        """Device of the weights."""
         return str(self.norm.weight.device)
 
     def new_caches(self, batch: int) -> list[KVCache]:
-        """Empty caches for `batch` sequences, one per block."""
+        """Empty KV caches for `batch` sequences, one for each block."""
         weight = self.norm.weight
         shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, len(weight) // self.heads)
         return [KVCache(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]

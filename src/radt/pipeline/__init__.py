@@ -1,1 +1,1 @@
-"""How results are made, known and planned: places, records, rerun decisions, costs and the state of a run."""
+"""The workflow behind results: places, records, rerun decisions, costs and the state of a run."""

@@ -1,7 +1,7 @@
-"""A job of the workflow writes its artifact as a whole or not at all, with a record of what made it (`radt.pipeline.provenance`).
+"""A job of the workflow writes its artifact atomically, with a record of its inputs (`radt.pipeline.provenance`).
 
-The stage writes into a hidden folder beside the artifact's place, which is locked so long; when it is done, the record is renamed
-into place, then the files. So a job that is killed at any moment leaves the old artifact or the new one.
+The stage writes into a hidden folder beside the artifact's place, which stays locked meanwhile. Then the record is renamed into
+place, and after it the files. So a job that is killed at any moment leaves the old artifact or the new one.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ PACKAGES = (
 )
 """Packages whose version a record holds, if the stage has imported them."""
 CHECKPOINT = "checkpoint.safetensors"
-"""The file that a training leaves in the folder of its state until it is done (`radt.training.checkpoints`)."""
+"""Name of a training's checkpoint (`radt.training.checkpoints`)."""
 PATIENCE = 0.5
-"""Seconds for which a lock is waited for: a job holds it as long as it runs, `radt.commands.accept` only for a moment."""
+"""Seconds to wait for a lock: a job holds it as long as it runs, `radt.commands.accept` only for a moment."""
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
-"""What file systems answer that cannot lock."""
+"""Errors of file systems that cannot lock."""
 
 
 def parse(arguments: list[str]) -> tuple[Path | None, list[Path], list[str]]:
-    """Record and inputs in the command line of a job, which the rules add to that of its stage, and the rest of it."""
+    """Record, inputs and remaining arguments of a job's command line; the rules add the first two to that of the stage."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--inputs", type=Path, nargs="*", default=[])
@@ -55,17 +55,17 @@ def parse(arguments: list[str]) -> tuple[Path | None, list[Path], list[str]]:
 
 
 def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: list[Path], arguments: list[str]) -> None:
-    """Run a stage so that its artifact is there as a whole or not at all, and write its record.
+    """Run a stage, put its artifact in place atomically, and write its record.
 
     Args:
-        main: the stage; it writes to `--output`, a folder or a file in it, which is the folder of the record.
+        main: the stage; it writes to `--output`, the folder of the record or a file in it.
         stage: its module.
-        record: where the record is written.
+        record: path of the record.
         inputs: files that are checked first.
         arguments: the command line of the stage.
 
-    Raises `RadtError` when an input is damaged, another job makes the same artifact, or the stage writes what it should not;
-    then, and when the stage fails, everything stays as it was.
+    Raises `RadtError` when an input is damaged, another job makes the same artifact, or the stage writes an unknown file. Then,
+    and when the stage fails, the old artifact is unchanged.
     """
     if stage.rpartition(".")[2] not in provenance.WRITES:
         raise RadtError(f"{stage} is not in radt.pipeline.provenance.WRITES: add the names of the files that it writes")
@@ -106,7 +106,7 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
             provenance.write(record, made)
         except BaseException:
             with suppress(RadtError):
-                provenance.problems(record)  # which puts the files in place if the record is
+                provenance.problems(record)  # puts the files in place if the record is in place
             _drop(waiting, stage)
             raise
         wrong = provenance.problems(record)
@@ -116,7 +116,7 @@ def make(main: Callable[[list[str]], int], stage: str, record: Path, inputs: lis
 
 
 def drop_checkpoint(state: Path) -> None:
-    """Remove checkpoint and progress of a training that is done, and their folder if it is empty then; nothing behind a link."""
+    """Remove checkpoint and progress of a finished training, and their folder if it is then empty. Links are not followed."""
     if not state.is_symlink():
         with suppress(OSError):
             for name in (CHECKPOINT, progress.FILE):
@@ -127,9 +127,9 @@ def drop_checkpoint(state: Path) -> None:
 
 @contextmanager
 def locked(record: Path) -> Iterator[None]:
-    """Hold the folder where an artifact waits, which is made for it, so that nobody else writes the artifact or its record.
+    """Make and lock the hidden folder of an artifact, so that no other process writes the artifact or its record.
 
-    Raises `RadtError` when another process holds it.
+    Raises `RadtError` when another process holds the lock.
     """
     waiting = provenance.waiting_folder(record)
     handle, patience = None, time.monotonic() + PATIENCE
@@ -140,13 +140,13 @@ def locked(record: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # something is left there
+        with suppress(OSError):  # the folder is not empty
             waiting.rmdir()
         os.close(handle)
 
 
 def _outputs(waiting: Path, stage: str) -> dict[str, str]:
-    """The sha256 of all that a stage wrote; raises `RadtError` for a file that it is not known to write."""
+    """The sha256 of all files that a stage wrote; raises `RadtError` for a file that is not in `provenance.WRITES`."""
     for path in waiting.iterdir():
         if not provenance.written(stage, path.name):
             raise RadtError(f"{stage} wrote {path.name}: add the name to radt.pipeline.provenance.WRITES")
@@ -154,9 +154,9 @@ def _outputs(waiting: Path, stage: str) -> dict[str, str]:
 
 
 def _former(record: Path, stage: str) -> set[str]:
-    """The files that a job replaces, whole again if the last job was killed; raises `NewerError`.
+    """Names of the files that a job replaces; files of a killed job are put in place first. Raises `NewerError`.
 
-    Without a record these are the files of a folder that belongs to one artifact which the stage can have written.
+    Without a record, these are the files that the stage can have written, if the folder belongs to one artifact.
     """
     try:
         provenance.problems(record)
@@ -171,13 +171,13 @@ def _former(record: Path, stage: str) -> set[str]:
 
 
 def _own(path: Path, stage: str) -> bool:
-    """Whether a stage can have left a file where its artifact waits."""
+    """Whether a stage can have written a file in its hidden folder."""
     name = path.name.removeprefix(".").removesuffix(".partial")
     return provenance.written(stage, name) and (path.is_symlink() or not path.is_dir())
 
 
 def _clear(waiting: Path, stage: str) -> None:
-    """Remove what a killed job of a stage has left; raises `RadtError` when there is anything else."""
+    """Remove the files of a killed job of a stage; raises `RadtError` for any other file."""
     for path in waiting.iterdir():
         if not _own(path, stage):
             raise RadtError(f"{path} is in the way, and {stage} did not write it: move it away")
@@ -185,16 +185,16 @@ def _clear(waiting: Path, stage: str) -> None:
 
 
 def _drop(waiting: Path, stage: str) -> None:
-    """Remove what a job of a stage has written where its artifact waits."""
+    """Remove the files of a job in its hidden folder."""
     with suppress(OSError):
         for path in filter(lambda path: _own(path, stage), waiting.iterdir()):
             path.unlink(missing_ok=True)
 
 
 def _lock(waiting: Path) -> int | None:
-    """Make a folder and lock it until the handle is closed or the process ends; None when another process holds it.
+    """Make a folder and lock it until the handle is closed or the process ends; None when another process holds the lock.
 
-    Raises `RadtError` when there is a link or a file in its place. Where a file system cannot lock, a sentence says so.
+    Raises `RadtError` for a link or a file in its place. Prints a warning where the file system cannot lock.
     """
     try:
         waiting.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def _lock(waiting: Path) -> int | None:
 
 
 def _flock(handle: int, waiting: Path) -> bool:
-    """Whether an open folder is locked now, or cannot be."""
+    """Whether an open folder is locked now; true also where the file system cannot lock."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

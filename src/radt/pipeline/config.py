@@ -1,4 +1,4 @@
-"""The settings of config/config.yaml, for commands that are no job of the workflow."""
+"""The settings of config/config.yaml, for commands outside of the workflow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def settings(*changes: Path) -> Settings:
 
 
 def show(run: str, changes: list[Path]) -> str:
-    """The settings of a run as its stages get them, as YAML; raises `RadtError` when there is no such run or they do not fit."""
+    """The settings that the stages of a run get, as YAML; raises `RadtError` when the run does not exist or they do not fit."""
     runs = Runs(settings(*changes))
     runs.settings.check(run)
     return str(yaml.safe_dump(runs.sections(run), sort_keys=False))

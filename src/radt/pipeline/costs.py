@@ -1,8 +1,8 @@
-"""What stages ask for by their settings: work, memory and disk, a function for each stage; `STAGES` is the table of them.
+"""Costs of stages by their settings: work, memory and disk, one function per stage; `STAGES` is the table of them.
 
-A job takes start + rate x work seconds. Only the start stands here: the rate comes from jobs that were measured
-(`radt.pipeline.measured`), so the constants below matter only where settings differ from theirs. Work of networks is counted in
-multiplications, so that one rate serves all sizes: in the recorded trainings on a core it is 1.1e-11 to 2.0e-11 s.
+A job takes start + rate x work seconds. The rate comes from measured jobs (`radt.pipeline.measured`), so the constants below
+matter only where settings differ from those of measured jobs. Work of networks is counted in multiplications, so that one rate
+serves all sizes: 1.1e-11 to 2.0e-11 s in the recorded trainings on a core.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from radt.settings.sources import Expert, Search
 from radt.settings.stages import Stages
 
 ATTENTION, OTHER = 14, 5000
-"""Cost per channel of a block, in weight multiplications: of attending to one token, and of norms, copies and the like. Fitted on
-four trainings of docs/performance.md (width 64 and 512, one and four tokens a step)."""
+"""Cost per channel of a block, in weight multiplications: attention to one token; norms, copies and the like. Fitted on four
+trainings of docs/performance.md (width 64 and 512, one and four tokens a step)."""
 CONTEXT = 0.5
 """Cost of a context step relative to a window step: contexts pass no block. Fitted on recorded trainings."""
 CALL = 5e7
 """Fixed cost of calling a block for a batch of tasks, in multiplications (fitted on evaluations of 20 and 100 tasks)."""
 GPU_CALL = 2.5e12
-"""The same for a block in an update on a GPU: 35 ms in recorded trainings, if a GPU is 1000 times as fast as a core, the ratio of
-their peaks. Not measured: no network was trained there that is large enough to tell."""
+"""Fixed cost of calling a block in an update on a GPU: 35 ms in recorded trainings, for a GPU 1000 times as fast as a core (the
+ratio of their peaks). This ratio is not measured: no network large enough was trained there."""
 PLAIN_CALL = 100
 """Fixed cost of a batched environment step, in task steps (fitted on runs with 20 and 100 tasks)."""
 CELL = 0.05
 """Cost of one replayed cell relative to one step of the source (fitted on rooms of 100 to 800 cells)."""
 MAZE = 0.23
-"""Share of the horizon that an episode of the source takes in a maze (results/recorded/mazerunner/trajectories/learning.csv)."""
+"""Length of the source's episodes in a maze as a share of the horizon (results/recorded/mazerunner/trajectories/learning.csv)."""
 ACTIVATIONS = 50
-"""Numbers that a training keeps for a channel of a block: what a recorded pre-training held beside its data."""
+"""Numbers in memory for each channel of a block in training (from the memory of a recorded pre-training, without its data)."""
 LEARNED = 100_000
-"""Steps of a history that is downloaded or imported, as the published ones have."""
+"""Steps of a downloaded or imported history: those of the published ones."""
 REPLAYED = 3.0
 """Cost of a step of SAC or DQN relative to one of PPO (fitted on Pendulum and CartPole)."""
 PLANNED = 150.0
@@ -52,7 +52,7 @@ class Sections(Stages):
 
 @dataclass(frozen=True)
 class Demand:
-    """What a job asks for: work in a unit of its stage's own, and bytes that grow with the settings."""
+    """Cost of a job: work in the unit of its stage, and bytes that grow with the settings."""
 
     work: float
     memory: float = 0.0
@@ -60,14 +60,14 @@ class Demand:
 
 
 def tasks(s: Sections, splits: list[str]) -> int:
-    """Tasks of some splits."""
+    """Number of tasks of some splits."""
     e = s.experiment
     sizes = {"train": e.num_tasks - e.num_held_out - e.num_validation, "validation": e.num_validation, "held_out": e.num_held_out}
     return sum(sizes[split] for split in splits)
 
 
 def episodes(s: Sections) -> float:
-    """Episodes of the learning histories of all tasks; others are as long as the learner's, or as the published ones."""
+    """Number of episodes of the learning histories of all tasks; estimated for sources that are set in steps."""
     t = s.trajectories
     if t.source == "generate" and t.generate:
         return tasks(s, ["train"]) * float(t.generate.histories * t.generate.episodes)
@@ -75,7 +75,7 @@ def episodes(s: Sections) -> float:
 
 
 def learned(s: Sections) -> float:
-    """Steps of the learning histories of a task whose learner has a job of its own; others are as long as the published ones."""
+    """Steps of the learning histories of a task, for sources with a job for each task; `LEARNED` for imported histories."""
     learner = s.trajectories.learner
     if isinstance(learner, Search | Expert):
         return learner.histories * learner.episodes * s.experiment.horizon
@@ -88,17 +88,17 @@ def steps(s: Sections) -> float:
 
 
 def data(s: Sections) -> float:
-    """Bytes of the learning histories: what was seen, action and reward of every step, and a table of episodes."""
+    """Bytes of the learning histories: observation, action and reward of every step, and the table of episodes."""
     return steps(s) * (s.experiment.step_bytes + FLOAT) + episodes(s) * 16
 
 
 def keys(s: Sections) -> float:
-    """Sub-trajectories: one for each `embed.chunk_length` steps, and at least one for each episode."""
+    """Number of sub-trajectories: one for each `embed.chunk_length` steps, at least one for each episode."""
     return max(steps(s) / s.embed.chunk_length, episodes(s))
 
 
 def width(s: Sections, encoder: str) -> int:
-    """Numbers of a vector of `dt` or `lm`: of BERT's base where it is not minilm."""
+    """Length of a vector of `dt` or `lm`; language models other than minilm count as BERT base."""
     language = 384 if s.embed_language.model == "minilm" else 768
     return language if encoder == "lm" else s.pretrain.model.width
 
@@ -110,44 +110,44 @@ def vectors(s: Sections, encoder: str) -> float:
 
 
 def network(model: Model, length: float) -> float:
-    """Multiplications for a step of a window of `length` steps: 12 weights for each two channels, attention, and all else."""
+    """Multiplications for a step that attends to `length` steps: 12 width^2 weights per block, attention, and other costs."""
     tokens = 4 if model.tokens == "interleaved" else 1
     return tokens * model.layers * model.width * (12 * model.width + ATTENTION * tokens * length + OTHER)
 
 
 def calls(device: str, blocks: int) -> float:
-    """Multiplications that a GPU could do while it is told what to do; a core waits for nobody."""
+    """Overhead of launching the blocks of an update on a GPU, in multiplications; 0 on a CPU."""
     return GPU_CALL * blocks if device == "cuda" else 0.0
 
 
 def trained(s: Sections, model: Model, how: Optimization, length: float, reach: float, mapped: float = 0.0) -> Demand:
-    """Updates x batch x `length` steps, each of which attends to `reach` others. A GPU holds the activations itself."""
+    """Updates x batch x `length` steps, each of which attends to `reach` steps. A GPU holds the activations in its own memory."""
     kept = FLOAT * ACTIVATIONS * model.layers * model.width * how.batch_size * length if how.device == "cpu" else 0.0
     work = how.updates * (how.batch_size * length * network(model, reach) + calls(how.device, model.layers))
     return Demand(work, data(s) + mapped + kept, FLOAT * 12 * model.layers * model.width**2)
 
 
 def trajectories(s: Sections, _: str) -> Demand:
-    """Steps, and with Q-learning sweeps over the cells of the room after each episode."""
+    """Steps; for Q-learning also sweeps over the cells after each episode."""
     e, g = s.experiment, s.trajectories.generate
     swept = CELL * g.sweeps * e.cells if g and s.trajectories.source == "generate" else 0.0
     return Demand(episodes(s) * (e.horizon + swept), data(s), data(s))
 
 
 def features(s: Sections, encoder: str) -> Demand:
-    """The work of the histories, of which nothing is kept but a sample of frames."""
+    """The work of making the histories; only a sample of frames is in memory."""
     return Demand(trajectories(s, encoder).work, 3 * data(s) / tasks(s, ["train"]))
 
 
 def rl(s: Sections, _: str) -> Demand:
-    """Steps of one task; SAC and DQN update their networks at each, the expert of DMControl plans."""
+    """Steps of one task; SAC and DQN cost more because of their updates, the expert of DMControl because it plans."""
     planned = s.trajectories.source == "expert" and s.experiment.suite == "dmcontrol"
     own = learned(s) * (PLANNED if planned else REPLAYED if s.trajectories.source in ("sac", "dqn") else 1.0)
     return Demand(own, 3 * learned(s) * s.experiment.step_bytes, data(s) / tasks(s, ["train"]))
 
 
 def embed(s: Sections, encoder: str) -> Demand:
-    """The DT reads each step, twice where episodes are longer than its window; the language model those before a key or query."""
+    """The DT reads each step (twice if episodes are longer than its window), the language model the window of each vector."""
     model, how, span = s.pretrain.model, s.embed, s.pretrain.model.span(s.experiment)
     if encoder == "lm":
         tokens = 4 if s.embed_language.tokens == "interleaved" else 1
@@ -160,7 +160,7 @@ def embed(s: Sections, encoder: str) -> Demand:
 
 
 def index(s: Sections, encoder: str) -> Demand:
-    """Keys x numbers of a key. On disk all keys: how many near-duplicates there are is not known before."""
+    """Keys x length of a key. Disk: all keys, since the number of near-duplicates is not known in advance."""
     numbers = keys(s) * width(s, encoder)
     return Demand(numbers, vectors(s, encoder), FLOAT * numbers)
 
@@ -189,16 +189,16 @@ def figure(s: Sections, _: str) -> Demand:
 
 @dataclass(frozen=True)
 class Stage:
-    """How to tell what a job of a stage takes."""
+    """Cost model of a stage."""
 
     start: float
-    """Seconds until it works: Python and its packages, above all torch."""
+    """Seconds to start: Python and its packages, above all torch."""
     demand: Callable[[Sections, str], Demand]
-    """Of sections, and of the model or, for embeddings, the encoder."""
+    """Cost from all sections and the name of the model or, for embeddings, of the encoder."""
     section: str = ""
-    """The section that chooses its device; none where a stage runs on the CPU only."""
+    """The section with its device; empty for stages that run on the CPU only."""
     rate: float | None = None
-    """Seconds for a unit of work, where no job was ever measured."""
+    """Seconds for a unit of work if no job was measured."""
 
 
 STAGES = {
@@ -215,4 +215,4 @@ STAGES = {
     "overview": Stage(10.0, lambda s, _: Demand(0.0), rate=0.0),
     "ablations": Stage(10.0, lambda s, _: Demand(0.0), rate=0.0),
 }
-"""By the folder of a job's log. Starts are what jobs of the smoke configuration take, which do next to nothing."""
+"""By the folder of a job's log. Starts are times of jobs of the smoke configuration, which do little work."""

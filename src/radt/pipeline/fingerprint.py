@@ -1,13 +1,12 @@
 """Fingerprint of the code behind a stage: the part of Snakemake's rerun decision that Snakemake cannot see.
 
-A rule names a stage module; `fingerprint` hashes the syntax trees of that module and of everything of this package that it uses,
-transitively. Comments, layout and docstrings are not in a syntax tree or are dropped from it, so editing them changes nothing.
+A rule names a stage module; `fingerprint` hashes the syntax trees of that module and of all code of this package that it uses,
+transitively. Comments, layout and docstrings are left out, so editing them changes nothing.
 
 Imports are followed by name. Of `from radt.settings.retrieval import Embed`, and of `store.load` after `from radt.models import
-store`, only that class or function counts, and what it uses itself: a new key of one section does not rerun the stages of the
-others. A module that is used in any other way counts whole, and what a module runs when it is imported counts always. Code that
-registers itself from a decorator would be missed; the package has none. Nothing is imported here, and other packages are not
-looked at.
+store`, only that class or function counts, with the code that it uses: a new key of one section does not rerun the stages of
+others. A module that is used in any other way counts whole; code that runs at import always counts. Code that registers itself by
+a decorator would be missed; the package has none. Nothing is imported here, and other packages are ignored.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ SOURCE = Path(__file__).parents[2]
 EVERYTHING = "*"
 RUN_ON_IMPORT = ""
 LEFT_OUT = ("ctx", "type_comment", "kind")
-"""Fields of a syntax tree that say nothing of what code does."""
+"""Fields of a syntax tree that do not change what code does."""
 FIELDS: dict[Any, tuple[tuple[str, str], ...]] = {
     kind: tuple((name, f"{name}=") for name in kind._fields if name not in LEFT_OUT)
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
-"""The other fields by kind of node, each with the text that stands before its value."""
+"""The other fields by kind of node, each with the text before its value."""
 Symbol = tuple[str, str]
-"""A module and a name in it, or `EVERYTHING` of it, or what it does when imported."""
+"""A module, and a name in it, `EVERYTHING`, or `RUN_ON_IMPORT`."""
 METHODS, THEMES, THEME = "radt.methods", ("radt.settings.registry", "THEMES"), "THEME"
-"""The package whose modules are imported by name, the table of what figures take of all, and what they take of each."""
+"""The package of methods, which are imported by name; the table of their themes, and the name of a theme in each module."""
 SUITES: dict[Symbol, str] = {
     ("radt.settings.experiments", "AnyExperiment"): "settings",
     ("radt.suites", "experiment_spec"): "spec",
@@ -47,14 +46,14 @@ SUITES: dict[Symbol, str] = {
     ("radt.suites.transitions", "experience"): "experience",
     ("radt.suites.transitions", "recollection"): "experience",
 }
-"""What imports a module of a suite by the name of the suite, and which."""
+"""Functions that import a module of a suite by the name of the suite, and the name of that module."""
 WITHOUT_EFFECT: tuple[Symbol, ...] = (("radt.pipeline.provenance", "WRITES"), ("radt.settings.renamed", "RENAMED"))
-"""Tables that change nothing in what a stage writes: neither a new stage nor a new name of a key must rerun the others."""
+"""Tables that do not change what a stage writes: a new stage or a new name of a key must not rerun the others."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A top-level statement: the name that it defines, the names that it uses with their attribute, and its imports."""
+    """A top-level statement: the name that it defines, the names and attributes that it uses, and its imports."""
 
     node: ast.stmt
     text: str
@@ -66,7 +65,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Module:
-    """The statements of a file by the name that they define, and the names in it that stand for other modules."""
+    """The statements of a file by the name that they define, and the names in it that refer to other modules."""
 
     statements: dict[str, list[Statement]]
     modules: dict[str, str]
@@ -80,17 +79,17 @@ class Module:
 
 
 def agent_code(method: str) -> tuple[Symbol, ...]:
-    """What an evaluation imports by the name of a method."""
+    """Symbols that an evaluation imports by the name of a method."""
     return ((f"{METHODS}.{method}", "agent"),)
 
 
 def training_code(method: str) -> tuple[Symbol, ...]:
-    """What a training imports by the name of a method."""
+    """Symbols that a training imports by the name of a method."""
     return ((f"{METHODS}.{method}", "Selection"), (f"{METHODS}.{method}", "training"))
 
 
 def encoder_code(encoder: str) -> tuple[Symbol, ...]:
-    """What the stage `embed` imports by the name of an encoder."""
+    """Symbols that the stage `embed` imports by the name of an encoder."""
     return ((f"radt.encoders.{encoder}", "vectors"),)
 
 
@@ -101,7 +100,7 @@ def fingerprint(module: str, source: Path = SOURCE, by_name: tuple[Symbol, ...] 
     Args:
         module: the stage.
         source: the folder that holds the package.
-        by_name: what the stage imports by names on its command line.
+        by_name: symbols that the stage imports by names on its command line.
         suites: the suites of its experiments, which it imports by name.
 
     Raises `RadtError` when a module is missing or is not valid Python.
@@ -156,7 +155,7 @@ def _imported_at_once(name: str, source: Path) -> Iterator[Symbol]:
 
 
 def _imported(name: str, item: str, source: Path) -> Iterator[Symbol]:
-    """What `from name import item` stands for: a module, a name, or a module that `name` has imported itself."""
+    """The symbols of `from name import item`: a module, a name, or a module that `name` has imported itself."""
     if _file(f"{name}.{item}", source):
         yield f"{name}.{item}", EVERYTHING
     else:
@@ -167,7 +166,7 @@ def _imported(name: str, item: str, source: Path) -> Iterator[Symbol]:
 
 @cache
 def _file(name: str, source: Path) -> Path | None:
-    """The file of a module or of a package, if there is one."""
+    """The file of a module or of a package, if it exists."""
     path = source.joinpath(*name.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
@@ -225,7 +224,7 @@ def _statement(node: ast.stmt, package: str) -> Statement:
         elif kind is ast.Name and id(part) not in bases:
             uses.add((part.id, EVERYTHING))
         elif kind is ast.Constant and type(part.value) is str and part.value.isidentifier():
-            uses.add((part.value, EVERYTHING))  # an annotation in quotes, or a name that is looked up
+            uses.add((part.value, EVERYTHING))  # a quoted annotation, or a name that is looked up
         elif kind is ast.Import:
             imports += [(alias.name, EVERYTHING) for alias in part.names]
         elif kind is ast.ImportFrom:
@@ -248,7 +247,7 @@ def _defines(node: ast.stmt) -> str:
 
 
 def _is_text(node: object) -> bool:
-    """Whether a statement is a docstring or another bare string."""
+    """Whether a statement is a bare string, such as a docstring."""
     return type(node) is ast.Expr and type(node.value) is ast.Constant and type(node.value.value) is str
 
 

@@ -1,4 +1,4 @@
-"""Names of jobs: the log, the benchmark and the record of a job, each in a folder of its own, belong together."""
+"""Names of jobs, which connect the log, the benchmark and the record of a job."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ RECORDS = {
     "overview": "overview.{file}",
     "ablations": "ablations/{name}.{file}",
 }
-"""Where the record of a job is below results/, by the folder of its log; tests/test_plan.py compares it with the Snakefile."""
+"""Path of a job's record below results/, by the folder of its log; tests/test_plan.py compares it with the Snakefile."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A job by the place of its log in logs/, or of its benchmark in benchmarks/: `{run}/{folder}/{name}`.
+    """A job by the path of its log in logs/, or of its benchmark in benchmarks/: `{run}/{folder}/{name}`.
 
-    `run` is empty for what is of several experiments.
+    `run` is empty for jobs of several experiments.
     """
 
     run: str
@@ -41,12 +41,12 @@ class Name:
 
     @property
     def what(self) -> str:
-        """The name without seed or task: a model, a method or an encoder; empty where there is only a seed."""
+        """The name without seed or task: a model, a method or an encoder; empty if it is only a seed."""
         return re.sub(r"_?(seed|task)\d+$", "", self.name)
 
     @property
     def record(self) -> Path | None:
-        """Where its record is, relative to the project; None for a folder of no rule."""
+        """Path of its record, relative to the project; None for a folder of no rule."""
         if self.folder not in RECORDS:
             return None
         seed = self.name[len(self.what) :].lstrip("_")
@@ -55,7 +55,7 @@ class Name:
 
     @property
     def state(self) -> Path | None:
-        """Where the checkpoint of a training is, relative to the project; None for a folder of no rule."""
+        """Folder of the checkpoint of a training, relative to the project; None for a folder of no rule."""
         return None if self.record is None else Path(STATE, self.run, *self.record.parent.parts[-2:])
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Predict a job's time and memory from past jobs: those of this folder (`benchmarks/`) and of the recorded results."""
+"""Predict a job's time and memory from past jobs: those in `benchmarks/` and those of the recorded results."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from radt.settings.parsing import parse
 from radt.settings.renamed import with_new_names
 
 SAMPLED, EVERY = 15, 30
-"""Snakemake looks at a job twice a second for 15 s, then every 30 s; it writes down the CPU seconds of the last look."""
+"""Snakemake samples a job twice a second for 15 s, then every 30 s; it writes the CPU seconds of the last sample."""
 FAR = 4.0
-"""Ratio of work from which on a measured job is a poor guide."""
+"""Ratio of work above which a measured job is a poor guide."""
 LEAST, CUDA = 2e8, 1e9
-"""Bytes of the smallest job, Python with its packages, and what a GPU adds to it. From recorded trainings."""
+"""Bytes of the smallest job (Python with its packages), and additional bytes with a GPU, from recorded trainings."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What kind of job: folder of its log, model (or encoder), and device."""
+    """Kind of a job: folder of its log, model (or encoder), and device."""
 
     folder: str
     model: str
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Measured:
-    """A job that was run, its settings and what it took."""
+    """A past job: its settings, time and memory."""
 
     key: Key
     run: str
@@ -55,7 +55,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job will take, and from what that is known."""
+    """Predicted cost of a job, and its source."""
 
     seconds: float
     memory: float
@@ -64,7 +64,7 @@ class Estimate:
 
 
 def key_of(name: Name, sections: Sections) -> Key:
-    """The kind of a job; raises `KeyError` for a stage or method that is not known."""
+    """The kind of a job; raises `KeyError` for an unknown stage or method."""
     stage = STAGES[name.folder]
     model = sections.evaluate.methods[name.what].model if name.folder.startswith("evaluate") else name.what
     chosen = getattr(sections, stage.section) if stage.section else None
@@ -73,7 +73,7 @@ def key_of(name: Name, sections: Sections) -> Key:
 
 
 def ranks_of(name: str, sections: Sections) -> int:
-    """Processes of a job of a stage."""
+    """Number of processes of a job of a stage."""
     optimization = getattr(getattr(sections, STAGES[name].section, None), "optimization", None)
     return optimization.ranks if optimization else 1
 
@@ -89,15 +89,15 @@ def moved(sections: Sections, section: str, device: str) -> Sections:
 
 
 def alone(wall: float, cpu: float) -> float:
-    """Seconds that a job on one core takes when nothing else runs: its CPU seconds at the last look, continued to its end."""
+    """Seconds of a job on one core of an idle machine: its CPU seconds at the last sample, extrapolated to its end."""
     looked = wall if wall < SAMPLED else SAMPLED + EVERY * ((wall - SAMPLED) // EVERY)
     return min(wall, cpu * wall / looked) if cpu else wall
 
 
 def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | None:
-    """The sections of a run when a job was measured, or the present ones where those are not told; None without either."""
+    """The sections of a run when a job was measured: the present ones with `changed`, else the present ones; None if invalid."""
     present: dict[str, Any] = {}
-    with suppress(RadtError):  # no such run now, or not allowed
+    with suppress(RadtError):  # the run does not exist now, or is not valid
         present = runs.sections(run)
     for values in (merge(present, with_new_names(changed)), present):
         with suppress(RadtError):
@@ -106,7 +106,7 @@ def sections_of(runs: Runs, run: str, changed: dict[str, Any]) -> Sections | Non
 
 
 def known(runs: Runs) -> tuple[list[Measured], list[str]]:
-    """The jobs that were measured, and why others are left out, of which a warning on stderr tells once."""
+    """The measured jobs, and why others are left out; a warning on stderr says so, too, once."""
     damaged: list[str] = []
     found = [*here(runs, damaged), *recorded(runs, damaged)]
     if damaged:
@@ -123,7 +123,8 @@ def _warn(text: str) -> None:
 def here(runs: Runs, damaged: list[str]) -> Iterator[Measured]:
     """Jobs with a benchmark file in this folder, with the settings of their records, or the present ones without a record.
 
-    Not those that went on from a checkpoint: the file tells of the rest only. Why a file is left out is added to `damaged`.
+    Jobs that resumed from a checkpoint are left out, because the file covers only their last part. Reasons to leave out a file
+    are added to `damaged`.
     """
     for path in sorted(BENCHMARKS.rglob("*.tsv")):
         name = name_of(path.relative_to(BENCHMARKS))
@@ -143,7 +144,7 @@ def here(runs: Runs, damaged: list[str]) -> Iterator[Measured]:
 
 
 def _begins(path: Path, start: bytes) -> bool:
-    """Whether a file begins with some bytes; false where there is none."""
+    """Whether a file begins with some bytes; false for a missing file."""
     try:
         with path.open("rb") if path.is_file() else io.BytesIO() as file:
             return file.read(len(start)) == start
@@ -152,14 +153,14 @@ def _begins(path: Path, start: bytes) -> bool:
 
 
 def _settings(record: Path) -> dict[str, Any]:
-    """The settings of a record; none where it cannot be read."""
+    """The settings of a record; empty when it cannot be read."""
     with suppress(RadtError):
         return provenance.read(record).settings
     return {}
 
 
 def recorded(runs: Runs, damaged: list[str]) -> Iterator[Measured]:
-    """Jobs of the recorded results, with the settings that are beside them; why some are left out is added to `damaged`."""
+    """Jobs of the recorded results, with the settings beside them; reasons to leave some out are added to `damaged`."""
     for path in sorted(provenance.RECORDED.glob("*/timeline.csv")):
         run, settings = path.parent.name, path.with_name("settings.json")
         try:
@@ -175,7 +176,7 @@ def recorded(runs: Runs, damaged: list[str]) -> Iterator[Measured]:
 
 
 def measured(name: Name, run: str, place: str, sections: Sections, job: timeline.Job) -> Iterator[Measured]:
-    """A measured job, if its kind is known. On a GPU its time is that on the clock, on a core what it would be without others."""
+    """A measured job, if its kind is known. Its time is wall time on a GPU, and time on an idle machine on a CPU (`alone`)."""
     try:
         key = key_of(name, sections)
     except KeyError:
@@ -186,11 +187,10 @@ def measured(name: Name, run: str, place: str, sections: Sections, job: timeline
 
 
 def estimate(name: Name, run: str, sections: Sections, known: list[Measured]) -> Estimate | None:
-    """What a job will take; None where its stage is not known, or where no job of its kind was measured.
+    """Predicted cost of a job; None for an unknown stage, or when no job of its kind was measured and the stage has no `rate`.
 
-    The best guides are measured jobs of the same device, then those of about as much work, of the same run, measured here, and of
-    the same world; of equally good ones (seeds) the mean time and the largest memory count.
-    Ranks share the work of a training; each has memory of its own.
+    Measured jobs are ranked by: same device, similar work, same run, measured here, same world. Of equally good ones (seeds), the
+    mean time and the largest memory count. Ranks share the work of a training; each has its own memory.
     """
     try:
         key = key_of(name, sections)

@@ -1,6 +1,6 @@
-"""What a target will cost, before it is made: `python -m radt plan results/darkroom/figure.pdf`.
+"""The cost of a target in advance: `python -m radt plan results/darkroom/figure.pdf`.
 
-Snakemake says which jobs it would run (`snakemake_logger_plugin_radt`), `radt.pipeline.measured` what each of them takes.
+Snakemake tells which jobs it would run (`snakemake_logger_plugin_radt`); `radt.pipeline.measured` predicts the cost of each.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from radt.pipeline.text import duration, table
 from radt.settings.parsing import parse
 
 SNAKEMAKE = 4.0
-"""Seconds until Snakemake starts the first job, and ends after the last."""
+"""Seconds of Snakemake itself, before the first job and after the last."""
 NOT_COUNTED = Estimate(0.0, 0.0, 0.0, "nothing, not counted: no such job was measured")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that would run."""
+    """A planned job."""
 
     id: int
     rule: str
@@ -45,7 +45,7 @@ class Job:
 
 
 def jobs(planned: list[dict[str, Any]]) -> list[Job]:
-    """The jobs among those that Snakemake plans, in its order; a rule that only collects files is none."""
+    """The planned jobs in Snakemake's order, without rules that only collect files."""
     found = [one for one in planned if (one["benchmark"] or "").startswith(f"{BENCHMARKS}/")]
     made = {path: one["jobid"] for one in found for path in one["output"]}
     return [
@@ -63,7 +63,7 @@ def jobs(planned: list[dict[str, Any]]) -> list[Job]:
 
 
 def dry_run(targets: list[str], configfiles: list[Path], cores: int, gpus: int) -> list[dict[str, Any]]:
-    """The jobs that `snakemake --dry-run` tells the plugin `snakemake_logger_plugin_radt`; none has more than all cores and GPUs.
+    """The jobs of `snakemake --dry-run`, from the plugin `snakemake_logger_plugin_radt`; none uses more than all cores and GPUs.
 
     Raises `RadtError` with Snakemake's reason when it fails.
     """
@@ -83,7 +83,7 @@ def dry_run(targets: list[str], configfiles: list[Path], cores: int, gpus: int) 
 
 
 def schedule(todo: list[Job], seconds: dict[int, float], cores: int, gpus: int) -> dict[int, tuple[float, float]]:
-    """Start and stop of every job when free cores take the ready job of the highest priority, the first of equals."""
+    """Start and stop of every job in seconds, when free cores take the ready job of the highest priority (ties: the first)."""
     times: dict[int, tuple[float, float]] = {}
     waiting, running, now = list(todo), set[int](), 0.0
     order = {job.id: number for number, job in enumerate(todo)}
@@ -105,7 +105,7 @@ def schedule(todo: list[Job], seconds: dict[int, float], cores: int, gpus: int) 
 
 
 def critical_path(todo: list[Job], seconds: dict[int, float]) -> list[Job]:
-    """The longest chain of jobs that wait for each other: no number of cores makes the run shorter."""
+    """The longest chain of dependent jobs; the run cannot be shorter on any number of cores."""
     of = {job.id: job for job in todo}
     before: dict[int, int | None] = {}
     ends: dict[int, float] = {}
@@ -158,7 +158,7 @@ def _sums(own: list[Job], found: dict[int, Estimate]) -> tuple[str, str, str, st
 
 
 def plan(targets: list[str], configfiles: list[Path], cores: int | None, gpus: int) -> str:
-    """What it takes to make some targets, as text; raises `RadtError` when Snakemake cannot plan them."""
+    """The plan of some targets as text; raises `RadtError` when Snakemake cannot plan them."""
     runs, cores = Runs(settings(*configfiles)), cores or os.cpu_count() or 1
     todo = jobs(dry_run(targets, configfiles, cores, gpus))
     if not todo:

@@ -1,4 +1,4 @@
-"""How far a training is: a small file beside its checkpoint, which `radt status` reads. It goes when the training is done."""
+"""Progress of a training: a small file beside its checkpoint, which `radt status` reads. It is deleted at the end."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ AtLeastOne = Annotated[int, Field(ge=1, le=10**15)]
 
 
 class Progress(Section):
-    """Updates that are done, since when, and the last loss."""
+    """Finished updates, the time they took, and the last loss."""
 
     first: Count
-    """Update from which the process went on."""
+    """Update from which the process started or resumed."""
     update: Count
     updates: AtLeastOne
     every: AtLeastOne
@@ -49,7 +49,7 @@ class Progress(Section):
 
 
 class Reporter:
-    """Tells how far a training is, in the file and, with `lines`, on stdout; of several ranks only the first does."""
+    """Writes the progress of a training to the file and, with `lines`, to stdout; only the first of several ranks does."""
 
     def __init__(self, state: Path, first: int, updates: int, every: int, lines: bool) -> None:
         self._state, self._first, self._updates, self._every, self._lines = state, first, updates, every, lines
@@ -58,7 +58,7 @@ class Reporter:
             write(state, self._now(first, None))
 
     def __call__(self, update: int, loss: float) -> None:
-        """Update number `update` is done, with this loss."""
+        """Called when update number `update` is done; `loss` is its loss."""
         now = self._now(update, loss)
         if not rank():
             write(self._state, now)
@@ -74,13 +74,13 @@ class Reporter:
 
 
 def write(state: Path, progress: Progress) -> None:
-    """Replace the file in the folder of a training's checkpoint. A disk that is full or read-only stops no training."""
+    """Replace the file in the folder of a training's checkpoint. Errors of a full or read-only disk are ignored."""
     with suppress(OSError):
         artifacts.write_bytes(state / FILE, progress.model_dump_json().encode(), durable=False)
 
 
 def read(state: Path) -> tuple[Progress, float] | None:
-    """What a training wrote last, and when, in seconds since the epoch; None where there is nothing, or nothing whole."""
+    """The last progress of a training, and its time in seconds since the epoch; None when it is missing or damaged."""
     path = state / FILE
     with suppress(RadtError, OSError):
         return parse(Progress, artifacts.read_bytes(path, LARGEST, "delete it").decode(errors="replace")), path.stat().st_mtime

@@ -1,12 +1,11 @@
-"""What made an artifact: a record beside its files that says whether they are whole, and whether they are stale.
+"""Records of artifacts: a file beside the artifact tells how it was made, whether it is damaged, and whether it is out of date.
 
-`radt.pipeline.atomic_stage` writes it. Of an artifact whose job was killed in the last moment, files that the record names may
-still wait in a hidden folder: the next reader puts them in place (`problems`). Files of the former artifact that this one lacks
-are removed by the jobs that read the present one (`check`), since Snakemake brings old files back when a job is killed.
+`radt.pipeline.atomic_stage` writes records. If a job is killed at its very end, files of the record may still be in a hidden
+folder; the next reader moves them into place (`problems`). Files of the former artifact are removed by the jobs that read the
+present one (`check`), because Snakemake restores old files when a job is killed.
 
-Staleness is a question of content, never of the clock: `stale` compares the settings, the command line, the fingerprint of the
-code and the hashes of the inputs that a record holds with the present ones. Records travel with the results, so the answer is the
-same in any clone.
+An artifact is out of date by content, never by time: `stale` compares settings, command line, fingerprint of the code and hashes
+of inputs in the record with the present ones. Records travel with the results, so the answer is the same in any clone.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from radt.settings.base import NonNegativeFloat, PositiveInt, Section
 
 FORMAT = 2
 WITHOUT_CHECKSUM = 1
-"""The format whose records have none."""
+"""Format of records without a checksum."""
 FILE = "provenance.json"
 UNSET = object()
-"""Value of a setting that is not there."""
+"""Value of a missing setting."""
 SHOWN = 60
-"""Characters of a value in a reason."""
+"""Most characters of a value in a reason."""
 RECORDED = Path("results/recorded")
 """Copies for readers (`radt.commands.record`): no rule reads or writes there."""
 WRITES = {
@@ -55,26 +54,26 @@ WRITES = {
     "episodes": r"\w+\.json",
     "film": r"[\w-]+\.png",
 }
-"""Names of the files that each stage, or a command like one, writes. No other is ever removed: it is somebody's own."""
+"""Names of the files that each stage, or a command with a record, writes. No other file is ever removed: it is a user's."""
 
 
 COMMANDS = "radt.commands."
-"""What makes files that show results, and is no stage of the workflow."""
+"""Package of the commands that write records but are no stages."""
 
 
 class NewerError(RadtError):
-    """A record that only a newer radt can read."""
+    """A record of a newer radt, which this one cannot read."""
 
 
 def _file_name(name: str) -> str:
-    """A name of a file in the folder of its record; raises `ValueError` for any other text."""
+    """A valid name of a file in the folder of its record; raises `ValueError` for any other text."""
     if not name.isprintable() or "/" in name or name[:1] in ("", ".") or len(name.encode()) > 255 or name.endswith(FILE):
         raise ValueError("no file name")
     return name
 
 
 def _file_path(name: str) -> str:
-    """A path below the project, or from the root on; raises `ValueError` for any other text."""
+    """A valid path, relative to the project or absolute; raises `ValueError` for any other text."""
     path = PurePosixPath(name)
     if not name.isprintable() or not path.name or ".." in path.parts or path.as_posix() != name or len(name.encode()) > 4095:
         raise ValueError("no path")
@@ -88,7 +87,7 @@ Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Record(Section):
-    """Where an artifact comes from; docs/formats.md explains every field."""
+    """How an artifact was made; docs/formats.md explains every field."""
 
     format: PositiveInt
     place: str
@@ -120,8 +119,8 @@ class Record(Section):
 
 
 def place(path: Path) -> str:
-    """The path from the last folder `results` on, the same in every clone, and for a copy in results/recorded/ that of what was
-    copied; a path without one is returned as it is."""
+    """The path from its last folder `results` on, the same in every clone; of a copy in results/recorded/, the path of its
+    source. A path without such a folder is returned unchanged."""
     below = _below_results(path)
     if below is None:
         return path.as_posix()
@@ -144,13 +143,13 @@ def is_record(path: Path) -> bool:
 
 
 def record_of(path: Path) -> Path:
-    """Where the record of a file is: `{stem}.provenance.json` beside it, or `provenance.json`, which is of the whole folder."""
+    """Path of the record of a file: `{stem}.provenance.json` beside it if it exists, else `provenance.json` of the folder."""
     own = path.with_name(f"{path.name.partition('.')[0]}.{FILE}")
     return own if artifacts.is_there(own) else path.with_name(FILE)
 
 
 def read(path: Path) -> Record:
-    """A record; raises `RadtError` when it is missing, damaged, of a newer radt (`NewerError`) or of another place."""
+    """Read a record; raises `RadtError` when it is missing, damaged, of a newer radt (`NewerError`) or of another place."""
     values = artifacts.read_json(path)
     if not isinstance(values, dict) or values.get("format") != WITHOUT_CHECKSUM or "checksum" in values:
         values = artifacts.without_checksum(path, values)
@@ -167,13 +166,13 @@ def read(path: Path) -> Record:
 
 
 def write(path: Path, record: Record) -> None:
-    """Write a record, with a checksum of all of it."""
+    """Write a record with its checksum."""
     artifacts.write_checked_json(path, record.model_dump())
 
 
 def files(root: Path) -> list[Path]:
-    """All files below `root`, sorted, through links of folders, too, each folder once; hidden ones and, unless `root` is one of
-    them, copies in results/recorded/ left out. Raises `RadtError` for a folder that cannot be read."""
+    """All files below `root`, sorted; links to folders are followed, each folder once. Left out are hidden files and, unless
+    `root` is one of them, copies in results/recorded/. Raises `RadtError` for a folder that cannot be read."""
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
@@ -189,7 +188,7 @@ def files(root: Path) -> list[Path]:
 
 
 def records(root: Path) -> list[Path]:
-    """All records below `root`; raises `RadtError` when there are none."""
+    """Paths of all records below `root`; raises `RadtError` when there are none."""
     found = [path for path in files(root) if is_record(path)]
     if not found:
         raise RadtError(f"{root} holds no records of results: make some (make figure) or get some (make pull)")
@@ -197,7 +196,7 @@ def records(root: Path) -> list[Path]:
 
 
 def content_of(path: Path) -> str | None:
-    """The sha256 that the record beside a file holds of it, of a file without record its own; None when there is no such file."""
+    """The sha256 of a file by its record; without a record, computed from the file; None for a missing file."""
     try:
         return read(record_of(path)).outputs.get(path.name)
     except artifacts.MissingError:
@@ -210,26 +209,26 @@ def content_of(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Stale:
-    """Why an artifact would be made differently now."""
+    """Why an artifact is out of date."""
 
     changes: list[str] = field(default_factory=list)
-    """What is wrong with the record, or what changed in settings and command line, such as `train_ad.episode_gap: 1 -> 3`."""
+    """Faults of the record, and changes of settings and command line, such as `train_ad.episode_gap: 1 -> 3`."""
     code: bool = False
     """Whether the code of the stage changed."""
     inputs: list[str] = field(default_factory=list)
-    """Inputs with other content than before, also those that are new or no longer read."""
+    """Inputs with changed content, new inputs, and former inputs."""
 
 
 def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) -> Stale | None:
-    """Why the artifact of a record would be made differently now; None when it would not.
+    """Why the artifact of a record is out of date; None when it is up to date.
 
     Args:
         path: the record.
-        code: fingerprint of the stage.
-        inputs: files that it reads.
-        arguments: its command line, with the settings.
+        code: present fingerprint of the stage.
+        inputs: present inputs of the stage.
+        arguments: present command line of the stage, with the settings.
 
-    Raises `NewerError` for a record that this radt must not replace.
+    Raises `NewerError` for a record of a newer radt, which must not be replaced.
     """
     settings, arguments = split(arguments)
     try:
@@ -248,7 +247,7 @@ def stale(path: Path, code: str, inputs: Iterable[str], arguments: list[str]) ->
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Each key of nested settings that changed, with both values: `train_ad.episode_gap: 1 -> 3`."""
+    """Changed keys of nested settings, each with both values: `train_ad.episode_gap: 1 -> 3`."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
         found = [differences(old.get(key, UNSET), new.get(key, UNSET), f"{name}.{key}".lstrip(".")) for key in keys]
@@ -257,21 +256,21 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """A value of a setting, cut when it is long."""
+    """A value of a setting as text, cut if it is long."""
     text = "unset" if value is UNSET else json.dumps(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def split(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """The settings in the command line of a stage, and the rest of it."""
+    """The settings in the command line of a stage, and its other arguments."""
     place = arguments.index("--settings")
     return json.loads(arguments[place + 1]), [*arguments[:place], *arguments[place + 2 :]]
 
 
 def code_of(stage: str, settings: dict[str, Any], arguments: list[str]) -> str:
-    """Fingerprint of the code behind an artifact: of its stage, and of what it imports by name.
+    """Fingerprint of the code behind an artifact: of its stage, and of modules that it imports by name.
 
-    That is a method, an encoder, suites, and the module of an environment, where it is part of radt or a file of the project.
+    These are a method, an encoder, suites, and the module of an environment that is part of radt or a file of the project.
     """
     experiments = [settings.get("experiment"), *dict(settings.get("experiments") or {}).values()]
     known = [experiment for experiment in experiments if isinstance(experiment, dict)]
@@ -284,7 +283,7 @@ def code_of(stage: str, settings: dict[str, Any], arguments: list[str]) -> str:
 
 
 def _by_name(stage: str, settings: dict[str, Any], arguments: list[str]) -> tuple[Symbol, ...]:
-    """What a stage imports by a name on its command line: a part of a method, or an encoder; nothing for other stages."""
+    """Symbols that a stage imports by a name on its command line: those of a method or an encoder; none for other stages."""
     given = dict(pairwise(arguments))
     try:
         match stage.rpartition(".")[2]:
@@ -300,10 +299,10 @@ def _by_name(stage: str, settings: dict[str, Any], arguments: list[str]) -> tupl
 
 
 def problems(path: Path) -> list[str]:
-    """What is wrong with the files of a record, a sentence each; those that a killed job has left waiting are put in place.
+    """Faults of the files of a record, a sentence each. Files that a killed job has left in its hidden folder are moved first.
 
-    Other readers, and the job that makes the artifact, may be at work: what is wrong is so only if the record is still the same.
-    A copy in results/recorded/ lacks large files, which is not wrong.
+    The job that makes the artifact may run at the same time, so faults count only if the record is still the same afterwards. A
+    copy in results/recorded/ may lack large files.
     """
     while True:
         record = read(path)
@@ -315,7 +314,7 @@ def problems(path: Path) -> list[str]:
 
 
 def broken_links(path: Path) -> list[str]:
-    """Inputs of a record that are no longer what its artifact was made from, a sentence each."""
+    """Inputs of a record that have changed or are missing, a sentence each."""
     found, made = [], read(path)
     again = made.stage.replace(COMMANDS, "python -m radt ") if made.stage.startswith(COMMANDS) else "snakemake"
     for name, expected in made.inputs.items():
@@ -327,15 +326,15 @@ def broken_links(path: Path) -> list[str]:
 
 
 def source(record: Path, name: str) -> Path:
-    """Where an input of a record is; for that of a copy in results/recorded/, beside it if it is a result."""
+    """Path of an input of a record. For a copy in results/recorded/, results among the inputs are copies, too."""
     inside = name.removeprefix("results/")
     return RECORDED / inside if is_copy(record) and inside != name else Path(name)
 
 
 def chain(path: Path) -> list[Path]:
-    """The records of all that a file was made from, each after those that it depends on, and its own last.
+    """The records of all direct and indirect inputs of a file, in the order of dependence, and its own last.
 
-    Raises `RadtError` when a file below results/ has no record, or when records name each other in a circle.
+    Raises `RadtError` when a file below results/ has no record, or when records form a cycle.
     """
     done: dict[Path, None] = {}
     begun: set[Path] = set()
@@ -353,7 +352,7 @@ def chain(path: Path) -> list[Path]:
 
 
 def check(inputs: Iterable[Path]) -> dict[str, str]:
-    """The sha256 of every input, after all files of the artifacts that they belong to were compared with their records.
+    """The sha256 of every input. All files of the inputs' artifacts are compared with their records first.
 
     Raises `RadtError` with the first file that is missing, damaged, of a newer radt or in the wrong place. Files outside of
     results/ have no record.
@@ -375,18 +374,18 @@ def check(inputs: Iterable[Path]) -> dict[str, str]:
 
 
 def waiting_folder(record: Path) -> Path:
-    """The folder that holds an artifact until its record is in place."""
+    """The hidden folder that holds an artifact until its record is in place."""
     return record.with_name(f".{record.name.removesuffix('.json')}")
 
 
 def _below_results(path: Path) -> tuple[str, ...] | None:
-    """The parts of a path behind the last folder `results`; None without one."""
+    """The parts of a path after its last folder `results`; None without one."""
     parts = path.parts
     return parts[len(parts) - parts[::-1].index("results") :] if "results" in parts else None
 
 
 def _refuse(error: OSError) -> None:
-    """Raise `RadtError` for a folder that is there and cannot be read."""
+    """Raise `RadtError` for an existing folder that cannot be read."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise RadtError(f"{error.filename} cannot be read ({error.strerror}): change its owner or mode")
 
@@ -398,9 +397,9 @@ def _needs(record: Path) -> list[Path]:
 
 
 def _settle(path: Path, record: Record) -> None:
-    """Move the files of a record into place from where they wait, if they do.
+    """Move files of a record from the hidden folder into place, if they are there.
 
-    The folder where they wait is opened, not named: a reader that is held up here moves nothing of a later job.
+    The hidden folder is opened once and not named again, so that a slow reader never moves files of a later job.
     """
     try:
         folder = os.open(waiting_folder(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -408,7 +407,7 @@ def _settle(path: Path, record: Record) -> None:
         return
     try:
         for name, expected in record.outputs.items():
-            with suppress(FileNotFoundError, IsADirectoryError):  # another reader was faster, or a folder is in its place
+            with suppress(FileNotFoundError, IsADirectoryError):  # another reader has moved it, or a folder is in its place
                 if _waits(folder, name, expected):
                     os.rename(name, path.with_name(name), src_dir_fd=folder)
                     artifacts.flush_directory(path.parent)
@@ -417,7 +416,7 @@ def _settle(path: Path, record: Record) -> None:
 
 
 def _waits(folder: int, name: str, expected: str) -> bool:
-    """Whether an open folder holds a file of a name and content."""
+    """Whether an open folder holds a file of this name with sha256 `expected`."""
     try:
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=folder)
     except OSError:
@@ -430,7 +429,7 @@ def _waits(folder: int, name: str, expected: str) -> bool:
 
 
 def _fault(record: Path, name: str, expected: str) -> str | None:
-    """What is wrong with a file of a record, in a sentence."""
+    """The fault of a file of a record in a sentence; None without a fault."""
     file, again = record.with_name(name), f"delete {record} and run snakemake again"
     try:
         return None if artifacts.sha256(file) == expected else f"{file} is damaged: {again}"

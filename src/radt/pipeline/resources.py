@@ -21,7 +21,7 @@ UNKNOWN = Estimate(86400 / TIME, 4e9, 0.0, "nothing")
 
 
 class Needs:
-    """Memory and time of the jobs of a configuration, each by the place of its benchmark file below `benchmarks/`."""
+    """Memory and time of the jobs of a configuration, by the path of their benchmark file below `benchmarks/`."""
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
@@ -38,11 +38,11 @@ class Needs:
 
     @cached_property
     def _known(self) -> list[Measured]:
-        """The jobs that were measured."""
+        """Measured jobs."""
         return known(self._runs)[0]
 
     def _estimate(self, job: str) -> Estimate:
-        """What a job will take; jobs that differ in seed or task only are alike."""
+        """Predicted cost of a job; the same for jobs that differ only in seed or task."""
         name = name_of(Path(job))
         return self._alike(name.run, name.folder, name.what)
 

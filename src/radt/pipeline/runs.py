@@ -1,7 +1,7 @@
-"""Where the artifacts of a run are, which runs share them, and what the stages that make them are told.
+"""Paths of the artifacts of a run, which runs share them, and the settings for the stages that make them.
 
-A run is an experiment, or a variant of one as `ablations/{ablation}/{variant}`. Its artifacts are in `results/{run}/{directory}`,
-but a variant shares with its experiment every artifact whose settings it does not change: ours, to train nothing twice.
+A run is an experiment, or a variant of one as `ablations/{ablation}/{variant}`. Its artifacts are in `results/{run}/{directory}`.
+A variant shares with its experiment every artifact whose settings it does not change, so that nothing is trained twice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from radt.settings.sources import LEARNERS, Trajectories
 from radt.settings.stages import Stages
 
 EMBEDDED = {encoder: tuple(name for name in sections if name != "pretrain") for encoder, sections in VECTORS.items()}
-"""The sections that embed, by encoder."""
+"""Sections of the stage `embed`, by encoder."""
 ENCODERS = {name: method.encoder for name, method in TRAINED.items() if method.encoder}
-"""What embeds for a model that retrieves."""
+"""Encoders by the name of the model that retrieves with them."""
 
 _DATA = ("features", "trajectories")
 _MEMORY = {encoder: (*_DATA, *sections) for encoder, sections in VECTORS.items()}
@@ -33,11 +33,11 @@ MADE_FROM = {
     **{f"index/{encoder}": (*sections, "index") for encoder, sections in _MEMORY.items()},
     **{m.folder: ((*_MEMORY[m.encoder], "index", m.stage) if m.encoder else (*_DATA, m.stage)) for m in TRAINED.values()},
 }
-"""The sections behind the artifacts of a directory: its own and those of all that it is made from."""
+"""Sections on which the artifacts of a directory depend, directly and by their inputs."""
 WEIGHTS = {name: method.folder for name, method in TRAINED.items()}
-"""The directory of a model's weights."""
+"""Directories of weights, by model."""
 PLAIN = tuple(model for model in WEIGHTS if model not in ENCODERS)
-"""Models with weights that retrieve nothing."""
+"""Models with weights and without retrieval."""
 REFERENCES = tuple(name for name in METHODS if name not in TRAINED)
 """Models without weights."""
 
@@ -50,16 +50,16 @@ class Runs:
         self._sections: dict[str, dict[str, Any]] = {}
 
     def sections(self, run: str) -> dict[str, Any]:
-        """Every section of a run, `experiment` included, as plain values; raises `RadtError` when one is not allowed."""
+        """Every section of a run, `experiment` included, as plain values; raises `RadtError` for values that are not allowed."""
         if run not in self._sections:
             self._sections[run] = json.loads(self.settings.select(run, *Stages.model_fields))
         return self._sections[run]
 
     def select(self, run: str, sections: Iterable[str], method: str | None = None) -> str:
-        """JSON of the experiment and of `sections`, and no more, so that a change reruns only what reads it.
+        """JSON of the experiment and of `sections` only, so that a change reruns only the stages that read it.
 
-        With a `method` the section `evaluate` names no other, since evaluating one does not depend on the others.
-        Raises `RadtError` when the settings of the run do not fit together.
+        With a `method`, the section `evaluate` has no other method, because evaluations do not depend on other methods. Raises
+        `RadtError` when the settings of the run do not fit together.
         """
         self.settings.check(run)
         chosen = {name: self.sections(run)[name] for name in ("experiment", *sections)}
@@ -70,46 +70,46 @@ class Runs:
         return json.dumps(chosen, sort_keys=True)
 
     def home(self, run: str, directory: str) -> str:
-        """The run that an artifact of `run` belongs to: itself, or its experiment when it would be the same there."""
+        """The run to which an artifact of `run` belongs: its experiment if the artifact would be the same there, else `run`."""
         base = self.settings.base(run)
         same = all(self.sections(run)[name] == self.sections(base)[name] for name in MADE_FROM[directory])
         return base if same else run
 
     def path(self, run: str, directory: str, file: str = "") -> str:
-        """Where a run has an artifact, or a file of it."""
+        """Path of an artifact of a run, or of a file in it."""
         return "/".join(filter(None, ("results", self.home(run, directory), directory, file)))
 
     def model(self, run: str, method: str) -> str:
-        """Whose weights a method uses in a run."""
+        """The model of a method in a run."""
         return str(self.sections(run)["evaluate"]["methods"][method]["model"])
 
     def methods(self, *models: str) -> list[str]:
         """The methods of any run that use one of `models`, or all methods, once each."""
         found: list[tuple[str, Protocol]] = []
         for run in self.settings.runs:
-            with suppress(RadtError):  # a run that is not allowed is refused when it is asked for
+            with suppress(RadtError):  # an invalid run is refused when it is a target
                 found += self.settings.stages(run).evaluate.methods.items()
         return list(dict.fromkeys(name for name, protocol in found if not models or protocol.model in models))
 
     def metrics(self, run: str, methods: Iterable[str]) -> list[str]:
-        """What the trainings behind some methods of a run wrote down, for all seeds; methods without weights have none."""
+        """Paths of `metrics.csv` of the trainings of some methods of a run, for all seeds; none for methods without weights."""
         models = [self.model(run, method) for method in methods]
         directories = dict.fromkeys(WEIGHTS[model] for model in models if model in WEIGHTS)
         return [self.path(run, name, f"seed{seed}/metrics.csv") for name in directories for seed in self.settings.seeds]
 
     def ranks(self, run: str, section: str) -> int:
-        """How many processes a job of a stage has in a run: more than one only where it trains."""
+        """Number of processes of a job of a stage in a run; above 1 only for trainings."""
         return int(self.sections(run)[section].get("optimization", {}).get("ranks", 1))
 
     def torchrun(self, run: str, section: str) -> str:
-        """What stands before the command of a training in a run, to start it in several processes; nothing for one."""
+        """Prefix of the command of a training in a run that starts several processes; empty for one process."""
         ranks = self.ranks(run, section)
         return f"python -m radt.training.torchrun {ranks} " if ranks > 1 else ""
 
     def gpus(self, run: str, section: str) -> int:
-        """How many GPUs a job of a stage takes in a run: none where its section has no device.
+        """Number of GPUs of a job of a stage in a run; 0 if its section has no device.
 
-        For device `auto`, whether this machine has one decides.
+        Device `auto` means a GPU if this machine has one.
         """
         values = self.sections(run)[section]
         values = values.get("optimization", values)
@@ -117,7 +117,7 @@ class Runs:
         return int(values.get("ranks", 1)) if device == "cuda" or (device == "auto" and present()) else 0
 
     def learned(self, run: str) -> list[str]:
-        """The learner's history of every training task, when one is the source; held-out and validation tasks have none."""
+        """Files of the stage `rl`, one for each training task, if the source learns each task in a job; else none."""
         if self.sections(run)["trajectories"]["source"] not in LEARNERS:
             return []
         split = self.settings.experiment(run)
@@ -125,7 +125,7 @@ class Runs:
         return [f"results/{run}/rl/task{task}.safetensors" for task in range(tasks)]
 
     def sources(self, ablation: str) -> dict[str, str]:
-        """The learning curve of each variant's histories, by variant; none where all variants learn from the same source."""
+        """Learning curves of each variant's histories, by variant; empty if all variants have the same histories."""
         runs = {variant: f"ablations/{ablation}/{variant}" for variant in self.settings.ablations[ablation].variants}
         sources = [self.sections(run)["trajectories"] for run in runs.values()]
         if all(one == sources[0] for one in sources):

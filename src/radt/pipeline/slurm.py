@@ -1,4 +1,4 @@
-"""Whether a Slurm takes the jobs of a run and tells what became of them; where not, Snakemake may wait for ever."""
+"""Checks that Slurm accepts the jobs of a run and reports their states; otherwise Snakemake may wait for ever."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ANSWER = 60
 
 
 def check(command: str, partitions: set[str], accounts: set[str], guess: bool) -> None:
-    """Raise `RadtError` when jobs could not be submitted, or when nobody could tell that they have ended.
+    """Raise `RadtError` when jobs could not be submitted, or their end could not be noticed.
 
     Args:
-        command: what Snakemake asks, `squeue` (needs a controller that remembers ended jobs until it is asked) or `sacct` (needs
-            accounting).
-        partitions: those that jobs are to run in, by name; without any Slurm takes its default.
-        accounts: those that jobs are charged to.
+        command: the program that Snakemake uses for states of jobs: `squeue` (needs a controller that keeps ended jobs long
+            enough) or `sacct` (needs accounting).
+        partitions: names of the jobs' partitions; empty: Slurm's default.
+        accounts: names of the jobs' accounts.
         guess: whether there are jobs without an account, for which Snakemake's plugin asks `sacct`.
     """
     config = dict(re.findall(r"^(\w+) *= *(.*)$", "\n".join(_told("scontrol", "show", "config")), re.MULTILINE))
@@ -45,14 +45,14 @@ def check(command: str, partitions: set[str], accounts: set[str], guess: bool) -
 
 
 def _known(kind: str, asked: set[str], known: list[str]) -> None:
-    """Raise `RadtError` for what is not known."""
+    """Raise `RadtError` for an asked name that is not known."""
     there = {name.strip() for name in known}
     if unknown := sorted(asked - there):
         raise RadtError(f"unknown {kind} {unknown[0]!r}; this Slurm has {', '.join(sorted(there))}: change slurm_{kind}")
 
 
 def _user() -> str:
-    """Who submits; the number of a user without a name, as in a container."""
+    """Name of the user; the number of a user without a name, as in a container."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -60,7 +60,7 @@ def _user() -> str:
 
 
 def _told(*command: str) -> list[str]:
-    """Lines that a program of Slurm prints."""
+    """Output lines of a program of Slurm; raises `RadtError` when it fails."""
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=ANSWER)
         return done.stdout.splitlines()

@@ -1,6 +1,6 @@
-"""How far a run is, from files alone, so from any shell and for jobs on any machine: `python -m radt status`.
+"""The state of a run, from files only, so from any shell and for jobs on any machine: `python -m radt status`.
 
-Logs and records tell which jobs run or failed, `progress.json` of a training how far it is.
+Logs and records tell which jobs run or failed, `progress.json` the progress of a training.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ TRACEBACK = "Traceback (most recent call last):"
 SHOWN, WIDTH = 3, 1000
 """Last lines of a failed job's log, and most characters of each."""
 INTERVALS, PATIENCE = 5, 60.0
-"""A job is silent when it has said nothing for so many of its own intervals, and for so many seconds."""
+"""A training is silent after this many of its report intervals, and at least this many seconds, without output."""
 QUIET = 600.0
-"""The same for a job that prints no progress: only trainings do."""
+"""Seconds without output after which another job, which prints no progress, is silent."""
 EXIT = 10.0
-"""Seconds from the record of a job to the last of its log: some of what it printed is written when it exits."""
+"""Most seconds from the record of a job to the end of its log: a log may be flushed at exit."""
 REFRESH = 2.0
 CLEAR = "\x1b[2J\x1b[H"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that is not done: what its log says, how far it is, and when it last said something."""
+    """An unfinished job: the end of its log, its progress, and the age of its last output."""
 
     name: Name
     state: Literal["running", "interrupted", "failed"]
     age: float
-    """Seconds since it wrote to its log, or said how far it is."""
+    """Seconds since it wrote to its log or its progress file."""
     lines: list[str]
     """Whole lines of the end of the log."""
     progress: Progress | None
-    """Of a training."""
+    """Progress of a training; None for other jobs."""
 
     @property
     def silent(self) -> bool:
-        """Whether it has been quiet for much longer than between its reports."""
+        """Whether it has written nothing for much longer than its report interval."""
         if self.progress is None:
             return self.age > QUIET
         interval = self.progress.every / (self.progress.speed or 1.0)
@@ -63,9 +63,9 @@ class Job:
 
 
 def read(path: Path) -> tuple[float, list[str]]:
-    """When a log was last written to, and the lines of its end; the first and the last may be parts of lines.
+    """Modification time of a log, and the lines of its end; the first and the last line may be incomplete.
 
-    Raises `OSError` for what is no file: a pipe would be waited for.
+    Raises `OSError` for anything but a file, such as a pipe, which would block.
     """
     if not path.is_file():
         raise OSError(f"{path} is no file")
@@ -77,8 +77,8 @@ def read(path: Path) -> tuple[float, list[str]]:
 
 
 def state(lines: list[str]) -> Literal["running", "interrupted", "failed"]:
-    """What the end of a log says: a sentence of a failure or a traceback; or that it was interrupted; or neither, also of a job
-    that was killed."""
+    """The state of a job by the end of its log: `failed` for an error or a traceback, `interrupted`, else `running`, which may
+    also be a killed job."""
     if not lines:
         return "running"
     if INTERRUPTED.search(lines[-1]):
@@ -89,7 +89,7 @@ def state(lines: list[str]) -> Literal["running", "interrupted", "failed"]:
 def unfinished(now: float) -> Iterator[Job]:
     """Jobs that are running or have failed: those whose log is newer than their record.
 
-    An empty log is of a job that has just started, so what is said of its progress is of the job before.
+    A job with an empty log has just started, so its progress file is of an earlier job.
     """
     for path in sorted(LOGS.rglob("*.log")):
         name = name_of(path.relative_to(LOGS))
@@ -109,7 +109,7 @@ def unfinished(now: float) -> Iterator[Job]:
 
 
 def wanted(runs: Runs, run: str) -> list[Path]:
-    """The records of all that the figure of an experiment is made from, and its own."""
+    """The records of all direct and indirect inputs of an experiment's figure, and its own."""
     methods = runs.settings.methods_of(run)
     models = dict.fromkeys(runs.model(run, method) for method in methods)
     seeds = [f"seed{seed}" for seed in runs.settings.seeds]
@@ -127,7 +127,7 @@ def wanted(runs: Runs, run: str) -> list[Path]:
 
 
 def row(job: Job) -> tuple[str, ...]:
-    """A line of the table of running jobs."""
+    """A row of the table of unfinished jobs."""
     heard = f"silent for {duration(job.age)}: killed?" if job.silent else f"{duration(job.age)} ago"
     heard += "" if job.lines else ", said nothing: just started, or never submitted"
     if job.progress is None:
@@ -139,7 +139,7 @@ def row(job: Job) -> tuple[str, ...]:
 
 
 def count(runs: Runs, run: str) -> tuple[str, str]:
-    """A line of the table of results, or why its settings are not allowed; what is up to date, only Snakemake knows."""
+    """A row of the table of results: how many exist (also out of date), or why the settings are not allowed."""
     try:
         paths = wanted(runs, run)
     except RadtError as error:
@@ -173,7 +173,7 @@ def status(configfiles: list[Path], now: float) -> str:
 
 
 def show(configfiles: list[Path], watch: bool) -> None:
-    """Print the state; to `watch` it, again and again until Ctrl-C."""
+    """Print the state; with `watch`, again every two seconds until Ctrl-C."""
     clear = CLEAR if watch and sys.stdout.isatty() else ""
     try:
         print(clear + status(configfiles, time.time()), flush=True)

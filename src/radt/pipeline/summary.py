@@ -1,4 +1,4 @@
-"""What a figure says, in a few words: printed when a run of the workflow is over."""
+"""A short summary of a figure, printed at the end of a run of the workflow."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SPLITS = {"held_out": "held-out tasks", "validation": "validation tasks", "train
 
 
 def summary(figure: Path) -> list[str]:
-    """Two lines on `results/{experiment}/figure.pdf`, from the table beside it: where it is, and first and last mean return of
-    each trained method, with the paper's and the best possible where they are known.
+    """Two lines on `results/{experiment}/figure.pdf`, from the table beside it: its path, and the first and last mean return of
+    each trained method, with the paper's and the best possible return if known.
     """
     with (figure.parent / "table.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

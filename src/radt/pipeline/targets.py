@@ -1,4 +1,4 @@
-"""The targets of Snakemake's command line: which runs they need, and whether the settings of these have a defined result."""
+"""The targets of Snakemake's command line: the runs that they need, and checks that these runs have a defined result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from radt.suites import suite_of
 
 
 def given(argv: list[str]) -> list[str]:
-    """The targets of a command line of Snakemake, those of --forcerun and --until included; none of another program's.
+    """The targets of a command line of Snakemake, with those of --forcerun and --until; empty for other programs.
 
-    Options' values that look like targets are none: `--report results/report.html`. Of a job that Snakemake submitted, a file of
-    its run stands for it.
+    Values of options are no targets: `--report results/report.html`. A job that Snakemake submitted is represented by a file of
+    its run.
     """
     from snakemake.cli import get_argument_parser
 
@@ -36,7 +36,7 @@ def _file_of(wildcards: dict[str, str]) -> str:
 
 
 def check(settings: Settings, targets: Iterable[str]) -> None:
-    """Raise `RadtError` when a target names what there is not, or needs a run whose settings do not fit or have no result."""
+    """Raise `RadtError` when a target does not exist, or needs a run whose settings do not fit or have no defined result."""
     asked = [run for target in targets for run in runs_of(settings, os.path.normpath(target))]
     for run in dict.fromkeys(asked):
         settings.check(run)
@@ -44,9 +44,9 @@ def check(settings: Settings, targets: Iterable[str]) -> None:
 
 
 def runs_of(settings: Settings, target: str) -> list[str]:
-    """The runs that a target needs; none where it is no result of this project.
+    """The runs that a target needs; none if it is no result of this project.
 
-    Raises `RadtError` when it names an experiment, an ablation, a variant or a method that there is not.
+    Raises `RadtError` when it names an unknown experiment, ablation, variant or method.
     """
     if target == "stage":
         raise RadtError("rule stage makes nothing, other rules use it: name one of them, or a file below results/")
@@ -72,7 +72,7 @@ def runs_of(settings: Settings, target: str) -> list[str]:
 
 
 def _variants(settings: Settings, name: str, target: str) -> list[str]:
-    """The runs of an ablation; raises `RadtError` when there is no such ablation, or no such experiment."""
+    """The runs of an ablation; raises `RadtError` when it or its experiment does not exist."""
     if name not in settings.ablations:
         raise RadtError(f"unknown ablation {name!r} in {target}: the configuration has {sorted(settings.ablations)}")
     ablation = settings.ablations[name]
@@ -83,9 +83,9 @@ def _variants(settings: Settings, name: str, target: str) -> list[str]:
 
 
 def check_paid(settings: Settings, run: str) -> None:
-    """Raise `RadtError` when no task of a split that is trained or evaluated on can pay anything in an episode.
+    """Raise `RadtError` when a split that is trained or evaluated on has no task with a possible return above 0.
 
-    Figures divide by the best possible return, and nothing can be learned where it is 0.
+    Figures divide by the best possible return, and nothing can be learned if it is 0.
     """
     experiment = settings.experiment(run)
     if experiment.horizon > experiment.farthest:

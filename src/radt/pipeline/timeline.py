@@ -1,6 +1,6 @@
-"""Times and memory of the jobs of a run, from what Snakemake's `benchmark:` wrote.
+"""Times and memory of the jobs of a run, from benchmark files of Snakemake.
 
-A benchmark file was changed when its job ended; its `s` is how long the job took.
+A job ended at the modification time of its benchmark file; the column `s` is its duration.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from radt.errors import RadtError
 
 LARGEST, MOST = 1_000_000, 1e10
-"""Most bytes of a table, and most seconds (300 years) or MB of a job."""
+"""Limits: bytes of a table; seconds (300 years) or MB of a job."""
 COLUMNS = ("rule", "job", "lane", "start", "stop", "cpu_seconds", "max_rss_mb")
 
 
@@ -41,7 +41,7 @@ def read_job(path: Path) -> Job:
 
 
 def read(directory: Path) -> list[Job]:
-    """All jobs whose benchmark files are below `directory`, by start; raises `RadtError` when there is none, or a foreign one."""
+    """All jobs with benchmark files below `directory`, by start; raises `RadtError` for none, or for any other file there."""
     jobs = [read_job(path) for path in sorted(directory.rglob("*.tsv"))]
     if not jobs:
         raise RadtError(f"{directory} holds no benchmark file: run the workflow first")
@@ -63,7 +63,7 @@ def read_table(path: Path) -> list[Job]:
 
 
 def _rows(path: Path, delimiter: str) -> list[dict[str, str]]:
-    """The rows of a small table; raises `OSError` for what is no file, and `ValueError` for one that is too large."""
+    """The rows of a table; raises `OSError` for anything but a file, and `ValueError` for one that is too large."""
     if not path.is_file():
         raise OSError(f"{path} is no file")
     with path.open("rb") as file:
@@ -74,7 +74,7 @@ def _rows(path: Path, delimiter: str) -> list[dict[str, str]]:
 
 
 def _number(text: str) -> float:
-    """A number of a table; raises `ValueError` when it cannot be one of seconds or MB."""
+    """A number of a table; raises `ValueError` when it cannot be seconds or MB."""
     value = float(text)
     if not 0 <= value < MOST:
         raise ValueError(text)
@@ -82,7 +82,7 @@ def _number(text: str) -> float:
 
 
 def lanes(jobs: list[Job]) -> list[int]:
-    """A lane for each job, the first one that is free when it starts: with one thread a job, lanes are cores."""
+    """A lane for each job: the first that is free at its start. With one thread per job, lanes are cores."""
     free: list[float] = []
     chosen = []
     for job in jobs:

@@ -1,7 +1,6 @@
-"""Programs that draw the numbers of trainings: TensorBoard, Weights & Biases, Trackio, MLflow. None of them is needed by radt.
+"""Experiment trackers: TensorBoard, Weights & Biases, Trackio, MLflow. radt needs none of them.
 
-Each keeps what it gets in `tracking/`, without a network. Its own variables of the environment, such as WANDB_MODE, send it
-elsewhere.
+Each writes to `tracking/`, without a network, unless its own environment variables, such as WANDB_MODE, say otherwise.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from radt.errors import RadtError, said
 
 FOLDER, PROJECT = Path("tracking"), "radt"
 SHOWN, AT_ONCE = 500, 100
-"""Characters of a setting that MLflow takes, and settings that it takes at once."""
+"""Limits of MLflow: characters of a setting, and settings at once."""
 Values = dict[str, float]
 Settings = dict[str, Any]
 
 
 class Run(Protocol):
-    """A curve or several, by step, in a tracker."""
+    """A run in a tracker: curves by step."""
 
     def log(self, step: int, values: Values) -> None:
         """Add numbers by name; steps may come in any order."""
 
     def finish(self) -> None:
-        """Write what is not written yet."""
+        """Flush and close the run."""
 
 
 class TensorBoard:
@@ -77,10 +76,10 @@ class Trackio:
     """A run of Trackio, in the folder that TRACKIO_DIR names."""
 
     def __init__(self, name: str, settings: Settings) -> None:
-        os.environ.setdefault("TRACKIO_DIR", str(FOLDER / "trackio"))  # which Trackio reads when it is imported
+        os.environ.setdefault("TRACKIO_DIR", str(FOLDER / "trackio"))  # Trackio reads it at import
         import trackio
 
-        self._run = trackio.Run(None, PROJECT, None, name=name, config=settings)  # `init` would end the run before
+        self._run = trackio.Run(None, PROJECT, None, name=name, config=settings)  # `init` would end the previous run
 
     def log(self, step: int, values: Values) -> None:
         """See `Run`."""
@@ -124,11 +123,11 @@ TRACKERS: dict[str, Callable[[str, Settings], Run]] = {
     "trackio": Trackio,
     "mlflow": MLflow,
 }
-"""What opens a run, by the name of the tracker's package, which is its name in `tracking`."""
+"""Classes of runs by the name of the tracker, which is the name of its package and its name in `tracking`."""
 
 
 def _flat(settings: Settings, above: str = "") -> Settings:
-    """Settings by their whole key, `train_ad.episode_gap`."""
+    """Flat settings with dotted keys, such as `train_ad.episode_gap`."""
     found: Settings = {}
     for key, value in settings.items():
         found |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
@@ -136,10 +135,10 @@ def _flat(settings: Settings, above: str = "") -> Settings:
 
 
 def start(tracker: str, name: str, settings: Settings) -> Run:
-    """A new run in a tracker; raises `RadtError` where that is not possible."""
+    """A new run in a tracker; raises `RadtError` when the tracker fails."""
     try:
         return TRACKERS[tracker](name, settings)
-    except Exception as error:  # of somebody else's code, which may want a network, an account or another version of something
+    except Exception as error:  # trackers may need a network, an account or other versions of packages
         raise RadtError(f"{tracker} does not start ({said(error)}): mend that, or leave it out of `tracking`") from error
 
 

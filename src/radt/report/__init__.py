@@ -1,1 +1,1 @@
-"""One page of all results to read offline: `read` gets the small files, `made` how they were made, `page` writes the page."""
+"""One page of all results to read offline: `read` reads the small files, `made` their records, `page` writes the page."""

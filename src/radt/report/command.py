@@ -1,4 +1,4 @@
-"""The command that makes results again, and which of their settings it has not: they may have been made with other files."""
+"""The command that makes results again, and the settings of the results that it would change."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from radt.settings.configuration import DEFAULTS, defaults
 from radt.settings.renamed import with_new_names
 
 GONE, NEW = " -> unset", ": unset -> "
-"""What a line of `differences` holds of a key that only the results have, or only the configuration."""
+"""Marks in lines of `differences`: a key that only the results have, or only the configuration."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What the page tells of it."""
+    """The command for an experiment, and differences of its settings."""
 
     option: str
-    """Snakemake's option, with a space behind it; empty where the configuration will do."""
+    """Snakemake's option with a trailing space; empty if the default configuration is enough."""
     found: bool
     """Whether a configuration has the experiment."""
     known: bool
     """Whether the settings that made the results were kept."""
     changes: list[str]
-    """Settings that made the results and are others now: `train_ad.episode_gap: 3 -> 1`."""
+    """Settings of the results that have changed since: `train_ad.episode_gap: 3 -> 1`."""
     gone: int
-    """How many keys of these settings this radt does not have, so that they are not compared."""
+    """Number of keys of these settings that this radt does not have; they are not compared."""
 
 
 def configurations() -> dict[Path | None, Runs]:
-    """The present configuration, and what it is with each file of config/ that changes it; wrong files are left out."""
+    """The present configuration, alone and with each file of config/ that changes it; invalid files are left out."""
     found: dict[Path | None, Runs] = {None: Runs(settings())}
     for file in sorted(DEFAULTS.parent.glob("*.yaml")):
         if file not in defaults():
@@ -45,9 +45,9 @@ def configurations() -> dict[Path | None, Runs]:
 
 
 def command(name: str, told: dict[str, Any] | None, known: dict[Path | None, Runs]) -> Command:
-    """The command for an experiment whose results were made with the settings `told`, where these were kept.
+    """The command for an experiment whose results were made with the settings `told`; None: they were not kept.
 
-    Of all configurations the one is named that differs least.
+    It names the configuration with the fewest differences.
     """
     compared = {file: _differences(told or {}, now) for file, runs in known.items() if (now := _present(runs, name))}
     if not compared:
@@ -68,6 +68,6 @@ def _present(runs: Runs, name: str) -> dict[str, Any]:
 
 
 def _differences(told: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What was another setting, or a key that there is no more; keys that are new are left out."""
+    """Changed settings and former keys; new keys are left out."""
     before = with_new_names(told)
     return [line for line in differences(before, {name: now.get(name) for name in before}) if NEW not in line]

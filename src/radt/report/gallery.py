@@ -1,4 +1,4 @@
-"""Recorded episodes of trained agents, which the page shows step by step: the form of their files, `episodes/*.json`.
+"""The format of recorded episodes of trained agents, `episodes/*.json`, which the page shows step by step.
 
 `python -m radt episodes` writes them (docs/formats.md).
 """
@@ -22,7 +22,7 @@ Whole = Annotated[int, Field(ge=0)]
 Number = int | Finite
 """Whole ones are written without a point."""
 Part = tuple[Whole, Whole, Whole, Finite, Finite]
-"""What is read of an earlier episode: its number from 0 on, first step, the step after the last one, similarity and score."""
+"""A part of an earlier episode that is read: its number from 0, first step, exclusive end, similarity, score."""
 
 
 class Room(Form):
@@ -32,11 +32,11 @@ class Room(Form):
     height: Count
     walls: list[Whole]
     marks: list[tuple[str, Whole]]
-    """What is hidden, and where."""
+    """Names and cells of hidden goals."""
 
     @property
     def cells(self) -> int:
-        """How many cells it has."""
+        """Number of cells."""
         return self.width * self.height
 
     @model_validator(mode="after")
@@ -47,18 +47,18 @@ class Room(Form):
 
 
 class Episode(Form):
-    """The steps of an episode. Of one that is only read, either `cells` or `rewards` are there, which are drawn."""
+    """The steps of an episode. An episode that is only read by others has either `cells` or `rewards`, which are drawn."""
 
     rewards: list[Number]
     actions: list[list[Number]]
     cells: list[Whole]
-    """Where the agent is before each step, and at the end; empty where there is no room."""
+    """Cell of the agent before each step, and at the end; empty without a room."""
     read: list[tuple[Whole, list[Part]]]
-    """What is read from a step on, until the next one that stands here."""
+    """Steps at which the read parts change, and the parts that are read from there on."""
 
     @property
     def steps(self) -> int:
-        """How many steps it has."""
+        """Number of steps."""
         return max(len(self.rewards), len(self.cells) - 1)
 
     @model_validator(mode="after")
@@ -75,7 +75,7 @@ class Task(Form):
     task: Whole
     split: str
     returns: list[Number]
-    """Of all its episodes."""
+    """Returns of all its episodes."""
     room: Room | None
     shown: Annotated[list[Whole], Field(min_length=1)]
     """Episodes to choose from; the others are what these read."""
@@ -98,7 +98,7 @@ class Task(Form):
 
 
 class Recorded(Form):
-    """What a trained agent did in some tasks of its evaluation."""
+    """Episodes of a trained agent in some tasks of its evaluation."""
 
     format: Literal[1]
     experiment: str
@@ -132,7 +132,7 @@ def _read(path: Path, remedy: str) -> Recorded:
     if artifacts.is_there(record) and provenance.read(record).outputs.get(path.name) != artifacts.sha256(path):
         raise RadtError(f"{path} is not the file that was recorded: {remedy}")
     try:
-        artifacts.parse_json(content)  # no key twice, no text that is no Unicode
+        artifacts.parse_json(content)  # refuses duplicate keys and invalid Unicode
         return Recorded.model_validate_json(content)
     except (ValidationError, ValueError, KeyError, RecursionError, MemoryError):
         raise RadtError(f"{path} holds no episodes: {remedy}") from None

@@ -1,4 +1,4 @@
-"""How the results of an experiment were made: from the records beside them, else what other files still tell."""
+"""How the results of an experiment were made, from the records beside them, else from other files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TABLES = ("curves.csv", "table.csv", "seeds.csv")
 
 @dataclass(frozen=True)
 class Made:
-    """What the page tells of it. Without a record there are no commits, no machines and no date.
+    """How results were made. Without a record, commits, machines and date are unknown.
 
-    CPU time is what Snakemake measured, as in docs/results.md, where that was kept; else it is that of the records.
+    CPU time is Snakemake's, as in docs/results.md, if it was kept; else the sum of the records.
     """
 
     commits: list[str]
@@ -27,19 +27,19 @@ class Made:
     cpu_seconds: float | None
     settings: dict[str, Any] | None
     evaluations: list[Path]
-    """The files that the curves were computed from, where they are there."""
+    """The evaluations from which the curves were computed, if they exist."""
 
     def confidence(self, present: float) -> float:
-        """Coverage of the intervals: that of the settings it was made with, the `present` one where these are not known."""
+        """Coverage of the intervals, from the settings of the results; `present` if these are unknown."""
         figure = (self.settings or {}).get("figure")
         told = figure.get("confidence") if isinstance(figure, dict) else None
         return told if isinstance(told, float) else present
 
 
 def made(folder: Path, remedy: str) -> Made:
-    """What is known of how the tables in `folder` were made.
+    """How the tables in `folder` were made.
 
-    Raises `RadtError`, which ends with `remedy`, when a table or an evaluation is not the one that was recorded.
+    Raises `RadtError`, which ends with `remedy`, when a table or an evaluation differs from its record.
     """
     settings = folder / "settings.json"
     told: dict[str, Any] | None = artifacts.read_json(settings) if settings.exists() else None
@@ -61,7 +61,7 @@ def made(folder: Path, remedy: str) -> Made:
 
 
 def _recorded(path: Path, remedy: str) -> list[Path]:
-    """The evaluations behind a figure that are there; raises `RadtError` when one or a table is not what the record says."""
+    """The existing evaluations behind a figure; raises `RadtError` when one of them, or a table, differs from its record."""
     record = provenance.read(path)
     files = {path.with_name(name): record.outputs.get(name) for name in TABLES}
     sources = {provenance.source(path, name): known for name, known in record.inputs.items() if "/evaluate/" in name}

@@ -1,4 +1,4 @@
-"""The page itself: one HTML file that asks for nothing else. Its numbers are in it as JSON, and plots are drawn from these."""
+"""The page: one self-contained HTML file, which holds its numbers as JSON and draws plots from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from radt.settings.methods import GREY
 from radt.settings.registry import THEMES, TRAINED
 
 LIGHTER = 0.4
-"""How much white is mixed into colours on a dark page."""
+"""Share of white that is mixed into colours on a dark page."""
 TEMPLATES = Path(__file__).parent
 Row = dict[str, Any]
 
@@ -48,7 +48,7 @@ def page(results: list[Results], confidence: float) -> str:
 
 
 def _card(results: Results, confidence: float) -> Row:
-    """What the template shows of an experiment; plots are no part of it."""
+    """Values of an experiment for the template, without plots."""
     rows = _rows(results.table)
     seeds = {pair: group["last"].tolist() for pair, group in results.seeds.groupby(["method", "split"])}
     for row in rows:
@@ -87,7 +87,7 @@ def _looks(results: Results) -> dict[str, Look]:
 
 
 def _look(look: Look) -> Row:
-    """Look of a method as the page draws it: dashes in widths of the line."""
+    """Look of a method for the page; dashes are in units of the line width."""
     dark = _lighter(look.colour)
     return {"name": look.name, "light": look.colour, "dark": dark, "dashes": look.dashes, "thin": look.reference}
 
@@ -112,12 +112,12 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
 
 
 def _known(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with None for what is not known."""
+    """A table with None for unknown values."""
     return frame.astype(object).where(frame.notna(), None)
 
 
 def _value(value: float | None) -> str:
-    """A return as the README rounds it; empty when not known."""
+    """A return, rounded as in the README; empty if unknown."""
     return "" if value is None else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 

@@ -30,24 +30,24 @@ RUNS = ["method", "split", "seed", "episode", "return"]
 
 @dataclass(frozen=True)
 class Results:
-    """What the page shows of an experiment."""
+    """The results of an experiment that the page shows."""
 
     name: str
     title: str
     place: str
-    """Its folder, from `results` on, as commands name it."""
+    """Path of its folder, from `results` on."""
     command: Command
-    """What makes it again."""
+    """The command that makes it again."""
     curves: pd.DataFrame
     table: pd.DataFrame
     seeds: pd.DataFrame
-    """Last and average of every seed; no rows where they were not kept."""
+    """Last and average of every seed; no rows if they were not kept."""
     runs: pd.DataFrame
-    """The curve of every seed, columns `RUNS`; no rows where evaluations were not kept."""
+    """The curve of every seed, columns `RUNS`; no rows if evaluations were not kept."""
     film: str
-    """The film strip `film.png` (`python -m radt film`) in base64; empty where there is none."""
+    """The film strip `film.png` (`python -m radt film`) in base64; empty without one."""
     episodes: list[Recorded]
-    """Recorded episodes (`python -m radt episodes`), by method and seed; none where nobody recorded any."""
+    """Recorded episodes (`python -m radt episodes`), by method and seed."""
     made: Made
 
 
@@ -56,9 +56,9 @@ def collect(root: Path, known: dict[Path | None, Runs]) -> list[Results]:
 
     Args:
         root: the folder.
-        known: the present configuration, by None, and others, by file (`radt.report.command.configurations`).
+        known: configurations by file, the present one by None (`radt.report.command.configurations`).
 
-    Raises `RadtError` when there are none, or when a file is damaged, of another experiment, or not the one that was recorded.
+    Raises `RadtError` when there are no results, or a file is damaged, of another experiment, or differs from its record.
     """
     if not root.is_dir():
         raise RadtError(f"{root} is no folder: name one with results, such as results/recorded")
@@ -111,7 +111,7 @@ def _results(folder: Path, known: dict[Path | None, Runs]) -> Results:
 
 
 def _settings(told: Made, rows: pd.DataFrame, seeds: pd.DataFrame) -> dict[str, Any] | None:
-    """The settings behind tables, with their methods and, where they are known, seeds; None where settings were not kept."""
+    """The settings behind tables, with their methods and, if known, seeds; None if settings were not kept."""
     if told.settings is None:
         return None
     own = {"seeds": sorted(map(int, set(seeds["seed"])))} if len(seeds) else {}
@@ -124,7 +124,7 @@ def _pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 def _runs(evaluations: Iterable[Path], remedy: str) -> pd.DataFrame:
-    """The mean over tasks of every seed, six digits as in all tables."""
+    """The mean over tasks for every seed, with six digits as in all tables."""
     frames = [read(path, EVALUATION, remedy) for path in evaluations]
     if not frames:
         return pd.DataFrame(columns=RUNS)

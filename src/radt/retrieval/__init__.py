@@ -1,4 +1,4 @@
-"""Sub-trajectories: their vectors, the search over them, and the ranking of what was found."""
+"""Sub-trajectories: their vectors, nearest-neighbour search, and re-ranking."""
 
 DECIMALS = 6
-"""Scores that are equal after rounding to so many digits are ties; ties go to the lower id."""
+"""Scores are rounded to this many decimals; ties go to the lower id."""

@@ -23,7 +23,7 @@ EncodeQueries = Callable[[Steps, Tensor, Tensor], Tensor]
 
 
 def _check_fit(index: ChunkIndex, episodes: Episodes, queries: NDArray[np.float32] | None) -> None:
-    """Raise `RadtError` unless index and queries are of these episodes."""
+    """Raise `RadtError` unless index and queries belong to these episodes."""
     count = len(episodes.length)
     if int(index.episode[-1]) >= count or bool((index.anchor > episodes.length[index.episode]).any()):
         raise RadtError("the index holds sub-trajectories that the data do not have: run the embed and index stages again")
@@ -37,20 +37,19 @@ class TrainingContexts:
     """Finds the context of every segment of a training window.
 
     Args:
-        encode_queries: makes the queries [B, W] of scope `window` from [B, T] windows of `episode` [B], without the steps whose
-            `weight` [B, T] is 0.
+        encode_queries: for scope `window`: queries [B, W] of [B, T] windows of `episode` [B], without the steps whose `weight`
+            [B, T] is 0.
         index: keys and chunk table of the training tasks.
-        episodes: the data that the chunk table points into.
+        episodes: the data to which the chunk table refers.
         settings: search and ranking.
         embed: steps of a chunk and between two queries.
-        queries: [E, S, W] query of each segment of each episode, as the embed stage writes them, for scope `segment`; queries of
-            scope `window` are made with `encode_queries`.
-        device: where the torch engine searches.
+        queries: for scope `segment`: [E, S, W] a query for each segment of each episode, from the embed stage.
+        device: device of the torch engine.
 
-    Raises `RadtError` when scope is `segment` and there are no such queries, or when index or queries do not fit the data.
+    Raises `RadtError` when scope is `segment` and `queries` is None, or when index or queries do not fit the data.
     """
 
-    BLOCK, SAMPLE = 8192, 64  # chunks read at once; queries that tell the recall
+    BLOCK, SAMPLE = 8192, 64  # chunks read at once; queries from which the recall is estimated
 
     def __init__(
         self,
@@ -82,7 +81,7 @@ class TrainingContexts:
         Args:
             steps: the windows.
             episode: [B] their episodes.
-            random: purpose to generator, so that one kind of chance does not shift another.
+            random: from a purpose to its own generator, so that draws for one purpose do not shift those for another.
         """
         memory = self.memory(episode, random("memory age"))
         if self.settings.pool in ("task", "uniform"):
@@ -97,16 +96,16 @@ class TrainingContexts:
         return self.values(chunk, found)
 
     def rewards(self, chunk: Tensor) -> Tensor:
-        """Reward inside each of the chunks with ids [K]."""
+        """Sum of rewards [K] inside the chunks with ids [K]."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
         steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length)
         return (steps.reward * steps.mask).sum(-1)
 
     def recall(self) -> float:
-        """Share of the exact nearest keys that the search finds, for queries from all over the data; 1 where it is exact.
+        """Recall of the search against exact search, on a sample of queries from all data; 1 where the search is exact.
 
-        Where there are no stored queries, keys take their place, without finding themselves.
+        Without stored queries, keys are the queries; a key does not find itself.
         """
         vectors = self.index.keys if self.embedded is None else self.embedded.reshape(-1, self.embedded.shape[-1])
         sample = np.linspace(0, len(vectors) - 1, self.SAMPLE).astype(np.int64)
@@ -114,11 +113,11 @@ class TrainingContexts:
         return self.search.recall(np.ascontiguousarray(vectors[sample]), self.settings.k_search, own)
 
     def queries(self, steps: Steps, episode: Tensor, random: Callable[[str], np.random.Generator]) -> tuple[Tensor, Tensor]:
-        """Query vectors [B, S, W] of the windows, and the last step [B, S] of the window that each has seen."""
+        """Queries [B, S, W] of the windows, and for each query the last step [B, S] of the window that it has seen."""
         if self.embedded is not None:
             last = segment_stops(steps.mask.shape[1], self.query_stride) - 1
             segment = (steps.time[:, :1] + last) // self.query_stride
-            segment = segment.clamp_max(self.embedded.shape[1] - 1)  # a last window may have room behind the horizon
+            segment = segment.clamp_max(self.embedded.shape[1] - 1)  # padding of a last window may lie beyond the horizon
             return torch.from_numpy(self.embedded[episode.numpy()[:, None], segment.numpy()]), last.expand(len(episode), -1)
         stops = steps.mask.sum(1, keepdim=True)
         weight = steps.mask.float()
@@ -130,8 +129,8 @@ class TrainingContexts:
         """Exclusive upper episode index [B] of each window's memory; pool `all` holds every episode.
 
         The memory starts at the first episode of the learning history. Its end is uniform between the second episode and the
-        window's own. So good windows also see the memory of a poor learner, as an agent does right after a lucky find. Only first
-        episodes have an empty memory.
+        window's own, so that windows of good episodes are also trained with the memory of a poor learner. Only first episodes
+        have an empty memory.
         """
         if self.settings.pool != "earlier":
             return torch.full_like(episode, len(self.episodes.task))
@@ -140,15 +139,16 @@ class TrainingContexts:
         return begin + torch.minimum((torch.from_numpy(random.random(len(episode))) * earlier).long() + 1, earlier)
 
     def pool(self, episode: Tensor, memory: Tensor) -> Tensor:
-        """First chunk and the one after the last [2, B] of the learning history of `episode` [B] before `memory` [B].
+        """Range of chunks [2, B], first and exclusive end, of the history of `episode` [B] before episode `memory` [B].
 
-        Chunks are in the order of the episodes, and the episodes of a task follow each other.
+        Chunks are sorted by episode, and the episodes of a history are consecutive.
         """
         begin = self.episodes.first_of_history[episode]
         return torch.searchsorted(self.index.episode, torch.stack([begin, memory]))
 
     def rank(self, queries: Tensor, episode: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk ids [B, S, k_context] for [B, S, W] queries of `episode` [B], from before `memory` [B], and which were found."""
+        """Chunk ids [B, S, k_context] from before episode `memory` [B] for [B, S, W] queries of `episode` [B], and whether each
+        was found."""
         if self.settings.pool == "all":
             near = self.search.nearest(queries.flatten(0, 1).numpy(), self.settings.k_search)
         else:
@@ -159,7 +159,7 @@ class TrainingContexts:
         return chunk.unflatten(0, queries.shape[:2]), found.unflatten(0, queries.shape[:2])
 
     def choose(self, similarity: Tensor, ids: Tensor, episode: Tensor) -> tuple[Tensor, Tensor]:
-        """Of [Q, K] candidates, those that pass the cut-off and are of another trajectory, re-ranked; see `rank`."""
+        """Re-rank [Q, K] candidates that pass `max_similarity` and belong to another episode; returns [Q, k_context] each."""
         near = (similarity > -torch.inf) & (similarity <= self.settings.max_similarity)
         valid = near & (self.index.episode[ids] != episode[:, None])
         valid = keep_nearest(similarity, valid, self.settings.k_rerank)
@@ -169,8 +169,8 @@ class TrainingContexts:
         return ids.gather(1, column), found
 
     def random_chunks(self, episode: Tensor, memory: Tensor, random: np.random.Generator, segments: int) -> tuple[Tensor, Tensor]:
-        """Random chunks [B, segments, k_context] of the task of `episode` [B] (pool `uniform`: of all tasks), of other episodes
-        before `memory` [B], and whether there are such."""
+        """Random chunks [B, segments, k_context] of the task of `episode` [B] (pool `uniform`: of all tasks), from other episodes
+        before `memory` [B], and whether any exist."""
         task = self.episodes.task[episode]
         begin, last = self.episodes.first_of_task[task], self.episodes.last_of_task[task]
         if self.settings.pool == "uniform":
@@ -186,7 +186,7 @@ class TrainingContexts:
         return chunk.clamp_max(len(self.task) - 1), (count > 0).expand_as(chunk)
 
     def values(self, chunk: Tensor, found: Tensor) -> Steps:
-        """Steps [B, S, k_context * 2 chunk_length] of chunk ids [B, S, k_context], joined in time."""
+        """Steps [B, S, k_context * 2 chunk_length] of chunk ids [B, S, k_context], concatenated in time."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
         steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length)

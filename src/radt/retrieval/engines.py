@@ -1,4 +1,4 @@
-"""What proposes the nearest keys by inner product: FAISS and torch, exact, and FAISS' inverted lists, approximate."""
+"""Search engines by inner product: FAISS and torch (exact), and FAISS' inverted lists (approximate)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from torch import Tensor
 
 
 class Engine(Protocol):
-    """Proposes candidates; their order and their scores are settled by `Search.nearest`."""
+    """Proposes candidates; `Search` computes their exact scores and their order."""
 
     def candidates(
         self, queries: NDArray[np.float32], count: int, first: int, stop: int, margin: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows and ids [P] of pairs of a query and a key that may be one of its `count` nearest from `first` to before `stop`.
+        """Candidate pairs: rows [P] of `queries` [Q, W] and ids [P] of keys from `first` to before `stop`, in any order.
 
-        All keys are among them whose product is at least the `count`-th highest less the query's `margin` [Q], in any order.
+        They include every key whose product is at least the query's `count`-th highest product less its `margin` [Q].
         """
 
 
 @contextmanager
 def in_float32() -> Iterator[None]:
-    """Products of float32 are not rounded to TF32, whatever the training has set: `Search` counts on their precision."""
+    """Switch TF32 off for float32 products, whatever the training has set: `Search` relies on their precision."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -45,7 +45,7 @@ class FaissEngine:
     def candidates(
         self, queries: NDArray[np.float32], count: int, first: int, stop: int, margin: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """See `Engine`: more are fetched until the last one is out of reach."""
+        """See `Engine`. Fetches more keys until the last product is below the margin."""
         left, fetch, pairs = np.arange(len(queries)), min(stop - first, count + 16), []
         while len(left):
             scores, ids = faiss.knn(queries[left], self._keys[first:stop], fetch, metric=faiss.METRIC_INNER_PRODUCT)
@@ -57,11 +57,11 @@ class FaissEngine:
 
 
 class TorchEngine:
-    """Matrix products on a device, in blocks that stay in its cache, and a bound that drops nearly all of them at once.
+    """Matrix products on a device, in blocks that fit its cache, with a lower bound that discards nearly all products.
 
-    Of `count` groups of keys, the lowest of their maxima is a lower bound of the `count`-th highest product, since each group has
-    a key at least as high. So only groups whose maximum reaches the bound, less the margin, are looked into. The bound rises from
-    stripe to stripe; no matrix of all products is ever held.
+    The lowest maximum of any `count` groups of keys is a lower bound of the `count`-th highest product. So only groups whose
+    maximum reaches the bound less the margin are searched. The bound rises from stripe to stripe. The matrix of all products is
+    never in memory.
     """
 
     BLOCK, GROUP, STRIPE, QUERIES = 8192, 16, 2, 128
@@ -84,7 +84,7 @@ class TorchEngine:
         return np.concatenate([rows for rows, _ in pairs]), np.concatenate([ids for _, ids in pairs])
 
     def _within_reach(self, queries: Tensor, count: int, first: int, stop: int, margin: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and ids [P] for at most `QUERIES` queries."""
+        """`candidates` for at most `QUERIES` queries; `margin` [Q, 1]."""
         block, group = (self.BLOCK, self.GROUP) if stop - first > self.BLOCK else (stop - first, 1)
         blocks, step = min(self.STRIPE, -(-(stop - first) // block)), block // group
         products = self._products[: blocks * len(queries) * block].view(blocks, len(queries), block)
@@ -95,7 +95,7 @@ class TorchEngine:
                 keys = self._keys[begin + number * block : min(stop, begin + (number + 1) * block)]
                 torch.mm(queries, keys.T, out=products[number, :, : len(keys)])
                 products[number, :, len(keys) :] = -torch.inf
-            maxima = products.view(blocks, len(queries), group, step).amax(2).transpose(0, 1).flatten(1)
+            maxima = products.view(blocks, len(queries), group, step).amax(2).transpose(0, 1).flatten(1)  # [Q, blocks step]
             best = highest(torch.cat([best, maxima], 1), count)
             bound = best.amin(1, keepdim=True) - margin
             row, place = where(maxima >= bound)
@@ -110,14 +110,14 @@ class TorchEngine:
 
 
 def highest(values: Tensor, count: int) -> Tensor:
-    """The `count` highest values of each row, in any order; NumPy's selection is several times faster than torch's on a CPU."""
+    """The `count` highest values of each row, in any order; on a CPU by NumPy, which is several times faster than torch."""
     if values.device.type != "cpu":
         return values.topk(count, sorted=False).values
     return torch.from_numpy(np.partition(values.numpy(), values.shape[1] - count, axis=1)[:, -count:])
 
 
 def where(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of what is true in [R, C]; NumPy's is faster than torch's on a CPU, too."""
+    """Rows and columns of the true values of a mask [R, C]; on a CPU by NumPy, which is faster."""
     if mask.device.type != "cpu":
         rows, columns = torch.nonzero(mask).unbind(1)
         return rows, columns
@@ -129,15 +129,14 @@ ENGINES: dict[str, type[FaissEngine] | type[TorchEngine]] = {"faiss": FaissEngin
 
 
 class Inverted:
-    """FAISS' inverted lists: keys are grouped around centroids, and only the `nprobe` groups nearest to a query are searched.
+    """FAISS' inverted lists (IVF): keys are grouped around centroids, and the `nprobe` lists nearest to a query are searched.
 
-    The number of lists is twice the square root of the number of keys (at most one list a key), their centroids come from up to
-    64 keys each. The same keys give the same lists with one number of threads and one build of FAISS and its BLAS: others add in
-    another order, which may move a centroid a little and a key on the border to another list.
+    There are 2 sqrt(K) lists, at most one for each key; a centroid is trained on up to 64 keys. The same keys give the same lists
+    for one number of threads and one build of FAISS and BLAS; another order of additions may move a key to another list.
 
     Args:
         keys: [K, W]
-        nprobe: groups searched for a query.
+        nprobe: lists searched for a query.
     """
 
     def __init__(self, keys: NDArray[np.float32], nprobe: int):
@@ -151,7 +150,7 @@ class Inverted:
         self._index.nprobe = min(nprobe, lists)
 
     def candidates(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows and ids [P] of the nearest keys in the groups searched."""
+        """Rows [P] of `queries` [Q, W] and ids [P] of the `count` nearest keys in the searched lists."""
         ids = self._index.search(queries, count)[1]
         rows, columns = np.nonzero(ids >= 0)
         return rows, ids[rows, columns]

@@ -1,4 +1,4 @@
-"""The index of the training sub-trajectories: de-duplicated keys and the chunk table."""
+"""The index of the training sub-trajectories: keys without near-duplicates, and the chunk table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the stage that writes an index needs neither torch nor FAIS
     from radt.retrieval.search import Search
 
 LONGEST = 1.001
-"""Most that a number of a key or a query of length 1 can be, and some rounding."""
+"""Largest number in a key or a query of length 1, with room for rounding."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ChunkIndex:
     anchor: Tensor
 
     def search(self, settings: Retrieval, device: str) -> Search:
-        """A search over the keys; `device` is where the torch engine keeps them. Only pool `all` ever searches all of them."""
+        """A search over the keys; `device` is the one of the torch engine. Only pool `all` searches all keys at once."""
         from radt.retrieval.search import Search
 
         exact = settings.max_exact_keys if settings.pool == "all" else None
@@ -40,16 +40,16 @@ class ChunkIndex:
 
 
 def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: float) -> NDArray[np.int64]:
-    """Ids of the keys that stay when near-duplicates are removed.
+    """Ids of the keys that remain after near-duplicates are removed.
 
-    Within a group (a learning history), keys are visited in order; one that is more similar (cosine) than `similarity` to a key
-    that stays is removed. So a cluster of duplicates keeps exactly its first member, whatever the batch size or device. (The
-    published code deletes both of a pair, or neither, depending on the device.)
+    Keys of a group (a learning history) are visited in order. A key is removed if its cosine similarity to a remaining key
+    is above `similarity`. So the first key of a cluster of duplicates remains. Published code: removes both keys of a pair, or
+    neither, depending on the device.
 
     Args:
         keys: [K, W], length 1.
-        group: [K]
-        similarity: 1 or more keeps all.
+        group: [K] group of each key.
+        similarity: 1 or more keeps all keys.
     """
     if similarity >= 1:
         return np.arange(len(keys))
@@ -68,8 +68,8 @@ def distinct(keys: NDArray[np.float32], group: NDArray[np.int64], similarity: fl
 def check(tensors: dict[str, artifacts.Array], origin: str, remedy: str, *others: str) -> None:
     """Raise `RadtError`, which names `origin` and ends with `remedy`, unless `tensors` describe sub-trajectories.
 
-    These are `keys` [K, W] float32 of at most length 1, `episode` [K] in rising order, `anchor` [K] from 1 on, and the integers
-    `others` [K] from 0 on; `queries` [E, S, W] are like the keys, where there are any.
+    Required: `keys` [K, W] float32 of at most length 1, `episode` [K] in rising order, `anchor` [K] >= 1, and integers `others`
+    [K] >= 0. Optional: `queries` [E, S, W], like the keys.
     """
     columns = {"episode": 0, "anchor": 1, **dict.fromkeys(others, 0)}
     vectors: dict[str, artifacts.Array] = {name: tensors[name] for name in ("keys", "queries") if name in tensors}
@@ -92,7 +92,7 @@ def check(tensors: dict[str, artifacts.Array], origin: str, remedy: str, *others
 
 
 def read_embeddings(directory: Path) -> tuple[dict[str, artifacts.Array], dict[str, Any]]:
-    """What the embed stage wrote, mapped, and its `config.json`; raises `RadtError` when that is not what is there."""
+    """Memory-mapped arrays of the embed stage, and its `config.json`; raises `RadtError` when they are missing or damaged."""
     path = directory / "embeddings.safetensors"
     config = artifacts.verify(path, directory / "config.json")
     tensors = artifacts.read_tensors(path)
@@ -101,8 +101,8 @@ def read_embeddings(directory: Path) -> tuple[dict[str, artifacts.Array], dict[s
 
 
 def write(directory: Path, tensors: dict[str, NDArray[Any]], config: dict[str, object]) -> None:
-    """Write `index.safetensors`, the fields of a `ChunkIndex` as arrays, and `config.json`; raises `RadtError` when they
-    would not be read.
+    """Write the fields of a `ChunkIndex` to `index.safetensors`, and `config.json`; raises `RadtError` when `read` would refuse
+    them.
     """
     check(tensors, "the index", "run the embed stage again")
     artifacts.write_tensors(directory / "index.safetensors", tensors)
@@ -112,7 +112,7 @@ def write(directory: Path, tensors: dict[str, NDArray[Any]], config: dict[str, o
 
 
 def read(directory: Path) -> ChunkIndex:
-    """What `write` wrote, the keys as a read-only view of the mapped file; raises `RadtError` when that is not what is there."""
+    """The index that `write` wrote, with memory-mapped, read-only keys; raises `RadtError` when it is missing or damaged."""
     import torch
 
     path = directory / "index.safetensors"

@@ -1,8 +1,8 @@
 """Keys and queries of the language encoder, which reads each window by itself.
 
-The window of a chunk with its anchor at step t, and that of a query at step t, are the same: the c steps before t, all finished.
-At step 0, the window of a query is the first observation alone. So a key and the query at its anchor are one vector (ours: in the
-published code a query also sees the state at t), and a vector is computed once for all windows that say the same.
+The key of a chunk with anchor t and the query at step t are one vector: both read the c steps before t, all finished. At step 0,
+the window of a query is the first observation alone. Published code: a query also sees the state at t; here: not, so that key and
+query are equal. The vector of equal windows is computed once.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from radt.settings.retrieval import Embed
 
 
 def bounds(end: Tensor, length: Tensor, chunk_length: int) -> tuple[Tensor, Tensor]:
-    """First step, and step after the last, of the windows before step `end` of episodes of so many steps; all of one shape.
+    """First steps and exclusive ends [...] of the windows before step `end` [...] of episodes of `length` [...] steps.
 
-    Of the first step, which nothing is before, it is that step itself; behind the end of an episode, nothing.
+    For end 0 the window is the first step itself; for an end beyond the episode it is empty.
     """
     start = (end - chunk_length).clamp_min(0)
     return start, torch.where(end > length, start, end.clamp_min(1))
 
 
 def windows_before(columns: Source, first: Tensor, length: Tensor, end: Tensor, chunk_length: int) -> Steps:
-    """Windows [..., chunk_length] for `LanguageEncoder.vectors`: what an agent knows of its last steps before step `end`.
+    """Windows [..., chunk_length] of the steps before step `end`, for `LanguageEncoder.vectors`.
 
     Args:
-        columns: where the steps are.
+        columns: source of the steps.
         first: [...] row of the first step of each episode.
         length: [...] steps of the episode.
-        end: [...] steps of the episode.
+        end: [...] exclusive end, a step of the episode.
         chunk_length: most steps of a window.
     """
     start, stop = bounds(end, length, chunk_length)
@@ -49,22 +49,22 @@ def windows_before(columns: Source, first: Tensor, length: Tensor, end: Tensor, 
 
 @dataclass(frozen=True)
 class Windows:
-    """Keys and queries of learning histories by the distinct windows whose vectors they are."""
+    """Keys and queries of learning histories as numbers of distinct windows."""
 
     codes: Text
-    """[N + 1, chunk_length] distinct windows, as `LanguageEncoder.codes` writes them; the last has no steps."""
+    """[N + 1, chunk_length] codes of distinct windows (`LanguageEncoder.codes`); the last window is empty."""
     keys: Tensor
-    """[K] window of each sub-trajectory, by episode, then by anchor."""
+    """[K] window of each sub-trajectory, sorted by episode, then by anchor."""
     episode: Tensor
-    """[K]"""
+    """[K] episode of each sub-trajectory."""
     anchor: Tensor
-    """[K]"""
+    """[K] anchor of each sub-trajectory."""
     queries: Tensor
-    """[E, S] window of each query; of those behind the end of their episode, the one without steps."""
+    """[E, S] window of each query; the empty window for queries beyond the end of the episode."""
 
 
 def collect(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horizon: int) -> Windows:
-    """The windows of all sub-trajectories, and of queries at every `embed.query_stride` steps of `horizon` steps."""
+    """Windows of all sub-trajectories, and of queries every `embed.query_stride` steps up to `horizon`."""
     start = torch.arange(0, horizon, settings.query_stride) if settings.query_stride else torch.zeros(0, dtype=torch.long)
     parts: list[Text] = []
     tables, total = [], 0
@@ -88,11 +88,11 @@ def collect(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horiz
 
 
 def embed_language(encoder: LanguageEncoder, episodes: Episodes, settings: Embed, horizon: int) -> dict[str, Tensor]:
-    """Vectors of all sub-trajectories, in the order of the episodes, and of all queries of training windows of `horizon` steps.
+    """Vectors of all sub-trajectories, sorted by episode, and of all queries of episodes of `horizon` steps.
 
     Returns:
         `keys` [K, W] float32, `episode` [K] and `anchor` [K] of all chunks; with `query_stride` also `queries` [E, S, W], zero
-        behind the end of an episode.
+        beyond the end of an episode.
     """
     windows = collect(encoder, episodes, settings, horizon)
     count, queries = len(windows.codes) - 1, windows.queries.numel()
@@ -113,7 +113,7 @@ def embed_episodes(encoder: LanguageEncoder, columns: Source, first: Tensor, len
 def episode_codes(
     encoder: LanguageEncoder, columns: Source, first: Tensor, length: Tensor, ends: Tensor, chunk_length: int
 ) -> Text:
-    """Codes [B, S, chunk_length] of the windows of B episodes before `ends` [B, S]; see `windows_before`."""
+    """Codes [B, S, chunk_length] of the windows of B episodes before steps `ends` [B, S]; see `windows_before`."""
     steps = columns.windows(first, first, first + length, int(length.max()))
     codes = encoder.codes(steps)
     start, stop = (x.numpy() for x in bounds(ends, length[:, None], chunk_length))
@@ -128,7 +128,7 @@ def episode_codes(
 def encode_queries(
     encoder: LanguageEncoder, episodes: Episodes, chunk_length: int, steps: Steps, episode: Tensor, weight: Tensor
 ) -> Tensor:
-    """Queries [B, W] at the end of [B, T] windows of `episode` [B]; steps cannot be left out, so `weight` does not matter."""
+    """Queries [B, W] at the end of [B, T] windows of `episode` [B]. `weight` is not used: this encoder has no query dropout."""
     last = steps.mask.sum(1, keepdim=True) - 1
     end = steps.time.gather(1, last)[:, 0] + 1
     first, length = episodes.first[episode], episodes.length[episode]

@@ -1,4 +1,4 @@
-"""Re-ranking of what a search found (paper, Section 3.2: s = s_rel + alpha s_u, each min-max normalised)."""
+"""Re-ranking of search results (paper, Section 3.2: s = s_rel + alpha s_u, each min-max normalised)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def min_max(values: Tensor, valid: Tensor) -> Tensor:
 
 
 class Weights(Protocol):
-    """What each part of the utility counts."""
+    """Weights of the parts of the score."""
 
     weight_similarity: float
     weight_return: float
@@ -25,13 +25,13 @@ class Weights(Protocol):
 
 
 def utility(similarity: Tensor, returns: Tensor, reward: Tensor, valid: Tensor, weights: Weights) -> Tensor:
-    """Score [Q, K] of chunks, while training and in evaluation: the weighted sum of three min-max normalised parts.
+    """Score [Q, K] of chunks, in training and in evaluation: the weighted sum of three min-max normalised parts.
 
     Args:
         similarity: [Q, K] cosine of key and query.
         returns: [Q, K] return of the chunk's episode.
-        reward: [Q, K] reward inside the chunk (ours; the paper looks at the episode only).
-        valid: [Q, K] chunks that compete.
+        reward: [Q, K] sum of rewards inside the chunk. Paper: none; here: optional, because the return covers a whole episode.
+        valid: [Q, K] whether a chunk is a candidate.
         weights: weights of the parts.
     """
     score = weights.weight_similarity * min_max(similarity, valid)
@@ -43,7 +43,7 @@ def utility(similarity: Tensor, returns: Tensor, reward: Tensor, valid: Tensor, 
 
 
 def keep_nearest(scores: Tensor, valid: Tensor, keep: int) -> Tensor:
-    """Of the valid entries of [Q, K] scores, the `keep` highest of each row; ties go to the earlier column."""
+    """Mask [Q, K] of the `keep` highest valid scores of each row; ties go to the earlier column."""
     if keep >= scores.shape[1]:
         return valid
     masked = scores.masked_fill(~valid, -torch.inf)
@@ -54,7 +54,7 @@ def keep_nearest(scores: Tensor, valid: Tensor, keep: int) -> Tensor:
 
 
 def best(score: Tensor, valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Columns [Q, count] of the highest valid scores, best first, ties to the earlier column, and which of them are valid."""
+    """Columns [Q, count] of the highest valid scores [Q, K], best first, ties to the earlier column; whether each is valid."""
     left = score.masked_fill(~valid, -torch.inf)
     columns, found = [], []
     for _ in range(count):

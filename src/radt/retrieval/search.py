@@ -1,4 +1,4 @@
-"""Nearest keys by inner product, with the same ids whatever the engine (`radt.retrieval.engines`)."""
+"""Nearest-neighbour search by inner product, with the same ids for every engine (`radt.retrieval.engines`)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from radt.retrieval import DECIMALS
 from radt.retrieval.engines import ENGINES, Engine, FaissEngine, Inverted
 
 SMALL = 1024
-"""Ranges of at most so many keys are searched without an engine."""
+"""Ranges of at most this many keys are searched without an engine."""
 
 PAIRS = 2**12
-"""Pairs of a query and a key that are scored in double precision at once."""
+"""Pairs of query and key that are scored in double precision at once."""
 
 
 class Search:
-    """Search with one answer whatever the engine; exact up to `max_exact_keys` keys, and in any smaller range of them.
+    """Search whose results do not depend on the engine. It is exact in ranges, and among all keys up to `max_exact_keys`.
 
-    Engines round differently and break ties as they like. So all candidates that may be among the wanted ones (float32 products
-    of W numbers are wrong by less than W 2^-23 times both lengths) are scored again in double precision, rounded to `DECIMALS`,
-    and sorted by falling score, then rising id.
+    Engines round differently and break ties differently. So all candidates that may be among the nearest (a float32 product of W
+    numbers is wrong by less than W 2^-23 times both lengths) are scored again in double precision, rounded to `DECIMALS`, and
+    sorted by falling score, then rising id.
 
-    The keys may be a mapped, read-only array: it is read where it lies. What searching all of it takes (an engine, the longest
-    key) is made when the first range of more than `SMALL` keys is searched.
+    The keys may be a memory-mapped, read-only array, which is not copied. The engine is made when a range of more than `SMALL`
+    keys is searched for the first time.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Search:
         nprobe: int = 32,
     ):
         self._keys = np.ascontiguousarray(keys, dtype=np.float32)
-        faiss.omp_set_num_threads(torch.get_num_threads())  # what the job was given; FAISS would take all cores
+        faiss.omp_set_num_threads(torch.get_num_threads())  # threads of the job; FAISS would take all cores
         self._engine_name, self._device = engine, device
         exact = max_exact_keys is None or len(keys) <= max_exact_keys
         self._inverted = None if exact else Inverted(self._keys, nprobe)
@@ -61,10 +61,10 @@ class Search:
         return max((float(np.linalg.norm(part, axis=1).max()) for part in _parts(self._keys)), default=0.0)
 
     def nearest(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The nearest of all keys of [Q, W] queries, best first.
+        """The `count` nearest of all K keys for [Q, W] queries, best first.
 
         Returns:
-            Scores and ids, [Q, min(count, K)] each; a search that is not exact may find fewer: score -inf, id 0.
+            Scores and ids, [Q, min(count, K)] each; an approximate search may find fewer: score -inf, id 0.
         """
         count = min(count, len(self._keys))
         if self._inverted is not None:
@@ -74,12 +74,12 @@ class Search:
     def nearest_within(
         self, queries: NDArray[np.float32], count: int, first: NDArray[np.int64], stop: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The nearest keys in a range of its own, `first` [Q] to before `stop` [Q], for each query; always exact.
+        """The `count` nearest keys of each query in its own range, `first` [Q] to before `stop` [Q]; always exact.
 
-        Small ranges, the earlier chunks of one learning history, are searched in one batched product.
+        Small ranges (the earlier chunks of one learning history) are searched in one batched product.
 
         Returns:
-            Scores and ids, [Q, count] each; where the range holds fewer keys: score -inf, id 0.
+            Scores and ids, [Q, count] each; for ranges of fewer keys: score -inf, id 0.
         """
         ranges, member = np.unique(np.stack([first, stop], 1), axis=0, return_inverse=True)
         member = member.reshape(-1)
@@ -95,7 +95,7 @@ class Search:
         return self._settle(queries, rows, ids, count)
 
     def _margin(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How far [Q] a product in float32 may lie below another and still be its equal after rounding."""
+        """Largest difference [Q] between float32 products that may be equal in double precision after rounding."""
         length = np.linalg.norm(queries, axis=1) * self._longest
         margin: NDArray[np.float32] = (2 * (queries.shape[1] * 2.0**-23 * length + 10.0**-DECIMALS)).astype(np.float32)
         return margin
@@ -103,18 +103,18 @@ class Search:
     def _within(
         self, queries: NDArray[np.float32], count: int, ranges: NDArray[np.int64], member: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """`nearest_within` for the small range `ranges[member]` of each query: every product at once, in double precision."""
+        """`nearest_within` for the small range `ranges[member]` of each query: all products at once, in double precision."""
         sizes = ranges[:, 1] - ranges[:, 0]
         longest = int(sizes.max(initial=0))
         scores, ids = np.full((len(queries), count), -np.inf, np.float32), np.zeros((len(queries), count), np.int64)
         order = member.argsort(kind="stable")
         slot = np.empty_like(order)
         slot[order] = np.arange(len(order)) - np.searchsorted(member[order], member[order])
-        grouped = np.zeros((len(ranges), int(slot.max(initial=0)) + 1, queries.shape[1]))
+        grouped = np.zeros((len(ranges), int(slot.max(initial=0)) + 1, queries.shape[1]))  # [ranges, queries of a range, W]
         grouped[member, slot] = queries
         row = (ranges[:, :1] + np.arange(longest)).clip(0, len(self._keys) - 1)
         products = torch.from_numpy(grouped) @ torch.from_numpy(self._keys[row]).double().mT
-        exact = products.numpy()[member, slot].round(DECIMALS)
+        exact = products.numpy()[member, slot].round(DECIMALS)  # [Q, longest]
         exact[np.arange(longest) >= sizes[member, None]] = -np.inf
         best = (-exact).argsort(axis=1, kind="stable")[:, :count]
         found = np.take_along_axis(exact, best, 1)
@@ -125,9 +125,8 @@ class Search:
     def recall(self, queries: NDArray[np.float32], count: int, own: NDArray[np.int64] | None = None) -> float:
         """Share of the exact `count` nearest keys of a sample of queries [Q, W] that `nearest` finds; 1 where it is exact.
 
-        A key that scores as much as the last of the wanted ones is as good as it. The sample should be queries that are really
-        asked: a key finds at least itself, which tells nothing. Where only keys are at hand, `own` [Q] are their ids, and each
-        query's own key counts neither as wanted nor as found.
+        A key with the score of the last exact one counts as found. Where the queries are keys, `own` [Q] are their ids: a query's
+        own key is left out, because it always finds itself.
         """
         others = len(self._keys) - (own is not None)
         wanted, asked = min(count, others), min(count, others) + (own is not None)
@@ -146,10 +145,9 @@ class Search:
     def _settle(
         self, queries: NDArray[np.float32], rows: NDArray[np.int64], ids: NDArray[np.int64], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and ids [Q, count] of the best of the candidate pairs.
+        """Scores and ids [Q, count] of the best of P candidate pairs, `rows` [P] of queries and `ids` [P] of keys.
 
-        Pairs stay a flat list: a query may have far more than the others, if all keys score the same, and a table would give
-        every query as many columns.
+        Pairs stay a flat list, because one query may have far more candidates than the others.
         """
         rows, ids = np.divmod(np.sort(rows * len(self._keys) + ids), len(self._keys))
         exact = np.empty(len(rows))
@@ -167,5 +165,5 @@ class Search:
 
 
 def _parts(keys: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    """Keys in blocks."""
+    """Keys [K, W] in blocks of rows."""
     return (keys[begin : begin + 2**16] for begin in range(0, len(keys), 2**16))

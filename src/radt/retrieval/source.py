@@ -1,4 +1,4 @@
-"""What an encoder is made from."""
+"""Inputs of an encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from radt.settings.retrieval import Embed, Language
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """Settings and folders. Each encoder takes what it needs."""
+    """Settings and folders from which an encoder is made. Each encoder uses some of them."""
 
     suite: Described
     embed: Embed
@@ -22,7 +22,7 @@ class EncoderSource:
     device: str
 
     def weights(self) -> Path:
-        """The directory of the DT; raises `RadtError` where none was given."""
+        """The directory of the DT; raises `RadtError` when it was not given."""
         if self.dt is None:
             raise RadtError("--encoder is missing: radt needs the directory of the DT that embeds")
         return self.dt

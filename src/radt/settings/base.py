@@ -1,4 +1,4 @@
-"""What every section of the configuration is built from: types of values, and the base class."""
+"""Types of values, and the base class of all sections of the configuration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Place = Annotated[str, Field(min_length=1), AfterValidator(_expanded)]
 """A path; `~` and `$NAME` stand for the home and for what an environment variable holds."""
 Device = Literal["cpu", "cuda", "auto"]
 LARGEST = 3e38
-"""What numbers may be at most: float32 holds it."""
+"""Largest absolute value of a number, which float32 can hold."""
 
 
 class Section(BaseModel):
@@ -55,7 +55,7 @@ class Section(BaseModel):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The JSON schema, where the docstring of each key is its description.
 
-        Docstrings are read here, from the source, and not when a class is made: every start of a program would wait for it.
+        Docstrings are read from the source here, not when a class is made, because that would delay every start of a program.
         """
         told = handler(schema)
         properties = handler.resolve_ref_schema(told)["properties"]
@@ -65,7 +65,7 @@ class Section(BaseModel):
 
     @classmethod
     def key_docstrings(cls) -> dict[str, str]:
-        """The docstring below each key that has one, by key; those of base classes come first."""
+        """Docstrings below keys, by key; keys of base classes come first."""
         found = {}
         for kind in reversed(cls.__mro__[: cls.__mro__.index(Section)]):
             (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body

@@ -1,6 +1,6 @@
-"""The whole configuration: experiments, what differs in each of them, ablations, and whether all of it fits together.
+"""The whole configuration: experiments, their overrides, ablations, and checks that all settings fit together.
 
-`read` merges files (`layers`), and `load` checks what comes out before Snakemake builds its graph.
+`read` merges files (`layers`), and `load` checks the result before Snakemake builds its graph.
 `python -m radt.settings.configuration` writes `config/schema.json`.
 """
 
@@ -30,7 +30,7 @@ class Ablation(Section):
     """Variants of an experiment, drawn in one figure, `results/ablations/{name}.pdf`."""
 
     experiment: Name
-    """The experiment that they are variants of."""
+    """The experiment of which they are variants."""
     methods: Annotated[list[Name], Field(min_length=1)]
     """Methods that are evaluated for every variant."""
     variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
@@ -39,11 +39,11 @@ class Ablation(Section):
 
 Tracker = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 DEFAULTS = Path("config/config.yaml")
-"""The file that is always read, and that DVC may write."""
+"""The file that is read first; DVC may write it."""
 ABLATIONS = Path("config/ablations.yaml")
-"""The file that is read next where it is."""
+"""The file that is read second, if it exists."""
 RESERVED = {"ablations", "bench", "overview", "recorded"}
-"""Names below results/ that are no experiments'."""
+"""Names below results/ that no experiment may have."""
 
 
 class Settings(Stages, Shared):
@@ -52,9 +52,9 @@ class Settings(Stages, Shared):
     seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
     """Seeds of every trained method."""
     methods: Annotated[list[Name], Field(min_length=1)]
-    """Methods drawn in figures, keys of `evaluate.methods`. An experiment leaves one out that it does not have."""
+    """Methods in figures, keys of `evaluate.methods`. An experiment leaves out a method that it does not have."""
     encoder_seed: NonNegativeInt
-    """Seed of the pre-trained DT that embeds sub-trajectories. All seeds of RA-DT use it."""
+    """Seed of the pre-trained DT that is the encoder of all seeds of RA-DT."""
     experiments: Annotated[dict[Name, AnyExperiment], Field(min_length=1)]
     """Benchmarks by name."""
     ablations: dict[Name, Ablation] = Field(default_factory=dict)
@@ -83,7 +83,7 @@ class Settings(Stages, Shared):
         return self
 
     def check_form(self, run: str) -> None:
-        """Raise for an unknown key or a wrong type in a run; whether its values fit together is checked when it is asked for."""
+        """Raise `RadtError` for an unknown key or a wrong type in a run; `check` also checks that its values fit together."""
         try:
             self.stages(run)
         except RadtError as error:
@@ -93,31 +93,31 @@ class Settings(Stages, Shared):
 
     @property
     def overrides(self) -> dict[str, dict[str, Any]]:
-        """What differs from the sections, by experiment."""
+        """Keys that differ from the sections, by experiment."""
         return self._overrides
 
     @property
     def runs(self) -> list[str]:
-        """Names of everything that has results of its own: experiments, and variants as `ablations/{ablation}/{variant}`.
+        """Names of all runs: experiments, and variants as `ablations/{ablation}/{variant}`.
 
-        An ablation of an experiment that is not configured has none.
+        An ablation of an experiment that is not configured has no runs.
         """
         ablations = {name: ablation for name, ablation in self.ablations.items() if ablation.experiment in self.experiments}
         variants = [f"ablations/{name}/{variant}" for name, ablation in ablations.items() for variant in ablation.variants]
         return [*self.experiments, *variants]
 
     def base(self, run: str) -> str:
-        """The experiment of a run; raises `RadtError` when there is no such run."""
+        """Name of the experiment of a run; raises `RadtError` when the run does not exist."""
         if run not in self.runs:
             raise RadtError(f"unknown experiment {run!r}: the configuration has {sorted(self.runs)}")
         return self.ablations[run.split("/")[1]].experiment if "/" in run else run
 
     def experiment(self, run: str) -> Experiment:
-        """The tasks of a run."""
+        """The settings of the experiment of a run."""
         return self.experiments[self.base(run)]
 
     def stages(self, run: str) -> Stages:
-        """The stages' sections of a run, with what it overrides; raises `RadtError` naming the key when that is not allowed."""
+        """The stages' sections of a run, with its overrides; raises `RadtError` with the key for a value that is not allowed."""
         if run not in self._stages:
             try:
                 self._stages[run] = Stages.model_validate_json(json.dumps(self._values(run)))
@@ -136,7 +136,7 @@ class Settings(Stages, Shared):
         return values
 
     def check(self, run: str) -> None:
-        """Raise `RadtError` when the settings of a run do not fit together, or its methods are not those that are evaluated."""
+        """Raise `RadtError` when the settings of a run do not fit together, or a method of it is not in `evaluate.methods`."""
         stages = self.stages(run)
         variant, own = "/" in run, stages.evaluate.methods.keys()
         sometimes = {name for name, method in METHODS.items() if method.needs_expert}
@@ -149,14 +149,14 @@ class Settings(Stages, Shared):
         _check_fit(run, self.experiment(run), stages)
 
     def methods_of(self, run: str) -> list[str]:
-        """The methods of a run: those that are configured, without those that its experiment leaves out."""
+        """The configured methods, without methods that the experiment of the run leaves out."""
         methods = self.ablations[run.split("/")[1]].methods if "/" in run else self.methods
         return [method for method in methods if method in self.stages(run).evaluate.methods]
 
     def select(self, run: str, *sections: str) -> str:
-        """JSON of a run's grid world and of the named sections, for the command line of a stage.
+        """JSON of a run's experiment and of the named sections, for the command line of a stage.
 
-        Raises `RadtError` when there is no such run.
+        Raises `RadtError` when the run does not exist.
         """
         chosen = {"experiment": self.experiment(run).model_dump(mode="json")}
         stages = self.stages(run)
@@ -221,7 +221,7 @@ def defaults() -> list[Path]:
 
 
 def _argument(text: str) -> dict[str, Any]:
-    """What an argument `KEY=VALUE` changes."""
+    """The nested mapping of an argument `KEY=VALUE`."""
     key, equals, value = text.partition("=")
     if not equals:
         raise RadtError(f"--config {text}: write KEY=VALUE, for an inner key --config 'train_ad={{episode_gap: 3}}'")
@@ -229,7 +229,7 @@ def _argument(text: str) -> dict[str, Any]:
 
 
 def load(values: dict[str, Any]) -> Settings:
-    """The settings of a merged configuration; raises `RadtError` for what is not allowed."""
+    """The settings of a merged configuration; raises `RadtError` for a value that is not allowed."""
     if "overrides" in values:
         name = next(iter(values["overrides"]), "NAME") if isinstance(values["overrides"], dict) else "NAME"
         raise RadtError(f"configuration key 'overrides' is gone: write what overrides.{name} has into experiments.{name}")
@@ -243,12 +243,12 @@ def load(values: dict[str, Any]) -> Settings:
 
 
 def _only(entry: dict[str, Any], *, of_stages: bool) -> dict[str, Any]:
-    """What an experiment says of the sections of stages, or of its tasks."""
+    """The keys of an experiment that are sections of stages, or the other ones, which describe its tasks."""
     return {key: value for key, value in entry.items() if (key in Stages.model_fields) == of_stages}
 
 
 def schema() -> str:
-    """JSON schema of a configuration file, as kept in `config/schema.json`; no key has to be there."""
+    """JSON schema of a configuration file, for `config/schema.json`; no key is required."""
     tree = Settings.model_json_schema()
     names = [*Stages.model_fields, *Shared.model_fields]
     sections = {name: {"$ref": tree["properties"][name]["$ref"]} for name in names}

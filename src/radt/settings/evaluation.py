@@ -14,18 +14,18 @@ AnyMethod: Any = Literal[tuple(METHODS)]
 
 
 class Protocol(Section):
-    """How one method acts in context."""
+    """Rules by which a method acts in context."""
 
     model: AnyMethod
-    """The trained model. Three have no weights: `retrieve` (replays the nearest stored step of its best episode), `random`, and
-    `expert` (knows the task; robots)."""
+    """The trained model. Three models have no weights: `retrieve` (replays the nearest stored step of its best episode),
+    `random`, and `expert` (knows the task; robots only)."""
     target_return: Literal["fixed", "from_memory", "none"]
-    """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing was found, then more;
-    `none`: not used."""
+    """Target return: `fixed`: drawn around `target_mean`; `from_memory`: low while no reward was found, then above the best
+    return so far; `none`: not used."""
     actions: Literal["greedy", "top_half", "sample"]
-    """Best action, sampled among those above the median, or sampled among all."""
+    """`greedy`: the likeliest action; `top_half`: sampled from actions above the median logit; `sample`: sampled from all."""
     temperature: PositiveFloat = 1.0
-    """Softmax temperature of sampled actions: logits are divided by it."""
+    """Softmax temperature of sampled actions."""
 
     @model_validator(mode="after")
     def _target_is_read(self) -> Self:
@@ -39,7 +39,7 @@ class Memory(Section):
     """Ranking of the agent's own chunks in evaluation."""
 
     k_rerank: PositiveInt
-    """How many of the nearest keys are re-ranked."""
+    """Number of nearest keys that are re-ranked."""
     weight_similarity: NonNegativeFloat
     """Weight of the min-max normalised similarity."""
     weight_return: NonNegativeFloat
@@ -58,20 +58,20 @@ class Evaluate(Section):
     splits: Annotated[list[Literal["held_out", "train", "validation"]], Field(min_length=1)]
     """Splits of tasks to evaluate on; splits without tasks are skipped."""
     target_mean: float
-    """Mean of the fixed target return, and the most that `from_memory` asks for."""
+    """Mean of the fixed target return, and upper limit of `from_memory`."""
     target_std: NonNegativeFloat
-    """Its standard deviation."""
+    """Standard deviation of the fixed target return."""
     target_low: tuple[float, float]
-    """Range of the target return while no episode returned more than `target_found`, or, where rewards are counts, nothing was
-    rewarded."""
+    """Range of the `from_memory` target while no episode returned more than `target_found`, or, where rewards are counts, while
+    nothing was rewarded."""
     target_found: Annotated[float | None, Field(exclude_if=lambda least: least is None)] = None
-    """`from_memory` asks for more once an episode returned more than this; null: after the first episode."""
+    """`from_memory` leaves `target_low` once an episode returned more than this; null: after the first episode."""
     target_margin: Annotated[NonNegativeFloat | None, Field(exclude_if=lambda margin: margin is None)] = None
-    """What `from_memory` adds to the best return so far, up to `target_mean`; null: `target_mean` at once."""
+    """Added to the best return so far by `from_memory`, up to `target_mean`; null: `target_mean` at once."""
     memory: Memory
     """Ranking of the memory."""
     methods: dict[Name, Protocol]
-    """What is evaluated, by name; the top-level `methods` choose among them."""
+    """Evaluated methods by name; the top-level `methods` choose among them."""
     device: Device
     """Where to evaluate: `cpu`, `cuda` or `auto`, as in [Optimization](#optimization)."""
 

@@ -1,4 +1,4 @@
-"""What experiments of all suites have."""
+"""The base class of experiments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from radt.settings.base import NonNegativeInt, PositiveInt, Section
 
 
 class Experiment(Section):
-    """What every experiment has, whatever its suite: tasks and their split."""
+    """Tasks and their split, in every suite."""
 
     suite: str
     """The suite."""
@@ -37,37 +37,37 @@ class Experiment(Section):
 
     @property
     def kind(self) -> str:
-        """What the time of a step depends on."""
+        """Kind of environment; the time of a step depends on it."""
         return self.suite
 
     @property
     def order(self) -> tuple[float, int]:
-        """Place among others in figures."""
+        """Sort key in figures."""
         return math.inf, 0
 
     @property
     def cells(self) -> int:
-        """States that a learner of `source: generate` replays; 0 where there is none."""
+        """States that a learner of `source: generate` replays; 0 without such a learner."""
         return 0
 
     @property
     def step_bytes(self) -> int:
-        """Bytes of what is seen and done in a step, about: plans are made without an engine."""
+        """Approximate bytes of the observation and the action of a step, for plans, which are made without an engine."""
         return 100
 
     @property
     def encoded(self) -> int | None:
-        """How many numbers stand for an image after the stage `features`; None where networks read what environments show."""
+        """Features of an image after the stage `features`; None without an encoder of images."""
         return None
 
     @property
     def raw(self) -> Experiment:
-        """The experiment as its environments show it: without the encoder of images."""
+        """The same experiment without the encoder of images."""
         return self
 
     @property
     def farthest(self) -> int:
-        """Steps within which every task can pay something; 0 where that is not known."""
+        """Steps within which every task can pay a reward; 0 if unknown."""
         return 0
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Experiments of all suites: one class for each folder of `radt.suites`. Nothing else lists them."""
+"""Experiments of all suites: one class for each folder of `radt.suites`. There is no other list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUITES: dict[str, type[Experiment]] = {
 
 
 def _suite(values: Any) -> str | None:
-    """The suite that an experiment names: the grid's where it has only a world; None where it has neither."""
+    """The suite of an experiment: its `suite`, or `grid` if it has a `world`; else None."""
     if not isinstance(values, dict):
         return getattr(values, "suite", None)
     return str(values["suite"]) if "suite" in values else "grid" if "world" in values else None

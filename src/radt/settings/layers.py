@@ -1,7 +1,7 @@
-"""Configuration files as plain values: each is written out, then merged over those before it.
+"""Configuration files as plain values: each is expanded, then merged over the files before it.
 
-`model` and `optimization` of a file stand for the same keys of every section that has them. So a later file changes all networks
-by `model`, and one of them by its section.
+`model` and `optimization` at the top of a file are copied into every section that has these keys. So a file changes all networks
+by `model`, and one network by its section.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from radt.settings.stages import Stages
 
 Values = dict[str, Any]
 Place = tuple[str, ...]
-"""The keys that lead to a value; `*` stands for any."""
+"""Path of keys to a value; `*` matches any key."""
 
 
 class Shared(Section):
-    """What several sections have. A key here holds in all of them, but for those that say otherwise in the same file."""
+    """Keys that several sections have. A key here holds in all of them, except in sections that have it in the same file."""
 
     model: Model
     """Network of `pretrain`, `train_retrieval`, `train_ad` and `train_dpt`."""
     optimization: Optimization
-    """Training of the same."""
+    """Optimization of the same networks."""
 
 
 def _having(key: str) -> list[str]:
@@ -44,9 +44,9 @@ EXTENDED: tuple[Place, ...] = (
     ("ablations", "*", "variants"),
     ("evaluate", "methods"),
 )
-"""Mappings whose entries are the user's: there null removes an entry, and elsewhere it is a value."""
+"""Mappings with entries of the user, in which null removes an entry; elsewhere null is a value."""
 PARTS: tuple[Place, ...] = (("experiments", "*"), ("ablations", "*", "variants", "*"))
-"""Mappings that say what differs from the sections."""
+"""Mappings of keys that differ from the sections."""
 
 
 def merge(values: Values, changes: Values, place: Place = ()) -> Values:
@@ -74,7 +74,7 @@ def _extended(place: Place) -> bool:
 
 
 def at(values: Any, place: Place, change: Callable[[Values], Any]) -> Any:
-    """`values` with each mapping at a place changed; what is no mapping stays as it is, to be refused later."""
+    """`values` with each mapping at a place changed; other values stay as they are, and are refused later."""
     if not isinstance(values, dict):
         return values
     if not place:
@@ -84,9 +84,9 @@ def at(values: Any, place: Place, change: Callable[[Values], Any]) -> Any:
 
 
 def written_out(changes: Values) -> Values:
-    """The values of a file with its `model` and `optimization` in all sections that have them; what a section says itself stays.
+    """The values of a file with its `model` and `optimization` copied into all sections, whose own keys take precedence.
 
-    Those of an experiment or of a variant are in its sections only.
+    Those of an experiment or of a variant are copied into its own sections only.
     """
     found = _in_sections(changes)
     for place in PARTS:
@@ -105,30 +105,30 @@ def _in_sections(changes: Values) -> Values:
 
 
 def _with(section: Values, key: str, shared: Any) -> Values:
-    """A section with a shared key, over which it has its own."""
+    """A section with a shared key; its own values take precedence."""
     own = section.get(key, {} if isinstance(shared, dict) else shared)
     return {**section, key: merge(shared, own) if isinstance(shared, dict) and isinstance(own, dict) else own}
 
 
 def alike(values: Values) -> Values:
-    """`values` whose experiments and variants with `like` begin with another; raises `RadtError` where there is none."""
+    """`values` with each `like` of experiments and variants resolved; raises `RadtError` when the named entry does not exist."""
     for place in PARTS:
         values = at(values, place[:-1], _alike)
     return values
 
 
 def _alike(entries: Values) -> Values:
-    """The same of one mapping of experiments or of variants."""
+    """`alike` for one mapping of experiments or of variants."""
     first = {name: entry for name, entry in entries.items() if isinstance(entry, dict) and "like" not in entry}
     return {**entries, **{name: _like(name, entries[name], first) for name in entries.keys() - first.keys()}}
 
 
 def _like(name: str, entry: Any, first: dict[str, Values]) -> Any:
-    """One entry over the one that it is like."""
+    """One entry, merged over the entry that its `like` names."""
     if not isinstance(entry, dict):
         return entry
     if not isinstance(entry["like"], str) or entry["like"] not in first:
         raise RadtError(f"{name}.like is {entry['like']!r}, allowed is one that is like no other: {sorted(first)}")
-    merged = merge(first[entry["like"]], entry, PARTS[0])  # a place where null is kept inside sections
+    merged = merge(first[entry["like"]], entry, PARTS[0])  # at this place null is a value inside sections
     del merged["like"]
     return merged

@@ -1,6 +1,6 @@
 """The manual of the configuration: `python -m radt.settings.manual` writes the tables of `config/README.md`.
 
-The text above the first table is written by hand and kept. What a key means is its docstring in a module of `radt.settings`.
+The text above the first table is written by hand and kept. The meaning of a key is its docstring in `radt.settings`.
 """
 
 from __future__ import annotations

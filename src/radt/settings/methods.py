@@ -1,4 +1,4 @@
-"""What the rest of radt knows of a method, without torch: each file of `radt.methods` has one `METHOD` and one `THEME`."""
+"""Description of a method, without torch: each file of `radt.methods` has one `METHOD` and one `THEME`."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ GREY = "#666666"
 
 @dataclass(frozen=True)
 class Theme:
-    """How a method is called and drawn. Methods that share weights take the colours and markers in turn."""
+    """Name and style of a method in figures. Methods that share weights take the colours and markers in turn."""
 
     order: int
-    """Its place in figures and tables."""
+    """Position in figures and tables."""
     name: str
     colours: tuple[str, str]
     dashes: tuple[float, ...]
     markers: str
     note: str = ""
-    """What the overview adds to its name."""
+    """Text after its name in the overview."""
     reference: bool = False
     """Whether it is drawn as a thin line, because it has no network."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """What the settings, the workflow and the estimates need."""
+    """Facts about a method for settings, workflow and cost estimates."""
 
     targets: tuple[str, ...] = ("none",)
-    """The kinds of `target_return` that it reads."""
+    """Kinds of `target_return` that it can use."""
     stage: str = ""
-    """The stage that trains it, which is also its section, its rule and the folder of its logs; none without weights."""
+    """The stage that trains it; section, rule and log folder have the same name. Empty without weights."""
     section: type[Section] | None = None
-    """The class of that section, where `radt.settings.stages` does not have it."""
+    """The class of that section, if `radt.settings.stages` does not have it."""
     folder: str = ""
-    """Where its weights are, below the results of a run."""
+    """Folder of its weights, below the results of a run."""
     encoder: str = ""
-    """What embeds for it, where it retrieves: a file of `radt.encoders`."""
+    """The encoder with which it retrieves: a file of `radt.encoders`. Empty without retrieval."""
     vectors: tuple[str, ...] = ()
-    """The sections behind the vectors of that encoder, besides `trajectories`."""
+    """Sections that determine the vectors of that encoder, besides `trajectories`."""
     needs_expert: bool = False
-    """Whether it asks an expert of the suite, which few suites have: `methods` may name it for all experiments."""
+    """Whether it needs an expert. Suites without one leave it out, so `methods` may name it for all experiments."""
     work: Callable[[Any, str], Any] | None = None
-    """What its training takes (`radt.pipeline.costs.Demand`), from all sections and its name."""
+    """Cost of its training (`radt.pipeline.costs.Demand`), from all sections and its name."""

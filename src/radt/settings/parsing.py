@@ -1,4 +1,4 @@
-"""From values to a section, or to one sentence that says what is wrong."""
+"""Validation of values as a section, with one sentence for an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from radt.settings.renamed import new_name
 SHOWN = 200
 """Most characters of a wrong value that a sentence repeats."""
 FORMS, TASKS = ("drawn", "listed"), ("arguments", "attributes")
-"""How values of tasks are given, and the keys that hold them: pydantic names the first behind the second."""
+"""Forms of values of tasks, and keys that hold them: in pydantic's errors, a form follows its key."""
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -42,13 +42,13 @@ def explain(error: ValidationError) -> str:
 
 
 def _rank(problem: ErrorDetails) -> tuple[bool, bool]:
-    """Which problem is told: first an old key, without which its new name is missing, and last what does not fit together."""
+    """Sort key of problems: old keys first (their new names are missing, too), values that do not fit together last."""
     old = problem["type"] == "extra_forbidden" and new_name(".".join(_without_suite(problem["loc"]))) is not None
     return not old, problem["type"] == "value_error"
 
 
 def _without_suite(place: tuple[str | int, ...]) -> list[str]:
-    """The keys that lead to a problem, without the name of a suite that stands behind an experiment."""
+    """The keys that lead to a problem, without names of suites and forms, which are no keys."""
     parts = [str(part) for part in place]
     parts = [part for number, part in enumerate(parts) if part not in FORMS or parts[max(number - 2, 0)] not in TASKS]
     behind = {"experiments": 2, "experiment": 1}.get(parts[0] if parts else "", len(parts))

@@ -1,4 +1,4 @@
-"""All methods, by name: one for each file of `radt.methods`. Nothing else lists them."""
+"""All methods by name, one for each file of `radt.methods`. There is no other list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "methods"
 
 
 def module(name: str) -> ModuleType:
-    """The module of a method. `radt.pipeline.fingerprint` is told what is used of it."""
+    """The module of a method. `radt.pipeline.fingerprint` follows its uses by name."""
     return import_module(f"radt.methods.{name}")
 
 
@@ -22,4 +22,4 @@ METHODS: dict[str, Method] = {module.__name__.rpartition(".")[2]: module.METHOD 
 THEMES: dict[str, Theme] = {module.__name__.rpartition(".")[2]: module.THEME for module in MODULES}
 TRAINED = {name: method for name, method in METHODS.items() if method.stage}
 VECTORS = {method.encoder: method.vectors for method in TRAINED.values() if method.encoder}
-"""The sections behind the vectors of each encoder, besides `trajectories`."""
+"""Sections that determine the vectors of each encoder, besides `trajectories`."""

@@ -1,4 +1,4 @@
-"""Keys of older versions and what they are called now."""
+"""Keys of older versions and their present names."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ RENAMED = {
 
 
 def new_name(key: str) -> str | None:
-    """What `key` is called now, where it is an old one; that of a run's own section begins with the section, as `key` does."""
+    """The present name of an old `key`, with the section before it if `key` has one; None for any other key."""
     parts = key.split(".")
     return RENAMED.get(".".join(["experiment", *parts[2:]] if parts[0] == "experiments" else parts))
 
 
 def with_new_names(values: dict[str, Any], section: str = "") -> dict[str, Any]:
-    """Sections of an older version, as records keep them, under their present keys."""
+    """Sections of an older version, such as those in records, with present keys."""
     return {
         RENAMED.get(f"{section}{key}", key): with_new_names(value, f"{section}{key}.") if isinstance(value, dict) else value
         for key, value in values.items()

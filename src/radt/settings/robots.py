@@ -14,22 +14,22 @@ Name = Annotated[str, Field(pattern=r"^[a-z]\w*(-\w+)*$")]
 
 
 class RobotExperiment(Experiment):
-    """What experiments of DMControl and Meta-World have in common."""
+    """Settings that experiments of DMControl and Meta-World share."""
 
     names: Annotated[list[Name], Field(min_length=1)]
     """Tasks of the package, in the order of the split. Each has `goals` tasks here."""
     goals: PositiveInt = 1
-    """Goals of each name: one task of the experiment for each of them."""
+    """Goals of each name; each goal is a task of the experiment."""
     task_seed: NonNegativeInt = 0
     """Seed of the goals."""
     action_repeat: PositiveInt = 1
-    """Steps of the simulator for each action. Their rewards are added up; `horizon` counts actions."""
+    """Steps of the simulator for each action; their rewards are summed. `horizon` counts actions."""
     hidden: list[NonNegativeInt | str] = Field(default=[])
     """Parts of an observation that agents do not see. The learner of the histories sees them."""
     action_codes: Annotated[int, Field(ge=2, le=255)] = 11
-    """Codes of each dimension of an action: equally distant values from its least to its largest."""
+    """Codes of each dimension of an action: equally spaced values over its range."""
     reward_scale: PositiveFloat = 1.0
-    """What rewards and returns are divided by, in tokens alone."""
+    """Divisor of rewards and returns, in tokens only."""
 
     @property
     def environment(self) -> str:

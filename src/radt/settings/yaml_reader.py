@@ -1,8 +1,8 @@
-"""Configuration files: YAML with one meaning for every reader of YAML; anything else is refused with its line.
+"""Configuration files: unambiguous YAML; anything else is refused with its line.
 
-Plain YAML loses information silently: of two equal keys the last one counts, `042` is 34, `1:30` is 90, `no` is false, `1e-4` is
-text. Read here: text keys, each once; null, true and false; decimal numbers; text, lists and mappings; anchors, aliases and merge
-keys (`<<`). Values are those of PyYAML's safe loader.
+Plain YAML loses information silently: the last of two equal keys counts, `042` is 34, `1:30` is 90, `no` is false, `1e-4` is
+text. Accepted here: unique text keys; null, true and false; decimal numbers; text, lists and mappings; anchors, aliases and merge
+keys (`<<`). Values equal those of PyYAML's safe loader.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import yaml
 from radt.errors import RadtError, printable
 
 SIZE, DEPTH, VALUES = 1_000_000, 40, 100_000
-"""Most bytes of a file, nested levels, and values, those of aliases counted each time."""
+"""Limits: bytes of a file, nested levels, and values (those of aliases count each time)."""
 NULL, TRUE, FALSE = ("~", "null", "Null", "NULL"), ("true", "True", "TRUE"), ("false", "False", "FALSE")
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 DECIMAL = re.compile(r"([-+]?[0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
@@ -35,9 +35,9 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: Path, empty: bool = False) -> dict[str, Any]:
-    """The mapping in a file; raises `RadtError` with file, line and remedy where it is missing, damaged or ambiguous.
+    """The mapping in a file; raises `RadtError` with file, line and remedy when it is missing, damaged or ambiguous.
 
-    With `empty`, a missing value is null. DVC writes null so.
+    With `empty`, a missing value is null, as DVC writes it.
     """
     name = printable(str(path))
     try:
@@ -78,27 +78,27 @@ def parse(text: str, place: str, empty: bool = False) -> Any:
         raise RadtError(f"{where}: this is no valid YAML ({why}): correct it") from None
     except RadtError:
         raise
-    except Exception as error:  # whatever a parser may do with hostile text
+    except Exception as error:  # hostile text may make a parser raise anything
         raise RadtError(f"{place} cannot be read as YAML ({type(error).__name__}: {error}): correct it") from None
 
 
 @dataclass
 class _Reader:
-    """Values from the events of PyYAML's parser, which tells of styles, tags and lines that values no longer have."""
+    """Values from the events of PyYAML's parser, which have styles, tags and lines."""
 
     place: str
     text: str
     empty: bool
     """Whether a missing value is null."""
     anchors: dict[str, tuple[Any, int, int]] = field(default_factory=dict)
-    """Value, number of values and of levels in it, by anchor."""
+    """By anchor: value, number of values in it, number of levels in it."""
     values: int = 0
     depth: int = 0
     deepest: int = 0
-    """Depth of the innermost value so far of the node that is read."""
+    """Depth of the innermost value so far of the present node."""
 
     def document(self) -> Any:
-        """The value of the only document; None of an empty text."""
+        """The value of the only document; None for empty text."""
         self.events: Iterator[Any] = iter(yaml.parse(self.text, Loader=LOADER))
         next(self.events)  # the stream starts
         if isinstance(next(self.events), yaml.StreamEndEvent):
@@ -130,7 +130,7 @@ class _Reader:
         return value
 
     def alias(self, event: Any) -> Any:
-        """What an anchor names."""
+        """The value of an anchor."""
         if event.anchor not in self.anchors:
             raise self.refused(event, f"*{event.anchor} has no anchor &{event.anchor} before it, or stands inside of it")
         value, values, levels = self.anchors[event.anchor]
@@ -152,7 +152,7 @@ class _Reader:
         return items
 
     def mapping(self, start: Any) -> dict[str, Any]:
-        """A mapping: what `<<` merges into it, then its own keys."""
+        """A mapping: keys merged by `<<`, then its own keys."""
         merged: dict[str, Any] = {}
         own: dict[str, Any] = {}
         lines: dict[str, int] = {}
@@ -177,14 +177,14 @@ class _Reader:
         return key
 
     def merged(self, event: Any, value: Any) -> dict[str, Any]:
-        """The keys of the mappings that `<<` names; of equal keys the first counts."""
+        """The keys of the mappings that `<<` names; the first of equal keys counts."""
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
             raise self.refused(event, "<< merges mappings only: name an anchor of one")
         return {key: inner for part in reversed(parts) for key, inner in part.items()}
 
     def scalar(self, event: Any) -> Any:
-        """A value that is no list and no mapping: text in quotes or blocks, else what it looks like."""
+        """A scalar: text if it is in quotes or a block, else a plain value."""
         text = str(event.value)
         if re.search("[\0\ud800-\udfff]", text):
             raise self.refused(event, "this text has a NUL or half a character (a surrogate): leave it out")
@@ -193,7 +193,7 @@ class _Reader:
         return text
 
     def plain(self, event: Any, text: str) -> Any:
-        """The value of a plain text, which has one meaning only."""
+        """The value of a plain scalar; refuses one that YAML readers understand differently."""
         if not text and not self.empty:  # null removes: with all below `overrides:` commented out, everything
             raise self.refused(event, "a value is missing: write it, null or {}")
         if not text or text in NULL:
@@ -209,7 +209,7 @@ class _Reader:
         return text
 
     def whole(self, event: Any, text: str) -> int:
-        """A whole number that fits into 64 bits, as tables and arrays hold it."""
+        """A whole number that fits into 64 bits."""
         if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
             raise self.refused(event, f"{_shown(text)} does not fit into 64 bits: write a smaller number")
         return int(text)
@@ -220,7 +220,7 @@ class _Reader:
 
 
 def _surprise(text: str) -> str:
-    """Why a plain text does not mean what it looks like, and what to write; empty when it does."""
+    """Why a plain scalar is ambiguous, and what to write instead; empty when it is not."""
     shown = _shown(text)
     quoted = f'"{shown}" for text'
     if BOOLEAN.fullmatch(text):
@@ -246,7 +246,7 @@ def _shown(text: str) -> str:
 
 
 def _written(number: re.Match[str]) -> str:
-    """A number as every reader of YAML reads it: 1.0e-4 for 1e-4."""
+    """A number in the form that every reader of YAML accepts: 1.0e-4 for 1e-4."""
     sign, digits, rest, exponent = number.groups()
     whole = sign + (digits.replace("_", "").lstrip("0") or "0")
     if rest is exponent is None:

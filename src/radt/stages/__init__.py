@@ -23,18 +23,18 @@ from radt.machine import rank
 from radt.pipeline import atomic_stage
 
 OUT_OF_MEMORY = ("bad_alloc", "can't allocate memory", "not enough memory", "out of memory")
-"""What libraries say."""
+"""Phrases in messages of libraries that are out of memory."""
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line and exit with its status; 1 after a `RadtError`, a full disk or the like, 130 after
     Ctrl-C, SIGTERM or SIGUSR1.
 
-    Any other exception is a defect of radt and keeps its traceback. Of several ranks the first alone tells of progress.
+    Any other exception is a defect of radt and keeps its traceback. Only the first of several ranks prints progress.
     """
     interruption.listen()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding lacks stops nothing
+        sys.stdout.reconfigure(errors="backslashreplace")  # characters outside the terminal's encoding are escaped
     try:
         with redirect_stdout(None if rank() else sys.stdout):
             sys.exit(_job(main, sys.argv[1:]))
@@ -53,7 +53,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
 
 
 def _cause(error: Exception) -> str | None:
-    """What is wrong with the machine, in a sentence; None when it is radt that is wrong."""
+    """The sentence for a fault of the machine, such as a full disk; None for a defect of radt."""
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
         return "out of memory: let fewer jobs run at a time, take a smaller batch_size, or use a machine with more"
     if not isinstance(error, OSError) or error.errno is None:
@@ -69,9 +69,9 @@ def _cause(error: Exception) -> str | None:
 
 
 def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """Run a stage, with a record of it when its command line asks for one; then drop the checkpoint of a training.
+    """Run a stage, with a record if its command line asks for one; then delete the checkpoint of a training.
 
-    Of several ranks only the first checks, records and drops.
+    Only the first of several ranks checks inputs, writes the record and deletes the checkpoint.
     """
     record, inputs, rest = atomic_stage.parse(arguments)
     if rank():
@@ -89,7 +89,7 @@ def _job(main: Callable[[list[str]], int], arguments: list[str]) -> int:
 
 
 def _fail(message: str) -> NoReturn:
-    """Say why on stderr, in one line, or let torchrun say it last, and exit."""
+    """Print the cause on stderr in one line, or let torchrun print it last, and exit."""
     message = printable(message)
     if not _tell_torchrun(message):
         print(message, file=sys.stderr, flush=True)
@@ -97,7 +97,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _tell_torchrun(message: str) -> bool:
-    """Write the cause of a failure where torchrun looks for it; false where there is no torchrun."""
+    """Write the cause of a failure to torchrun's error file; false without torchrun."""
     try:
         Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(
             json.dumps({"message": message, "timestamp": int(time.time())}), encoding="utf-8"

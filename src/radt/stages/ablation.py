@@ -1,5 +1,5 @@
-"""Stage `ablation`: evaluation CSVs of all variants of an ablation, and learning curves of their histories -> `{ablation}.csv`,
-`.pdf` and `.png`, and the lines of the figure, `.curves.csv` and `.learning.csv`.
+"""Stage `ablation`: evaluation CSVs of all variants of an ablation, and learning curves of their histories -> table
+`{ablation}.csv`, figure `.pdf` and `.png`, and the lines of the figure, `.curves.csv` and `.learning.csv`.
 
 Reads CSV files only; the same files give the same bytes.
 """
@@ -29,7 +29,7 @@ class AblationSettings(Section):
     variants: dict[Name, Evaluate]
     """Evaluation of each variant."""
     order: list[Name]
-    """All variants, in the order in which they are drawn."""
+    """All variants, in the order of the figure."""
     figure: Figure
     """Interval."""
 

@@ -22,7 +22,7 @@ from radt.training import job, loop
 
 
 class Selection(Section):
-    """What this stage needs of the configuration: `embed_language` only for the language model."""
+    """The part of the configuration that this stage sees; `embed_language` only for the language model."""
 
     experiment: AnyExperiment
     embed: Embed
@@ -49,9 +49,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write(output: Path, vectors: dict[str, Tensor], data: job.Data, config: dict[str, object]) -> None:
-    """Write the vectors of an encoder, the learning history of each key, and a `config.json` telling what they are made of.
+    """Write the vectors of an encoder, the learning history of each key, and `config.json` with their inputs.
 
-    Raises `RadtError` when the encoder has made keys or queries that are not finite.
+    Raises `RadtError` when a key or a query is not finite.
     """
     keys, episode = vectors["keys"], vectors["episode"]
     table = {"episode": episode.int(), "anchor": vectors["anchor"].int(), "history": data.episodes.history[episode].int()}

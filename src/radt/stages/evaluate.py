@@ -26,11 +26,11 @@ from radt.training import loop
 
 COLUMNS = ("experiment", "method", "seed", "split", "task", "episode", "return", "optimum")
 SUCCESS = "success"
-"""A column more where environments say whether an episode reached its goal: 1 or 0."""
+"""Column for environments that report whether an episode reached its goal: 1 or 0."""
 
 
 class Selection(Section):
-    """What this stage needs of the configuration: `embed` only for RA-DT, `embed_language` only for its `radt_lm`."""
+    """The part of the configuration that this stage sees; `embed` only for RA-DT, `embed_language` only for `radt_lm`."""
 
     experiment: AnyExperiment
     embed: Embed | None = None

@@ -16,7 +16,7 @@ from radt.suites.sources import histories
 
 
 class Selection(Section):
-    """What this stage needs of the configuration."""
+    """The part of the configuration that this stage sees."""
 
     experiment: AnyExperiment
     features: Features

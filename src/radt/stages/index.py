@@ -1,4 +1,4 @@
-"""Remove near-duplicates and store what a search needs: `python -m radt.stages.index --help`."""
+"""Build the index: keys without near-duplicates, and the chunk table: `python -m radt.stages.index --help`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from radt.stages import run
 
 
 class Selection(Section):
-    """What this stage needs of the configuration."""
+    """The part of the configuration that this stage sees."""
 
     experiment: AnyExperiment
     index: Index

@@ -1,4 +1,4 @@
-"""Let a learner live through one training task and keep all it did: `python -m radt.stages.rl --help`."""
+"""Let a learner learn one training task, and store its learning history: `python -m radt.stages.rl --help`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from radt.suites.sources import learn
 
 
 class Selection(Section):
-    """What this stage needs of the configuration."""
+    """The part of the configuration that this stage sees."""
 
     experiment: AnyExperiment
     trajectories: Trajectories

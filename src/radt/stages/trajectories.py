@@ -19,7 +19,7 @@ from radt.suites.sources import histories, remark
 
 
 class Selection(Section):
-    """What this stage needs of the configuration."""
+    """The part of the configuration that this stage sees."""
 
     experiment: AnyExperiment
     trajectories: Trajectories

@@ -1,15 +1,15 @@
-"""The suites of tasks, a folder each. Nothing lists them: an experiment names its suite, which is imported when it is used.
+"""The suites of tasks, one folder each. There is no list of them: an experiment names its suite, which is then imported.
 
-| module | what it has | needed |
+| module | content | required |
 |---|---|---|
-| `settings` | `EXPERIMENT`, the class of its experiments | yes; it imports settings alone |
-| `spec` | `spec_of(experiment)`, what is seen, done and paid | yes |
-| `suite` | `suite_of(experiment)`, the tasks and their environments (`radt.suites.base.Suite`) | yes |
-| `sources` | `collect`, and `remark` if there is one to make, see `radt.suites.sources` | no: histories are imported then |
-| `rl` | `learn_task`, see `radt.suites.sources.learn` | no: nothing learns them then |
-| `registered` | registers environments with Gymnasium when it is imported, for users of `radt.agent` | no |
-| `room` | `actions`, `room` and `cells`: what the report draws of an episode | no: it draws rewards then |
-| `experience` | `experience` and `recollection`, see `radt.suites.transitions` | no: DPT reads labels then |
+| `settings` | `EXPERIMENT`, the class of its experiments | yes; it imports only settings |
+| `spec` | `spec_of(experiment)`: observations, actions and rewards | yes |
+| `suite` | `suite_of(experiment)`: tasks and their environments (`radt.suites.base.Suite`) | yes |
+| `sources` | `collect`, and optionally `remark`, see `radt.suites.sources` | no; without it, histories are imported |
+| `rl` | `learn_task`, see `radt.suites.sources.learn` | no; without it, no source learns |
+| `registered` | registers environments with Gymnasium at import, for users of `radt.agent` | no |
+| `room` | `actions`, `room` and `cells`, which the report draws | no; without it, the report draws rewards |
+| `experience` | `experience` and `recollection`, see `radt.suites.transitions` | no; without it, DPT reads labels |
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 def part(experiment: Experiment, name: str) -> Any:
-    """A module of the suite of an experiment; None where it has none of this name."""
+    """A module of the suite of an experiment; None if the suite does not have it."""
     module = f"radt.suites.{experiment.suite}.{name}"
     return import_module(module) if find_spec(module) else None
 
 
 def experiment_spec(experiment: Experiment) -> ExperimentSpec:
-    """An experiment and its spec, which is all that a stage needs that plays nothing."""
+    """An experiment and its spec, for stages without environments."""
     from radt.data.trajectories import ExperimentSpec
 
     return ExperimentSpec(experiment, part(experiment, "spec").spec_of(experiment))
@@ -45,7 +45,7 @@ def suite_of(experiment: Experiment) -> Suite:
 
 
 def seeing_suite_of(experiment: Experiment, features: Path | None, model: Path | None) -> Suite:
-    """The suite of an experiment whose agents see by the encoder of images in the folder `features`, if it has one.
+    """The suite of an experiment, with the encoder of images in the folder `features` if the experiment has one.
 
     Raises `RadtError` when the encoder is missing, or the network in the folder `model` was trained with another one.
     """

@@ -1,4 +1,4 @@
-"""What every suite gives to the stages, whatever its engine."""
+"""The interface of suites."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ VectorEnv = gymnasium.vector.VectorEnv[Any, Any, Any]
 
 
 class Suite(Listed, Protocol):
-    """The tasks of an experiment, and the environments in which they are played.
+    """The tasks of an experiment, and their environments.
 
-    Where its learning histories come from is in `radt.suites.sources`, what DPT learns from in `radt.suites.transitions`.
+    See `radt.suites.sources` for learning histories, and `radt.suites.transitions` for the data of DPT.
     """
 
     def make(self, tasks: NDArray[np.int64]) -> VectorEnv:
-        """Environments of `tasks` [n] (ids, none twice) with same-step autoreset; same seed and actions give the same bytes."""
+        """Environments of `tasks` [n] (distinct ids) with same-step autoreset; same seed and actions give the same bytes."""
 
     def environment(self, task: int) -> gymnasium.Env[Any, Any]:
         """The environment of one task."""
 
     def seen(self, observations: Any) -> NDArray[Any]:
-        """What is stored [n, *shape] of `observations` [n, ...] of an environment of `make`, or of one like it.
+        """Stored form [n, *shape] of `observations` [n, ...] of an environment of `make`, or of a similar one.
 
-        Raises `RadtError` when they are not those of such an environment.
+        Raises `RadtError` when they do not fit.
         """
 
     def done(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """Actions [n, ...] that an environment of `make` takes, of codes [n, A]."""
+        """Actions [n, ...] for an environment of `make`, from codes [n, A]."""
 
 
 @runtime_checkable
 class WithExpert(Protocol):
-    """A suite that knows how to do its tasks."""
+    """A suite with an expert."""
 
     def expert(self, env: Any, seed: int) -> Callable[[], NDArray[Any]]:
-        """A function that gives the actions [n, A] of experts, which know what is hidden, in the present states of an environment
-        of `make`; the seed is of what they draw.
+        """A function that returns the actions [n, A] of experts in the present states of an environment of `make`.
+
+        Experts know the hidden task. `seed` is for their random numbers.
         """
 
 
 @runtime_checkable
 class WithPictures(Suite, Protocol):
-    """A suite whose environments can be looked at."""
+    """A suite whose environments can be drawn."""
 
     def picture(self, env: Any, seen: NDArray[Any]) -> NDArray[np.uint8]:
-        """The present state [height, width, 3] of an environment of `make` with one task, of whose present episode `seen`
-        [t, *shape] was stored.
+        """A picture [height, width, 3] of the present state of an environment of `make` with one task; `seen` [t, *shape] are the
+        stored observations of its present episode.
         """

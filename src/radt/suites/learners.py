@@ -1,7 +1,7 @@
-"""Learning histories of Stable-Baselines3: PPO, SAC or DQN on every training task alone, a job each; every transition is kept.
+"""Learning histories of Stable-Baselines3: PPO, SAC or DQN learns each training task in its own job; all transitions are kept.
 
-The library is the extra `rl`. Rewards are those of the environment: they are written down before the library adds, at a time
-limit, what it expects to come.
+The library is the extra `rl`. Rewards are those of the environment: they are recorded before the library adds the expected future
+return at a time limit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AGAIN = "delete it and run the rl stage again"
 
 
 def of(settings: Settings) -> Ppo | Sac | Dqn:
-    """The settings of the library's learner; raises `RadtError` where the source is another."""
+    """The settings of the library's learner; raises `RadtError` for any other source."""
     if settings.learner is None or isinstance(settings.learner, Search | Expert):
         allowed = ", ".join(ALGORITHMS)
         raise RadtError(f"trajectories.source is {settings.source!r}, which does not learn here: allowed are {allowed}")
@@ -33,9 +33,9 @@ def of(settings: Settings) -> Ppo | Sac | Dqn:
 
 
 def fit(settings: Settings, env: gymnasium.Env[Any, Any], task: int, done: Callable[[], bool]) -> Any:
-    """Let the learner play a task until all is `done`; returns it. What is no setting is the library's default.
+    """Train the learner on a task until `done()` is true; returns it. Other hyperparameters are the library's defaults.
 
-    Seeded by (seed, task). The library seeds the global generators of torch, NumPy and Python. One thread computes.
+    Seeded by (seed, task). The library seeds the global generators of torch, NumPy and Python. Runs on one thread.
     Raises `RadtError` when the extra is missing, or the library refuses settings or spaces.
     """
     learner, name = of(settings), settings.source.upper()
@@ -71,7 +71,7 @@ def fit(settings: Settings, env: gymnasium.Env[Any, Any], task: int, done: Calla
 
 
 def _keywords(learner: Ppo | Sac | Dqn) -> dict[str, Any]:
-    """The settings of a learner in the library's words."""
+    """The settings of a learner as keywords of the library."""
     common = {"learning_rate": learner.learning_rate, "batch_size": learner.batch_size, "gamma": learner.discount}
     if isinstance(learner, Ppo):
         return {**common, "n_steps": learner.rollout, "n_epochs": learner.epochs, "ent_coef": learner.entropy}
@@ -90,7 +90,7 @@ def _keywords(learner: Ppo | Sac | Dqn) -> dict[str, Any]:
 
 
 def write(path: Path, suite: Described, settings: Settings, history: Shard) -> None:
-    """Write the history of one task to `path` (safetensors, docs/formats.md), and how it was made beside it (`.json`)."""
+    """Write the history of one task to `path` (safetensors, docs/formats.md), and its settings and sha256 beside it (`.json`)."""
     parts = tensor_parts(tensors(history, suite.spec))
     hashed = hashlib.sha256()
     for part in parts:
@@ -124,16 +124,16 @@ def read(folder: Path | None, suite: Described, settings: Settings) -> Iterator[
 
 
 def _origin(suite: Described, settings: Settings) -> dict[str, Any]:
-    """What the manifest of a task says about its making."""
+    """Experiment and settings for the manifest of a task."""
     learner = {"algorithm": settings.source, **_chosen(settings)}
     return {"experiment": suite.experiment.model_dump(mode="json"), "settings": learner}
 
 
 def told(settings: Settings) -> dict[str, Any]:
-    """Where the histories come from, for the manifest."""
+    """The `source` of the histories for the manifest."""
     return {"name": settings.source, "algorithm": settings.source, **_chosen(settings)}
 
 
 def _chosen(settings: Settings) -> dict[str, Any]:
-    """The settings of what learns each task."""
+    """The settings of the source's learner, as plain values."""
     return settings.learner.model_dump(mode="json") if settings.learner else {}

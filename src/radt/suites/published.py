@@ -1,7 +1,7 @@
-"""The published replay buffers of Meta-World and DMControl: one `.npz` file for each task, converted without ever unpickling.
+"""The published replay buffers of Meta-World and DMControl: one `.npz` file for each task, converted without unpickling.
 
-A file is one long stream of steps of one SAC agent: `observations` [N, 1, D], `actions` [N, 1, A], `rewards` and `dones` [N, 1].
-They are of older engines, so they cannot be checked by replay: shapes, ranges and lengths of episodes are checked.
+A file is one stream of steps of one SAC agent: `observations` [N, 1, D], `actions` [N, 1, A], `rewards` and `dones` [N, 1]. It
+was made by an older engine, so it cannot be checked by replay; shapes, ranges and lengths of episodes are checked.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from radt.settings.robots import RobotExperiment
 
 COLUMNS = ("observations", "actions", "rewards", "dones")
 BEYOND = 1e-4
-"""By how much an action may leave its range: rounding."""
+"""Tolerance of the range of actions, for rounding."""
 
 
 def file_names(experiment: RobotExperiment) -> dict[int, tuple[str, ...]]:
-    """The name of the file of every training task, by task id; raises `RadtError` where a name has several goals."""
+    """The file name of every training task, by task id; raises `RadtError` for several goals per name."""
     if experiment.goals > 1:
         raise RadtError(f"goals is {experiment.goals}, but the published files have one history a name: set goals to 1")
     return {task: (experiment.published(task),) for task, split in enumerate(experiment.splits) if split == "train"}
@@ -40,7 +40,7 @@ def checksums(folder: Path, experiment: RobotExperiment) -> dict[str, str]:
 
 
 def histories(folder: Path, suite: Described, unseen: slice) -> Iterator[Shard]:
-    """The histories of all training tasks, one task at a time. Numbers that are `unseen` become 0, as the goal in evaluation."""
+    """The histories of all training tasks, one task at a time. Numbers `unseen` of observations become 0, as in evaluation."""
     for task, (name,) in file_names(suite.experiment).items():  # type: ignore[arg-type]
         path = folder / name
         columns = npz.read(path, COLUMNS)

@@ -1,4 +1,4 @@
-"""Where the learning histories of each suite come from."""
+"""Sources of learning histories in all suites."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radt.data.trajectories import Shard, Trajectories, imported
+from radt.data.trajectories import MANIFEST, Shard, Trajectories, imported
 from radt.errors import RadtError
 from radt.settings.experiment import Experiment
 from radt.settings.sources import Trajectories as Settings
@@ -14,10 +14,14 @@ from radt.suites import experiment_spec, part
 
 
 def histories(experiment: Experiment, settings: Settings, folder: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """Where the learning histories come from, for the manifest, and the histories themselves, a task or more at a time.
+    """The `source` for the manifest, and the learning histories, one or more tasks at a time.
 
-    `folder` is that of the `rl` stage, for sources that learn. Raises `RadtError` for a source that the suite does not have.
+    `folder` is the output of the `rl` stage, for sources that learn each task in a job. An imported folder with a `manifest.json`
+    holds learning histories of radt. Raises `RadtError` for a source that the suite does not have.
     """
+    place = Path(str(settings.import_folder))
+    if settings.source == "import" and (place / MANIFEST).is_file():
+        return imported(place, experiment_spec(experiment))
     if own := part(experiment, "sources"):
         collected: tuple[dict[str, Any], Iterable[Shard]] = own.collect(experiment, settings, folder)
         return collected
@@ -26,19 +30,19 @@ def histories(experiment: Experiment, settings: Settings, folder: Path | None) -
             f"trajectories.source is {settings.source!r}, which the suite {experiment.suite!r} does not have: write learning"
             " histories with radt.data.trajectories.write (docs/formats.md), and set it to import"
         )
-    return imported(Path(str(settings.import_folder)), experiment_spec(experiment))
+    return imported(place, experiment_spec(experiment))
 
 
 def remark(experiment: Experiment, data: Trajectories) -> str | None:
-    """What is to be said of learning histories that were written."""
+    """A remark on written learning histories for the log; None without one."""
     own = part(experiment, "sources")
     return own.remark(experiment, data) if hasattr(own, "remark") else None
 
 
 def learn(experiment: Experiment, settings: Settings, task: int) -> Shard:
-    """Learning histories of one training task, by what `trajectories.source` names.
+    """Learning histories of one training task, from the learner that `trajectories.source` names.
 
-    Raises `RadtError` when the task is not one of the training tasks, or the suite has nothing that learns.
+    Raises `RadtError` when the task is no training task, or the suite has no such learner.
     """
     splits, own = experiment.splits, part(experiment, "rl")
     if own is None:

@@ -1,4 +1,4 @@
-"""The transitions that DPT reads, and what it learns from, in each suite."""
+"""The data of DPT in each suite."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from radt.suites import part
 
 
 def experience(experiment: Experiment, data: Trajectories) -> Experience:
-    """What DPT is trained on: known tables, else the labels in the data; raises `RadtError` when there are none."""
+    """The training data of DPT: tables of the suite, else labels in the data; raises `RadtError` without either."""
     own = part(experiment, "experience")
     return own.experience(experiment, data) if own else StepExperience(data)
 
 
 def recollection(experiment: Experiment, buffer: EpisodeBuffer) -> Recollection:
-    """What DPT reads of the episodes that it has played."""
+    """The context of DPT in evaluation: transitions of its own episodes."""
     own = part(experiment, "experience")
     return own.recollection(experiment, buffer) if own else StepRecollection(buffer)

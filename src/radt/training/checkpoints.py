@@ -1,4 +1,4 @@
-"""Atomic checkpoints without pickle: one safetensors file; what is no tensor stands in it as JSON bytes, with a checksum."""
+"""Atomic checkpoints without pickle: one safetensors file; its tensor `state` is JSON with a checksum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from radt.settings.base import NonNegativeFloat, NonNegativeInt, Section
 
 @dataclass
 class State:
-    """Where a training stands."""
+    """Progress of a training: finished updates, CPU time, and rows of the metrics."""
 
     update: int = 0
     cpu_seconds: float = 0.0
@@ -32,12 +32,12 @@ def digest(text: str) -> str:
 
 
 def identity(settings: str, seed: int, *hashes: str) -> str:
-    """Hash of everything that a checkpoint depends on: JSON of settings, the seed, and hashes of code and input files."""
+    """Hash of everything on which a checkpoint depends: JSON of settings, the seed, and hashes of code and input files."""
     return digest("/".join([settings, str(seed), *hashes]))
 
 
 class Content(Section):
-    """What a checkpoint says of itself: `tensors` is the digest of its arrays, the rest is `identity` and `State`."""
+    """The JSON in a checkpoint: `tensors` is the digest of its arrays, the other fields are `identity` and `State`."""
 
     identity: str
     tensors: str
@@ -67,9 +67,9 @@ def save(directory: Path, identity: str, state: State, model: nn.Module, optimiz
 
 
 def restore(directory: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, updates: int) -> State:
-    """Load the checkpoint into `model` and `optimizer`; a fresh state when there is none, it is damaged or of other settings.
+    """Load the checkpoint into `model` and `optimizer`; `updates` is the number of updates of the whole training.
 
-    Then model and optimizer stay as they are. `updates` is how many the training has.
+    Without a checkpoint, or with a damaged one or one of another `identity`, it returns a fresh state and changes nothing.
     """
     path = directory / CHECKPOINT
     if not artifacts.is_there(path):
@@ -78,7 +78,7 @@ def restore(directory: Path, identity: str, model: nn.Module, optimizer: torch.o
         content, tensors = _read(path)
         if content.identity == identity:
             _check(content, tensors, model, optimizer, updates)
-    except Exception:  # of whatever kind: nothing was changed yet, and a training can always begin anew
+    except Exception:  # of any kind: nothing was changed yet, and a training can always start again
         print(f"{path} is damaged: starting from the first update", flush=True)
         return State()
     if content.identity != identity:
@@ -91,7 +91,7 @@ def restore(directory: Path, identity: str, model: nn.Module, optimizer: torch.o
 
 
 def _read(path: Path) -> tuple[Content, dict[str, artifacts.Array]]:
-    """What a checkpoint says of itself, and its arrays; raises an exception when either is not what was written."""
+    """The JSON and the arrays of a checkpoint; raises an exception when either is damaged."""
     tensors = artifacts.read_tensors(path, mmap=False)
     values = artifacts.without_checksum(path, artifacts.parse_json(tensors.pop("state").tobytes()))
     content = Content.model_validate(values)
@@ -108,13 +108,13 @@ def _check(
     optimizer: torch.optim.Optimizer,
     updates: int,
 ) -> None:
-    """Raise `ValueError` unless a checkpoint is one of this model after some of its updates."""
+    """Raise `ValueError` unless a checkpoint fits this model and its number of updates."""
     needed = {f"model.{name}": value for name, value in model.state_dict().items()}
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for number, parameter in enumerate(trained):
         slots = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
         named = {f"optimizer.{number}.{slot}": value for slot, value in slots.items()}
-        needed |= named if named.keys() & tensors.keys() else {}  # a parameter that nothing used yet has none
+        needed |= named if named.keys() & tensors.keys() else {}  # an unused parameter has no optimizer state
     if not 0 < content.update <= updates or tensors.keys() != needed.keys():
         raise ValueError("names")
     for name, value in needed.items():
@@ -126,7 +126,7 @@ def _check(
 
 
 def _slots(tensors: dict[str, artifacts.Array]) -> dict[int, dict[str, Any]]:
-    """The state of an optimizer, by number of the parameter."""
+    """The state of an optimizer, by number of the parameter, then by name."""
     slots: dict[int, dict[str, Any]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

@@ -19,17 +19,17 @@ def loss_of(
     contexts: int,
     random: np.random.Generator,
 ) -> loop.Loss:
-    """Cross-entropy of the best action, over so many contexts and their queries.
+    """Cross-entropy of the best action, for the queries of `contexts` contexts.
 
-    Each query reads a beginning of its context whose length is uniform, so that an empty context and a growing one are trained.
+    Each query reads the first n transitions of its context; n is uniform from 0 on, so that every size of context is trained.
     """
     device = model.device
     task = random.integers(0, len(source.tasks), contexts)
     context, number = source.contexts(task, training.context, random)
     observation, received, action = (moved(part, device) for part in source.queries(task, training.queries, random))
-    read = (random.random(action.shape[:2]) * (number.numpy() + 1)[:, None]).astype(np.int64)
+    read = (random.random(action.shape[:2]) * (number.numpy() + 1)[:, None]).astype(np.int64)  # [B, Q]
     with loop.autocast(training.optimization, model.norm.weight.device.type):
         memory = model.encode(context.to(device), training.queries)
-        outputs = model(observation, received, memory, moved(torch.from_numpy(read), device))
+        outputs = model(observation, received, memory, moved(torch.from_numpy(read), device))  # [B, Q, O]
     loss, accuracy = model.head.loss(outputs.flatten(0, 1), action.flatten(0, 1))
     return loop.Loss(loss, accuracy, loss.new_tensor(read.size))

@@ -1,4 +1,4 @@
-"""What a method gets to train with, what it gives back, and how its network is trained and written."""
+"""The inputs and outputs of a method's `training`, and how its network is trained and written."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from radt.training import checkpoints, loop, ranks
 
 @dataclass(frozen=True)
 class Data:
-    """The learning histories, mapped, an index of their episodes, the statistics of their observations, and their hash."""
+    """Memory-mapped learning histories, the table of their episodes, statistics of their observations, and their hash."""
 
     trajectories: trajectories.Trajectories
     episodes: Episodes
     statistics: Statistics | None
     sha256: str
     features: dict[str, str]
-    """Hash of the encoder of images, if there is one, by the name `features`."""
+    """`features`: hash of the encoder of images; empty without one."""
 
 
 def read_data(directory: Path, suite: Described) -> Data:
-    """Read, verify and index the learning histories."""
+    """Read and verify the learning histories in a directory; raises `RadtError` when they do not fit the experiment."""
     data = trajectories.read(directory, suite)
     digest = checkpoints.digest(json.dumps(data.manifest["shards"], sort_keys=True))
     features = {name: str(value) for name, value in data.manifest["source"].items() if name == "features"}
@@ -43,7 +43,7 @@ def read_data(directory: Path, suite: Described) -> Data:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a method trains with (`training` in its file of `radt.methods`)."""
+    """Inputs of a training (`training` in a file of `radt.methods`)."""
 
     method: str
     seed: int
@@ -51,7 +51,7 @@ class Setup:
     device: str
     data: Data
     share: ranks.Share
-    """The rows of a batch that this process takes."""
+    """Rows of a batch that this process computes."""
     encoder: Path | None = None
     """Directory of the pre-trained DT that embeds."""
     embeddings: Path | None = None
@@ -60,37 +60,37 @@ class Setup:
     """Directory of the index."""
 
     def seed_weights(self, purpose: str) -> None:
-        """Seed what a fresh network draws."""
+        """Seed the initialisation of a network."""
         seeding.seed_torch(self.seed, purpose)
 
     def random(self, purpose: str, update: int) -> np.random.Generator:
-        """What draws the random numbers of this process' rows in an update. `purpose` names the stream."""
+        """Generator of the random numbers of this process' rows in an update. `purpose` names the stream."""
         return self.share.generator(self.seed, purpose, update)
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A network and how it learns."""
+    """A network and its loss."""
 
     model: torch.nn.Module
     loss: Callable[[int], loop.Loss]
-    """Loss of this process' rows of the batch of an update, from the number of the update."""
+    """From the number of an update to the loss of this process' rows of its batch."""
     inputs: dict[str, str] = field(default_factory=dict)
-    """Hashes of what it reads besides the learning histories."""
+    """Hashes of inputs besides the learning histories."""
     measured: dict[str, float] = field(default_factory=dict)
-    """Numbers for `config.json`."""
+    """Measured numbers for `config.json`."""
 
 
 def train_and_save(setup: Setup, selection: Section, section: str, learner: Learner, state: Path, output: Path) -> None:
-    """Train a network and write it to `output`, `measured` into its `config.json`. Of several ranks only the first writes.
+    """Train a network and write it to `output`. Only the first rank writes.
 
     Args:
-        setup: what it trains with.
+        setup: inputs of the training.
         selection: the settings that it reads.
-        section: name of the section of its training among them.
+        section: name of the training's section in `selection`.
         learner: the network and its loss.
-        state: directory of the checkpoint, which stays until the artifact is recorded (`radt.stages.run`): a full disk must not
-            cost a finished training. Another number of ranks can go on with it.
+        state: directory of the checkpoint. It stays until the artifact is recorded (`radt.stages.run`), so that a full disk does
+            not cost a finished training. Another number of ranks can resume from it.
         output: directory to write.
     """
     training, inputs = getattr(selection, section), {"trajectories": setup.data.sha256, **setup.data.features, **learner.inputs}

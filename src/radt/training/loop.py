@@ -1,4 +1,4 @@
-"""The training loop of every method: AdamW, warm-up and cosine, clipping, checkpoints, metrics."""
+"""The training loop of every method: AdamW, learning rate schedule, gradient clipping, checkpoints, metrics."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ COLUMNS = ("model", "seed", "update", "loss", "accuracy", "learning_rate", "grad
 
 
 class Loss(NamedTuple):
-    """What the network did on a batch, or on a rank's rows of it."""
+    """Loss on a batch, or on a rank's rows of it; all are scalars."""
 
     mean: Tensor
-    """over all real steps"""
+    """mean loss over all real steps"""
     accuracy: Tensor
-    """share of them that was predicted right"""
+    """share of real steps whose action was predicted"""
     steps: Tensor
-    """how many these are"""
+    """number of real steps"""
 
 
 def learning_rate(update: int, settings: Optimization) -> float:
-    """Learning rate of update 0, 1, ...: a straight rise over `warmup` updates, then a cosine to `learning_rate_last`."""
+    """Learning rate of update 0, 1, ...: linear warm-up over `warmup` updates, then cosine decay to `learning_rate_last`."""
     if update < settings.warmup:
         return settings.learning_rate * (update + 1) / settings.warmup
     progress = (update - settings.warmup) / max(1, settings.updates - 1 - settings.warmup)
@@ -51,13 +51,13 @@ def learning_rate(update: int, settings: Optimization) -> float:
 
 
 def action_loss(head: Head, outputs: Tensor, steps: Steps) -> Loss:
-    """Loss of the next action, of outputs of the head [B, T, O]."""
+    """Loss of the actions of [B, T] steps, from outputs of the head [B, T, O]; padding is left out."""
     real = steps.mask
     return Loss(*head.loss(outputs[real], steps.action[real]), real.sum())
 
 
 def optimizer_of(model: nn.Module, settings: Optimization) -> torch.optim.AdamW:
-    """AdamW; only the weights of linear layers decay, as published."""
+    """AdamW; only weights of linear layers have weight decay, as published."""
     decayed = [part.weight for part in model.modules() if isinstance(part, nn.Linear)]
     chosen = {id(weight) for weight in decayed}
     others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
@@ -68,8 +68,8 @@ def optimizer_of(model: nn.Module, settings: Optimization) -> torch.optim.AdamW:
 class Watch:
     """Ends a training whose numbers are not finite, with a `RadtError` that names the update.
 
-    Losses and gradients are looked at after every update; on a GPU, which must not wait for that, when a row of the metrics or a
-    checkpoint is due. Weights and what the optimizer remembers are looked at before they are written.
+    Losses and gradients are checked after every update; on a GPU only when metrics or a checkpoint are due, because a check makes
+    the CPU wait. Weights and optimizer state are checked before a checkpoint is written.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Optimization):
@@ -77,7 +77,7 @@ class Watch:
         self._unseen: list[Tensor] = []
 
     def see(self, done: int, loss: Tensor, norm: Tensor, logged: bool, kept: bool) -> None:
-        """Look at the loss and the norm of the gradient of update `done`, whose row of the metrics or checkpoint may be due."""
+        """Check loss and gradient norm of update `done`; `logged` and `kept`: its metrics or its checkpoint are due."""
         self._unseen += [loss.detach(), norm]
         if logged or kept or loss.device.type == "cpu":
             wrong = ~torch.stack(self._unseen).view(-1, 2).isfinite().all(1)
@@ -88,7 +88,7 @@ class Watch:
             self._end(done, "a weight or what the optimizer remembers")
 
     def _state(self) -> Iterator[Tensor]:
-        """All that a checkpoint holds."""
+        """All tensors of a checkpoint."""
         yield from self._model.state_dict().values()
         for slots in self._optimizer.state.values():
             yield from (value for value in slots.values() if isinstance(value, Tensor))
@@ -110,22 +110,22 @@ def train(
     state: Path,
     identity: str,
 ) -> str:
-    """Train `model` in place and return the text of `metrics.csv`, which is of whole batches and has the CPU time of all ranks.
+    """Train `model` in place and return the text of `metrics.csv`: values of whole batches, CPU time of all ranks.
 
-    A batch is a pure function of the update's number, so a run that was interrupted goes on from its last checkpoint to the
-    same weights, bit for bit on a CPU. When it is asked to end, by a signal, it writes one after the present update and raises
-    `KeyboardInterrupt`; from its beginning on, the process heeds no signal otherwise.
+    A batch is a pure function of the update's number. So an interrupted run resumes from its last checkpoint and reaches the same
+    weights, bit for bit on a CPU. On a signal, the training finishes its update, writes a checkpoint and raises
+    `KeyboardInterrupt`.
 
-    Raises `RadtError` when a number is not finite (`Watch`); the checkpoint that is kept is finite.
+    Raises `RadtError` when a number is not finite (`Watch`); the last checkpoint is finite.
 
     Args:
         name: model name in the metrics.
         seed: seed in the metrics; seeds dropout.
-        model: network in training mode, on its device.
-        batch_loss: update number to the loss of this rank's rows.
+        model: network on its device.
+        batch_loss: from the number of an update to the loss of this rank's rows.
         settings: optimisation.
         state: folder of the checkpoint; the first rank writes it.
-        identity: hash of settings, seed, code and inputs; a checkpoint of another identity is not continued.
+        identity: hash of settings, seed, code and inputs; a checkpoint of another identity is ignored.
     """
     interruption.defer()
     optimizer = optimizer_of(model, settings)
@@ -136,7 +136,7 @@ def train(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     dropout = f"{name} dropout" + (f" {rank()}" if rank() else "")
     started = time.process_time()
-    hidden = True if rank() else None  # None: where there is no terminal
+    hidden = True if rank() else None  # None: hidden without a terminal
     bar = tqdm(desc=f"{name} seed {seed}", total=settings.updates, initial=begin, unit="update", mininterval=1, disable=hidden)
     report = Reporter(state, begin, settings.updates, settings.log_every, lines=bool(bar.disable))
     model.train()
@@ -180,16 +180,16 @@ def train(
 
 
 def stop(done: int, updates: int) -> NoReturn:
-    """End this process after update `done`; the first rank says so."""
+    """End this process after update `done`, with a message from the first rank."""
     if rank():
         raise SystemExit(STATUS)
     raise KeyboardInterrupt(f"interrupted at update {done} of {updates}; run again: goes on from update {done}")
 
 
 def prepare(device: str) -> str:
-    """Take the threads that the rule gave (`OMP_NUM_THREADS`, else 1), meet the other ranks and take a GPU.
+    """Set the number of threads (`OMP_NUM_THREADS`, else 1), connect to the other ranks and take a GPU.
 
-    Returns `cpu` or `cuda` for a `device` of the settings. Raises `RadtError` when there is no GPU.
+    Returns `cpu` or `cuda` for a `device` of the settings. Raises `RadtError` for `cuda` without a GPU.
     """
     torch.set_num_threads(threads())
     chosen = devices.choose(device)
@@ -198,9 +198,9 @@ def prepare(device: str) -> str:
 
 
 def prepare_training(settings: Optimization) -> str:
-    """`prepare` for a training, and let a GPU round products to TF32 where the settings say so.
+    """`prepare` for a training, and switch TF32 on or off on a GPU.
 
-    Returns `cpu` or `cuda`. Raises `RadtError` when there is no GPU, another number of ranks, or nothing to compile with.
+    Returns `cpu` or `cuda`. Raises `RadtError` without the GPU, the number of ranks or the compiler that the settings need.
     """
     if settings.ranks != world_size():
         raise RadtError(
@@ -210,13 +210,13 @@ def prepare_training(settings: Optimization) -> str:
     if settings.compile:
         check_compiler()
     chosen = prepare(settings.device)
-    if chosen == "cuda":  # not on a CPU: oneDNN knows TF32, too, where the processor does
+    if chosen == "cuda":  # not on a CPU, where oneDNN may use TF32, too
         torch.set_float32_matmul_precision("high" if settings.precision == "tfloat32" else "highest")
     return chosen
 
 
 def check_compiler() -> None:
-    """Raise `RadtError` where there is no C++ compiler for `compile_blocks`."""
+    """Raise `RadtError` without a C++ compiler, which `compile_blocks` needs."""
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise RadtError(
@@ -225,9 +225,9 @@ def check_compiler() -> None:
 
 
 def compile_blocks(model: nn.Module) -> None:
-    """Have every block of `model` compiled when it is first called, in place: names of weights stay.
+    """Have every block of `model` compiled at its first call, in place: names of weights stay.
 
-    Blocks share what is compiled for one shape. The batches of a training have one or two, so each is compiled for itself.
+    Blocks share compiled code. It is static in shape, because the batches of a training have only one or two shapes.
     """
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads()))  # torch would start a process for each core
     for part in model.modules():
@@ -236,5 +236,5 @@ def compile_blocks(model: nn.Module) -> None:
 
 
 def autocast(settings: Optimization, device: str) -> torch.autocast:
-    """Matrix products on a device in the precision of the settings."""
+    """Autocast on a device, in the precision of the settings."""
     return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bfloat16")

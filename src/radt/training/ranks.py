@@ -1,8 +1,8 @@
-"""Several processes that train one network together: which rows of a batch are whose, and one sum for each update.
+"""Data-parallel training in several processes: the rows of each process, and the sum of gradients.
 
-torchrun starts them (`radt.training.torchrun`) and numbers them; each is a *rank*. All have the same weights. For an update, each
-takes its rows of the batch, and the gradients of all are added: that is one step of one network on the whole batch. With another
-number of ranks, additions have another order, and dropout other masks.
+torchrun starts and numbers the processes (`radt.training.torchrun`); each is a *rank*. All have the same weights. In an update,
+each rank computes its rows of the batch, and the gradients of all ranks are summed: one step on the whole batch. Another number
+of ranks changes the order of additions and the masks of dropout.
 """
 
 from __future__ import annotations
@@ -22,35 +22,32 @@ from radt import devices, seeding
 from radt.machine import rank, world_size
 
 LOST = 70
-"""Exit status of a rank that has lost another one."""
+"""Exit status of a rank that has lost the connection to another rank."""
 WAIT = timedelta(days=1)
-"""How long ranks wait for the first, which checks the inputs and may wait for GPUs."""
+"""How long ranks wait for the first rank, which checks the inputs and may wait for GPUs."""
 
 
 class Share:
-    """The rows of batches of `batch` windows that one of several `ranks` takes: as many as any other, or one more.
-
-    One after the other, the shares of all ranks are the batch.
-    """
+    """The consecutive rows that one of `ranks` ranks computes of batches of `batch` windows; shares differ by at most one row."""
 
     def __init__(self, batch: int, rank: int, ranks: int):
         self.batch = batch
         self.rows = slice(rank * batch // ranks, (rank + 1) * batch // ranks)
 
     def __len__(self) -> int:
-        """How many rows."""
+        """Number of rows."""
         return self.rows.stop - self.rows.start
 
     def generator(self, seed: int, purpose: str, update: int) -> np.random.Generator:
-        """What draws the random numbers of these rows in an update."""
+        """Generator of the random numbers of these rows in an update."""
         whole = seeding.generator(seed, purpose, update)
         return whole if len(self) == self.batch else Rows(whole, self)
 
 
 class Rows(np.random.Generator):
-    """Draws the numbers of whole batches, in the same order in every rank, and hands out those of the rows of a share.
+    """Draws the numbers of the whole batch in every rank, in the same order, and returns the rows of a share.
 
-    So it can draw only what there is for each row: shapes begin with the number of rows.
+    So the first axis of every draw must be the rows.
     """
 
     def __init__(self, whole: np.random.Generator, share: Share):
@@ -73,12 +70,12 @@ class Rows(np.random.Generator):
 
 
 def share(batch: int) -> Share:
-    """This process' rows of batches of so many windows: all where it is alone."""
+    """This process' rows of batches of `batch` windows; all rows in a single process."""
     return Share(batch, rank(), world_size())
 
 
 def join(device: str) -> None:
-    """Meet the other ranks, if there are any, and take a GPU each if the `device` is cuda; see `devices.take`."""
+    """Connect to the other ranks, if any, and take one GPU for each if `device` is `cuda`; see `devices.take`."""
     found = [0] * world_size()
     if device == "cuda" and rank() == 0:
         found = devices.take(world_size(), torch.cuda.device_count())
@@ -93,19 +90,19 @@ def join(device: str) -> None:
 def combine(
     parameters: Iterable[nn.Parameter], loss: Tensor, accuracy: Tensor, steps: Tensor, stop: bool
 ) -> tuple[Tensor, Tensor, bool]:
-    """Give every rank the gradients of the whole batch, in one sum over all ranks, in a fixed order.
+    """Give every rank the gradients of the whole batch, by one sum over all ranks in a fixed order.
 
-    Loss and accuracy are means over the real steps of a batch, so each rank counts as much as it has real steps.
+    Loss and accuracy are means over real steps, so ranks are weighted by their number of real steps.
 
     Args:
-        parameters: with the gradients of `loss`; those without any are left out.
+        parameters: hold the gradients of `loss`; parameters without gradient are left out.
         loss: mean over this rank's real steps.
-        accuracy: the same.
-        steps: how many these are.
-        stop: whether this rank asks to end the training.
+        accuracy: mean over this rank's real steps.
+        steps: number of this rank's real steps.
+        stop: whether this rank wants to end the training.
 
     Returns:
-        Loss and accuracy of the whole batch, and whether any rank asks.
+        Loss and accuracy of the whole batch, and whether any rank wants to end.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     means = [*(gradient.flatten() for gradient in gradients), torch.stack([loss.detach(), accuracy])]
@@ -118,19 +115,19 @@ def combine(
 
 
 def total(seconds: float) -> float:
-    """The sum of a number of every rank."""
+    """The sum of `seconds` over all ranks."""
     return float(_sum(torch.tensor(seconds, dtype=torch.float64))) if world_size() > 1 else seconds
 
 
 def leave() -> None:
-    """Wait for all ranks; after that they need each other no more."""
+    """Wait for all ranks, then disconnect."""
     if world_size() > 1:
         total(0.0)
         dist.destroy_process_group()
 
 
 def _sum(values: Tensor) -> Tensor:
-    """Replace values by their sum over all ranks; ends the process when another has ended, which has told why."""
+    """Replace values by their sum over all ranks. Ends this process when another rank has ended, which has printed the cause."""
     try:
         dist.all_reduce(values)
     except RuntimeError as error:

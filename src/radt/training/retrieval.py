@@ -1,4 +1,4 @@
-"""Training of RA-DT, whatever embeds: windows with the contexts that their queries find in the index."""
+"""Training of RA-DT with any encoder: windows with contexts that are retrieved from the index."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Chosen(Protocol):
 
 
 def check_origin(directory: Path, expected: dict[str, str | int | None]) -> None:
-    """Raise `RadtError` unless embeddings or an index were made from this encoder, these trajectories and these settings."""
+    """Raise `RadtError` unless the `config.json` of embeddings or of an index has the `expected` values."""
     config = artifacts.read_checked_json(directory / "config.json")
     for name, value in expected.items():
         if config.get(name) != value:
@@ -41,7 +41,7 @@ def check_origin(directory: Path, expected: dict[str, str | int | None]) -> None
 
 
 def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDArray[np.float32] | None:
-    """Queries [E, S, W] of whole episodes, mapped; None when the embed stage made none.
+    """Memory-mapped queries [E, S, W] of whole episodes; None when the embed stage made none.
 
     Raises `RadtError` when they were made from another encoder, other trajectories or other settings, or are damaged.
     """
@@ -50,14 +50,14 @@ def read_queries(directory: Path, encoder: str, data: str, embed: Embed) -> NDAr
 
 
 def drop(contexts: Steps, dropped: Tensor) -> Steps:
-    """Contexts [B, S, C] with nothing to read in the windows that are `dropped` [B]."""
+    """Contexts [B, S, C] whose mask is false for the windows that are `dropped` [B] (context dropout)."""
     return replace(contexts, mask=contexts.mask & ~dropped[:, None, None])
 
 
 def learner(setup: job.Setup, selection: Chosen, encode_queries: EncodeQueries, encoder: str) -> job.Learner:
-    """RA-DT with the queries of an encoder; `encoder` is its identity.
+    """RA-DT with `encode_queries` of an encoder, whose identity is `encoder`.
 
-    Raises `RadtError` when the embeddings or the index are missing, or were made from something else.
+    Raises `RadtError` when the embeddings or the index are missing, or were made from other inputs.
     """
     if setup.embeddings is None or setup.index is None:
         raise RadtError(f"--embeddings or --index is missing: {setup.method} retrieves, and needs both directories")

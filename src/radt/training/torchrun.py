@@ -1,7 +1,7 @@
 """torchrun on this machine, with the cause of a failure as its last line: `python -m radt.training.torchrun RANKS python -m ...`.
 
-The rules of the workflow put this before the command of a training whose setting `ranks` is above 1. torchrun alone would do, but
-would end with pages of its own. It hands signals on to all ranks. Several may run at once: each finds a free port.
+The workflow puts this before the command of a training with `ranks` above 1. torchrun alone would end a failure with pages of
+output. Signals reach all ranks. Several may run at once: each finds a free port.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from radt.training.ranks import LOST
 OPTIONS = ("--standalone", "--local-addr=localhost", "--max-restarts=0", "--no-python")
 SIGNALS = ",".join(dict.fromkeys([*(number.name for number in interruption.SIGNALS), "SIGHUP", "SIGQUIT"]))
 INTERRUPTED = {interruption.STATUS, *(-number for number in interruption.SIGNALS)}
-"""Exit statuses of ranks that a signal has ended."""
+"""Exit statuses of ranks that were ended by a signal."""
 
 
 def cause(failures: Iterable[ProcessFailure]) -> str | None:
-    """Why ranks have failed, in a line; None when they were interrupted."""
+    """Why ranks failed, in one line; None when they were interrupted."""
     found = [failure for failure in failures if failure.exitcode not in INTERRUPTED]
     if not found:
         return None
@@ -41,7 +41,7 @@ def cause(failures: Iterable[ProcessFailure]) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command in several processes: first their number, then the command; returns the exit status."""
+    """Run a command in several processes; `arguments` are their number, then the command. Returns the exit status."""
     ranks, *command = arguments
     logging.disable(logging.CRITICAL)
     os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // int(ranks)))

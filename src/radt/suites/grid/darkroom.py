@@ -1,8 +1,8 @@
-"""Dark-Room: an empty room whose rewarded cell must be found blindly (paper, Section 4; MiniHack Room-Dark-Dense there).
+"""Dark-Room: an empty room with an unseen rewarded cell (paper, Section 4; there called MiniHack Room-Dark-Dense).
 
 Every episode starts in the north-west corner and lasts exactly `horizon` steps. The agent sees only its position (y, x). A step
-that ends on the goal pays 1, except the last step of an episode, which never pays: the published engine is cut off before it
-counts it. `python -m radt.suites.grid.darkroom` measures the speed.
+that ends on the goal pays 1, except the last step of an episode, which never pays, as in the published engine.
+`python -m radt.suites.grid.darkroom` measures the speed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ MOVES = {NORTH: (-1, 0), EAST: (0, 1), SOUTH: (1, 0), WEST: (0, -1), STAY: (0, 0
 
 
 class DarkRoomVectorEnv(GridVectorEnv):
-    """Many goals of one room at once.
+    """Many goals of one room, in a batch.
 
-    Observations are uint8 [n, 2] = (y, x), rewards float32 [n], actions integers [n]: 0 north, 1 east, 2 south, 3 west, 4 stay; a
-    step into a wall stays. All episodes end together, always by truncation. The state is the cell, row by row.
+    Observations are uint8 [n, 2] = (y, x), rewards float32 [n], actions integers [n]: 0 north, 1 east, 2 south, 3 west, 4 stay. A
+    step into a wall does not move. All episodes end together, always by truncation. The state is the number of the cell, row by
+    row.
     """
 
     last_step_pays = False
@@ -42,7 +43,7 @@ class DarkRoomEnv(GridEnv):
 
 
 def tables(width: int, height: int, goals: NDArray[np.int64]) -> Tables:
-    """Rooms whose cells pay on `goals` [K, 2], (x, y)."""
+    """Tables of rooms with `goals` [K, 2], (x, y)."""
     following, count = moves(width, height), len(goals)
     reward = following == (goals[:, 1] * width + goals[:, 0])[:, None, None]
     shape = reward.shape

@@ -1,7 +1,7 @@
-"""The engine of all grid worlds: many deterministic tasks at once, as table look-ups in NumPy.
+"""The engine of all grid worlds: batches of deterministic tasks, as table look-ups in NumPy.
 
 A task is a finite decision process: in state s, action a leads to `following[s, a]` and pays `reward[s, a]`; the agent sees
-`codes[s]`. The state is what the task knows (a key that is held, goals that were reached), not what the agent sees.
+`codes[s]`. The state is the true state (with a held key, reached goals), which the agent does not fully see.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class Tables:
     following: NDArray[np.int32]
     """[K, S, A] state after the action."""
     reward: NDArray[np.float32]
-    """[K, S, A]"""
+    """[K, S, A] reward of the action."""
     ends: NDArray[np.bool_]
     """[K, S, A] whether the action ends the episode."""
     codes: NDArray[np.uint8]
-    """[K, S, D] what the agent sees, as small whole numbers."""
+    """[K, S, D] observation of a state, as small whole numbers."""
     start: NDArray[np.int32]
     """[K] first state of an episode."""
 
 
 class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array]):
-    """Tasks of one grid world, deterministic: the same actions give the same bytes, batched or alone.
+    """A batch of tasks of one grid world. It is deterministic: the same actions give the same bytes, in a batch or alone.
 
-    An episode ends with an action that `ends` it (terminated) or after `horizon` steps (truncated), each task for itself; that
-    step returns the first observation of the next episode and `infos["final_obs"]` holds the last one of the old episode
-    (Gymnasium's same-step autoreset). `state` [n] and `codes` [n, D] tell the present state and what is seen of it.
+    An episode ends with an action that `ends` it (terminated) or after `horizon` steps (truncated), independently for each task.
+    That step returns the first observation of the next episode; `infos["final_obs"]` holds the last one of the old episode
+    (Gymnasium's same-step autoreset). `state` [n] and `codes` [n, D] are the present state and its observation.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
@@ -50,7 +50,7 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
     last_step_pays = True
 
     def __init__(self, tables: Tables, tasks: ArrayLike, horizon: int, space: spaces.Box):
-        """`tasks` [n] are rows of `tables`, one for each environment, which may repeat."""
+        """`tasks` [n] are rows of `tables`, one for each environment; rows may repeat."""
         rows = np.asarray(tasks, dtype=np.int64)
         if horizon < 1:
             raise ValueError(f"horizon is {horizon}, allowed is 1 or more")
@@ -77,17 +77,17 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
 
     @property
     def codes(self) -> NDArray[np.uint8]:
-        """What is seen [n, D], as whole numbers."""
+        """Observation [n, D] of every task, as whole numbers."""
         return self._codes.take(self._started(), axis=0)
 
     def observe(self, codes: NDArray[np.uint8]) -> Array:
-        """Observations of `codes` [n, D]: the same numbers, unless a world says otherwise."""
+        """Observations from `codes` [n, D]: the same numbers, unless a world overrides this."""
         return codes
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Start a new episode of every task; nothing is random, so `seed` changes nothing.
+        """Start a new episode of every task; `seed` is ignored, because nothing is random.
 
-        `options` may hold `reset_mask`, Gymnasium's bool array [n] of the tasks that begin anew, at least one: the others go on.
+        `options` may hold Gymnasium's `reset_mask`, a bool array [n] of the tasks to reset, at least one; the others continue.
         Raises `ValueError` for another mask or other options.
         """
         super().reset(seed=seed, options=options)
@@ -117,18 +117,18 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
         return self.observe(self.codes), reward, terminated, truncated, infos
 
     def _first(self, before: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Rows [n] of the states in which new episodes start; `before` are those ahead of the last move, None without any."""
+        """Rows [n] of the start states of new episodes; `before` are rows of the states before the last move, if any."""
         start: NDArray[np.int64] = self._start
         return start
 
     def _started(self) -> NDArray[np.int64]:
-        """Rows of the present states."""
+        """Rows [n] of the present states."""
         if self._rows is None:
             raise ValueError("the environment was not started: call reset before step")
         return self._rows
 
     def _checked_mask(self, options: dict[str, Any]) -> NDArray[np.bool_]:
-        """Which tasks [n] `options` of `reset` ask for, or `ValueError`."""
+        """Mask [n] of the tasks to reset, from `options` of `reset`; raises `ValueError`."""
         if unknown := sorted(set(options) - {"reset_mask"}):
             raise ValueError(f"options has {unknown[0]!r}, allowed is reset_mask")
         mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
@@ -139,7 +139,7 @@ class GridVectorEnv(gymnasium.vector.VectorEnv[Array, NDArray[np.int64], Array])
         return mask
 
     def _checked_actions(self, actions: ArrayLike) -> NDArray[np.int64]:
-        """`actions` as an integer array, or `ValueError`."""
+        """`actions` as an integer array [n]; raises `ValueError`."""
         array = np.asarray(actions)
         if array.shape != (self.num_envs,) or array.dtype.kind not in "iu":
             raise ValueError(f"actions are {array.dtype} {list(array.shape)}, allowed are integers [{self.num_envs}]")
@@ -160,12 +160,12 @@ class GridEnv(gymnasium.Env[Array, int]):
         self.action_space = batch.single_action_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Start a new episode; there are no `options`, as `ValueError` says."""
+        """Start a new episode; raises `ValueError` for any `options`."""
         super().reset(seed=seed, options=options)
         return self._batch.reset(options=options)[0][0], {}
 
     def step(self, action: int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Move; the observation of the last step is that of the ended episode."""
+        """Move; the last step of an episode returns the last observation of that episode."""
         observations, rewards, terminated, truncated, infos = self._batch.step(np.array([action]))
         return infos.get("final_obs", observations)[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), {}
 
@@ -182,10 +182,10 @@ def best_returns(tables: Tables, horizon: int, last_step_pays: bool) -> NDArray[
 
 
 def best_actions(tables: Tables) -> NDArray[np.uint8]:
-    """An optimal action [K, S] for every state, as if episodes had no time limit: the first of those that gain most.
+    """An optimal action [K, S] for every state, without time limit; ties go to the lowest action.
 
-    Value iteration with a discount of 0.9, so that rewards are sought the short way, until no value changes by a billionth of
-    itself: far from every reward they are tiny. Equally short ways have the same value to the last bit, being computed alike.
+    Value iteration with a discount of 0.9, so that short ways are better, until no value changes by more than a relative 1e-9
+    (values far from rewards are tiny). Equally short ways have exactly the same value.
     """
     value = np.zeros(tables.following.shape[:2])
     following, kept = _flat(tables), 0.9 * ~tables.ends
@@ -200,14 +200,14 @@ def best_actions(tables: Tables) -> NDArray[np.uint8]:
 
 
 def _flat(tables: Tables) -> NDArray[np.int64]:
-    """State after the action [K, S, A], as a row among the states of all tasks."""
+    """State after the action [K, S, A], as a row among the K x S states of all tasks."""
     count, states, _ = tables.following.shape
     rows: NDArray[np.int64] = tables.following + states * np.arange(count)[:, None, None]
     return rows
 
 
 def measure(env: GridVectorEnv, steps: int = 2000) -> float:
-    """Environment steps per second of one process, given random actions drawn beforehand."""
+    """Environment steps per second in one process; random actions are drawn in advance."""
     actions = np.random.default_rng(0).integers(0, ACTIONS, (steps, env.num_envs))
     env.reset()
     start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""What DPT learns from and reads in the grid worlds: which transitions a learner, or an agent, had made when.
+"""The data of DPT in the grid worlds: tables of when a learner, or an agent, first made each transition.
 
-The worlds are deterministic, so a learning history repeats itself. A context holds no transition twice, here and in evaluation
-(ours; Lee et al. draw a few hundred random steps, and most steps of our histories are of a learner that stands on its goal).
+Lee et al.: a context is a few hundred random steps; here: distinct transitions, in training and in evaluation, because the worlds
+are deterministic and most steps of the histories are of a learner that stands on its goal.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ NEVER = np.iinfo(np.int32).max
 
 
 def cells(experiment: GridExperiment) -> int:
-    """Cells of the room or maze."""
+    """Number of cells of the room or maze."""
     return experiment.width * experiment.height
 
 
 def phase(experiment: GridExperiment, received: NDArray[np.floating]) -> NDArray[np.int64]:
-    """What of the `received` [...] the state depends on: from 0 on, one less than there are phases at most."""
+    """The phase [...] of the state, from 0 to phases - 1, from the rewards so far `received` [...]."""
     return np.minimum(received.astype(np.int64), PHASES.get(experiment.world, 1) - 1)
 
 
@@ -41,10 +41,10 @@ def kinds(
     action: NDArray[np.uint8],
     reward: NDArray[np.float32],
 ) -> NDArray[np.int64]:
-    """Number of each transition [...] among all that can be told apart: (state x ACTIONS + action) x REWARDS + reward.
+    """Kind of each transition [...]: (state x ACTIONS + action) x REWARDS + reward.
 
-    The state is the cell, row by row, plus the number of cells for each phase: it tells all that is seen in it, and with the
-    action what is seen next. `received` is what the episode had brought before.
+    The state is the cell, row by row, plus phase x number of cells; state and action determine both observations. `received` are
+    the rewards of the episode before.
     """
     cell = observation[..., 0].astype(np.int64) * experiment.width + observation[..., 1]
     state = cell + cells(experiment) * phase(experiment, received)
@@ -52,10 +52,10 @@ def kinds(
 
 
 def draw(known: NDArray[np.bool_], count: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Up to `count` of the `known` [B, kinds] transitions: their kinds [B, count] in random order, and how many they are [B].
+    """Up to `count` of the `known` [B, kinds] transitions: their kinds [B, count] in random order, and their number [B].
 
-    Where there are more, rewarded ones are taken first, the rest uniformly (ours): what pays is not lost in what does not. Beyond
-    the number, kinds are arbitrary.
+    If there are more than `count`, rewarded transitions are taken first, the others uniformly, so that rewards are not missed.
+    Kinds beyond the number are arbitrary.
     """
     rewarded = np.arange(known.shape[1]) % REWARDS > 0
     rank = random.random(known.shape, np.float32)
@@ -68,7 +68,7 @@ def draw(known: NDArray[np.bool_], count: int, random: np.random.Generator) -> t
 
 
 class TableExperience:
-    """What the learners of all training tasks went through, as tables (K tasks): small, whatever the length of the histories."""
+    """The transitions of the learning histories of K training tasks as tables, whose size does not depend on their length."""
 
     def __init__(self, trajectories: Trajectories, experiment: GridExperiment):
         shards = trajectories.shards
@@ -77,18 +77,18 @@ class TableExperience:
         tables, rows = env.tables, env.rows
         self.experiment, self.tasks = experiment, tasks
         self.codes = tables.codes[rows]
-        """[K, S, D] what is seen in each true state."""
+        """[K, S, D] observation of each true state."""
         self.following = tables.following[rows]
         """[K, S, A] state after an action."""
         self.ends: NDArray[np.bool_] = np.asarray(tables.ends[rows])
         """[K, S, A] whether an action ends the episode."""
         self.actions = optimal_actions(env)
-        """[K, S]"""
+        """[K, S] optimal action in each true state."""
         self.first_seen = np.full((len(tasks), env.states * ACTIONS * REWARDS), NEVER, np.int32)
-        """[K, kinds] episode of the learning history in which a transition was first made."""
+        """[K, kinds] first episode of the learning history with this transition."""
         visited = np.zeros((len(tasks), env.states), np.bool_)
         self.episodes = np.zeros(len(tasks), np.int64)
-        """[K] episodes of the learning history."""
+        """[K] number of episodes of the learning history."""
         number = {task: row for row, task in enumerate(tasks.tolist())}
         for shard in shards:
             for task in np.unique(shard.episode_task).tolist():
@@ -96,13 +96,13 @@ class TableExperience:
                 self.episodes[row] = _record(shard, task, experiment, self.first_seen[row], visited[row])
         order = np.argsort(~visited, axis=1, kind="stable")
         self.states, self.visited = order, visited.sum(axis=1)
-        """[K, S] true states, those visited in the history first, and how many these are [K]."""
+        """[K, S] true states, visited ones first, and the number of visited ones [K]."""
 
     def contexts(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Transitions, Tensor]:
-        """Contexts of up to `count` transitions for rows `task` [B], and how many each of them has [B].
+        """Contexts of up to `count` transitions for rows `task` [B], and the size [B] of each.
 
-        Each is drawn from the first m episodes of the task's history; m is drawn so that its logarithm is uniform, because the
-        learner finds most of what there is in its first episodes and contexts of poor learners would else be rare (ours).
+        A context is drawn from the first m episodes of the task's history. log m is uniform, because the learner makes most
+        transitions in its first episodes, and contexts of poor learners would be rare otherwise.
         """
         episodes = self.episodes[task]
         first = np.exp(random.random(len(task)) * np.log(episodes + 1.0)).astype(np.int64).clip(1, episodes)
@@ -121,9 +121,10 @@ class TableExperience:
         return context, torch.from_numpy(number)
 
     def queries(self, task: NDArray[np.int64], count: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """True states that were visited, drawn uniformly: what is seen, their phase and best action (`Experience.queries`).
+        """Visited true states, drawn uniformly: observation, phase and best action (`Experience.queries`).
 
-        Each state counts once (ours): most steps are of a learner on its goal, which would teach to stay wherever one is.
+        Each state counts once, because most steps are of a learner on its goal, from which a network would learn to stay
+        everywhere.
         """
         place = (random.random((len(task), count)) * self.visited[task][:, None]).astype(np.int64)
         row = task[:, None]
@@ -137,8 +138,8 @@ def _record(
 ) -> int:
     """Enter a task's history into `first_seen` [kinds] and `visited` [S]; returns its number of episodes.
 
-    What the agent does not see of the true state (key held, goals reached) is how often it was rewarded before, in this episode.
-    What is seen after the last step of an episode is not stored: it counts only if it paid, as then the episode was over.
+    The hidden part of the true state (held key, reached goals) is the number of earlier rewards in the episode. The next
+    observation of an episode's last step is not stored, so that step counts only if it paid, because then the episode was over.
     """
     own = np.flatnonzero(shard.episode_task == task)
     bounds = shard.episode_start[own[0] : own[-1] + 2]
@@ -151,21 +152,21 @@ def _record(
     kind = kinds(experiment, observation, received, np.asarray(shard.actions[steps, 0]), reward)
     visited[kind // (ACTIONS * REWARDS)] = True
     counts = np.append(episode[1:] == episode[:-1], False) | (reward > 0)
-    first_seen[kind[counts][::-1]] = episode[counts][::-1]  # of equal indices the last assignment stays: the earliest episode
+    first_seen[kind[counts][::-1]] = episode[counts][::-1]  # the last assignment to equal indices stays: the earliest episode
     return len(own)
 
 
 class DistinctTransitions:
-    """The different transitions of the finished episodes of an agent, each where it was first made."""
+    """The distinct transitions of the finished episodes of an agent. A `Recollection`."""
 
     def __init__(self, buffer: EpisodeBuffer, experiment: GridExperiment):
         self._buffer, self._experiment = buffer, experiment
         phases = PHASES.get(experiment.world, 1)
         self._row = np.full((buffer.tasks, phases * cells(experiment) * ACTIONS * REWARDS), -1, np.int64)
-        """[B, kinds] row of the buffer where each transition was first made; -1: never."""
+        """[B, kinds] row of the buffer with the first such transition; -1: none."""
 
     def add(self, episode: int) -> None:
-        """See `Recollection`. As in training, a last step counts only if it paid, as then the episode was over."""
+        """See `Recollection`. As in training, the last step of an episode counts only if it paid."""
         buffer, columns = self._buffer, self._buffer.columns
         length = buffer.lengths[:, episode].numpy()[:, None]
         row = buffer.first(episode).numpy()[:, None] + np.arange(buffer.horizon)

@@ -1,8 +1,8 @@
-"""Dark Key-Door: an unseen key must be found before an unseen door pays (paper, Section 4; MiniHack KeyDoor-Dark-Dense there).
+"""Dark Key-Door: an unseen key must be found before an unseen door pays (paper, Section 4; there MiniHack KeyDoor-Dark-Dense).
 
 Room, moves, observation, start and length are those of Dark-Room; whether the key is held is not observed. The step that picks
-the key up pays 1, from then on every step that ends on the door pays 1, but the last step of an episode never pays. The key lies
-in its place again in every episode. (The published engine forgets to put it back: see `key_stays` and docs/differences.md.)
+the key up pays 1. After it, every step that ends on the door pays 1. The last step of an episode never pays. The key is back in
+its place in every episode. Published engine: it is not put back; see `key_stays` and docs/differences.md.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from radt.suites.grid.splits import permuted_cells, permuted_keys
 
 
 class KeyDoorVectorEnv(GridVectorEnv):
-    """Many pairs of key and door of one room at once; observations, actions and ends as in Dark-Room.
+    """Many pairs of key and door of one room, in a batch; observations, actions and ends as in Dark-Room.
 
-    The state is the cell, row by row, plus the number of cells once the key is held. A key on the start cell is picked up by the
-    first step, whatever it is; where key and door share a cell, the step that picks the key up pays for both.
+    The state is the cell, row by row, plus the number of cells once the key is held. A key on the start cell is picked up by any
+    first step. Where key and door share a cell, the step that picks the key up pays for both.
     """
 
     last_step_pays = False
@@ -38,7 +38,7 @@ class KeyDoorVectorEnv(GridVectorEnv):
         self._cells, self._key_stays = width * height, key_stays
 
     def _first(self, before: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """See `GridVectorEnv._first`; a key found in the last step counts as little as that step pays."""
+        """See `GridVectorEnv._first`; a key found in the last step does not count, as that step does not pay."""
         start = super()._first(before)
         return start if before is None or not self._key_stays else start + self._cells * (before - self._offset >= self._cells)
 

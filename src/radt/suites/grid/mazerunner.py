@@ -1,7 +1,7 @@
-"""MazeRunner 15x15: one to three unseen goals of a maze, to be reached in order (paper, Section 4; adapted from AMAGO there).
+"""MazeRunner 15x15: one to three unseen goals of a maze, to be reached in order (paper, Section 4, adapted from AMAGO).
 
 Mazes, starts and goals are those of the published generator for the same seed. The agent sees its position and the free cells
-around it, each divided by 15; where the goals are it does not see. Reaching the active goal pays 1 and makes the next one active;
+around it, each divided by 15, but not the goals. Reaching the active goal pays 1 and makes the next one active;
 the last goal ends the episode. `python -m radt.suites.grid.mazerunner` measures the speed.
 """
 
@@ -23,7 +23,7 @@ MOST_GOALS = 3
 
 
 class MazeRunnerVectorEnv(GridVectorEnv):
-    """Many mazes at once.
+    """Many mazes in a batch.
 
     Observations are float32 [n, 6]: row, column, and the free cells to the west, north, east and south before the next wall, each
     divided by 15. Actions are integers [n]: 0 west, 1 north, 2 east, 3 south, 4 none; a step into a wall stays. The state is the
@@ -64,7 +64,7 @@ def maze(seed: int) -> tuple[NDArray[np.int8], tuple[tuple[int, int], ...]]:
             around = [(y, x - 2)] * (x > 1) + [(y, x + 2)] * (x < SIZE - 2)
             around += [(y - 2, x)] * (y > 1) + [(y + 2, x)] * (y < SIZE - 2)
             if all(grid[cell] for cell in around):
-                random.randint(0, len(around), COMPLEXITY - drawn)  # a dead end, where the generator goes on drawing
+                random.randint(0, len(around), COMPLEXITY - drawn)  # at a dead end the generator keeps drawing
                 break
             row, column = around[random.randint(0, len(around))]
             if grid[row, column] == 0:
@@ -127,7 +127,7 @@ def _codes(walls: NDArray[np.int8]) -> NDArray[np.uint8]:
 
 
 def vector_env(num_envs: int = 100, seeds: ArrayLike | None = None, horizon: int = 400) -> MazeRunnerVectorEnv:
-    """`num_envs` mazes for `gymnasium.make_vec`; without `seeds` those from 0 on."""
+    """`num_envs` mazes for `gymnasium.make_vec`; default seeds: 0, 1, ..."""
     chosen = np.arange(num_envs) if seeds is None else np.asarray(seeds)
     if len(chosen) != num_envs:
         raise ValueError(f"seeds are {len(chosen)}, allowed is one for each of the {num_envs} environments")

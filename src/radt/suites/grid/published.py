@@ -1,8 +1,8 @@
-"""The published learning histories: one `.npz` file for each task, converted without ever unpickling.
+"""The published learning histories: one `.npz` file for each task, converted without unpickling.
 
-A file is one long stream of steps of one task, in the order in which a PPO agent played them: `observations` and
-`next_observations` [N, 1, D], `actions` [N, 1, 1], `rewards` and `dones` [N, 1]. Its actions are replayed in the world, and it is
-refused unless it shows and pays what the world does.
+A file is one stream of steps of one task, in the order in which a PPO agent played them: `observations` and `next_observations`
+[N, 1, D], `actions` [N, 1, 1], `rewards` and `dones` [N, 1]. Its actions are replayed in the world; observations and rewards must
+be those of the world.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def checksums(folder: Path, experiment: GridExperiment) -> dict[str, str]:
 def convert(folder: Path, experiment: GridExperiment) -> Iterator[Shard]:
     """The published histories in `folder`, one task at a time; raises `RadtError` when a file does not fit its task.
 
-    Rewards are the world's: at a time limit of a maze the published ones contain what PPO expected to come. Where a Key-Door
-    history pays as if the key stayed taken after it was first picked up (a defect of the published engine), it is kept so.
+    Rewards are the world's, because published rewards at the time limit of a maze include PPO's expected return. Key-Door
+    histories in which the key stays taken after it was first picked up (a defect of the published engine) are kept as they are.
     """
     for task, names in file_names(experiment).items():
         paths = [folder / name for name in names if (folder / name).is_file()] or [folder / names[0]]
@@ -93,7 +93,7 @@ def key_stays(shards: list[Shard], experiment: GridExperiment) -> list[int]:
 
 
 def _fitting(paths: list[Path], experiment: GridExperiment, task: int) -> Shard:
-    """The history of `task` from the first file that fits; where none does, the complaint is about the last."""
+    """The history of `task` from the first file that fits; if none fits, raises the `RadtError` of the last."""
     for path in paths[:-1]:
         try:
             return _history(path, experiment, task)
@@ -143,7 +143,7 @@ def _load(path: Path, experiment: GridExperiment) -> dict[str, Array]:
 
 
 def _flat(path: Path, key: str, values: Array, inner: tuple[int, ...]) -> Array:
-    """`values` as [N, *inner]; axes of length 1 behind the first are dropped."""
+    """`values` as [N, *inner]; axes of length 1 after the first are dropped."""
     steps = len(values) if values.ndim else 0
     if steps == 0 or values.size != steps * prod(inner) or values.ndim > 3 or values.dtype.kind not in "biuf":
         wanted = ", ".join(["N", "1", *map(str, inner)])
@@ -169,7 +169,7 @@ def _check_numbers(path: Path, columns: dict[str, Array], starts: NDArray[np.int
 
 @dataclass(frozen=True)
 class _Replay:
-    """What a world does with the actions of a file of N steps."""
+    """The replay of a file's N actions in the world."""
 
     states: NDArray[np.int64]
     """[N] true state before the action."""
@@ -202,7 +202,7 @@ def _replay(env: GridVectorEnv, first: NDArray[np.int64], actions: NDArray[np.ui
 
 
 def _states(env: GridVectorEnv, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """First state [n] that is seen as `codes` [n, D], in which nothing has been reached yet; -1 where there is none."""
+    """First state [n] with observation `codes` [n, D], in which no goal has been reached; -1 for none."""
     seen = (codes[:, None] == env.tables.codes[env.rows[0]]).all(axis=-1)
     states: NDArray[np.int64] = np.where(seen.any(axis=1), seen.argmax(axis=1), -1)
     return states
@@ -223,7 +223,7 @@ def _check_way(
 ) -> None:
     """Raise `RadtError` unless the actions lead where the file says, and episodes end where they end in the world.
 
-    What is seen after the last step of an episode may be its end or the next beginning; it is not kept.
+    The observation after the last step of an episode may be its last or the first of the next; it is not stored.
     """
     seen, last = env.tables.codes[env.rows[0]], np.zeros(starts[-1], np.bool_)
     last[starts[1:] - 1] = True
@@ -245,12 +245,12 @@ def _check_way(
 
 
 def _unpaid(rewards: Array, replay: _Replay) -> int | None:
-    """First step whose reward is not the world's; at a time limit any is, because the published one was added to."""
+    """First step whose reward is not the world's; None for none. At a time limit any reward is accepted (see `convert`)."""
     wrong = (np.abs(rewards - replay.rewards) > ROUNDING) & ~replay.cut_off
     return int(wrong.argmax()) if wrong.any() else None
 
 
 def _place(step: int | np.integer[Any], starts: NDArray[np.int64]) -> str:
-    """Where a step of the file is, in words."""
+    """Episode and step of a row of the file, in words."""
     episode = int(np.searchsorted(starts, step, "right")) - 1
     return f"step {step - starts[episode]} of episode {episode}"

@@ -1,11 +1,12 @@
-"""Learning histories from scratch: tabular Q-learning on all training tasks at once (ours; the published data are PPO's).
+"""Learning histories of tabular Q-learning on all training tasks at once.
 
-The histories are what in-context methods learn from: episodes of one task in the order in which a learner, which begins with
-nothing, played them. The learner sees the true state of its task (whether the key is held, how many goals were reached); what is
-written down is what the agent sees.
+Paper: PPO; here: Q-learning, because the settings of the published PPO are not known.
 
-A task may have several histories. Each learner has its own order of equally good actions, drawn once: many short ways lead to a
-goal, and which of them a learner takes can be told from its own earlier episodes, but not from the task.
+A history is the episodes of one learner on one task, in the order in which it learned. The learner sees the true state of its
+task (whether the key is held, how many goals were reached); the stored observations are those of the agent.
+
+A task may have several histories. Each learner has its own order of equally good actions, drawn once. So the way that a learner
+takes to a goal can be predicted from its own earlier episodes, but not from the task.
 """
 
 from __future__ import annotations
@@ -25,18 +26,17 @@ from radt.suites.grid.splits import tasks_of
 class QLearner:
     """One table of values for each task, all updated in lockstep.
 
-    Values are those of afterstates (Sutton and Barto, section 6.8): what is hidden (the key, the goals reached) as it was, and
-    the cell to which an action leads. That an action moves the agent by a cell, and where walls are, the learner can see; what a
-    cell does, it has to find out.
+    Values belong to afterstates (Sutton and Barto, section 6.8): the cell to which an action leads, with the hidden part of the
+    state (held key, reached goals) from before. So the learner knows moves and walls, and has to find out what cells do.
 
     Args:
         leads: [tasks, states, A] afterstate of every action.
-        settings: of the updates.
-        random: draws which of equally good actions each learner prefers in each state.
+        settings: settings of the updates.
+        random: draws each learner's preference among equally good actions in each state.
     """
 
     TIE = 1e-9
-    """Values that differ by less than this share are equal: they are computed along different ways."""
+    """Values with a smaller relative difference are equal: rounding differs between ways of equal length."""
 
     def __init__(self, leads: NDArray[np.int64], settings: Generate, random: np.random.Generator):
         tasks, states, _ = leads.shape
@@ -48,7 +48,7 @@ class QLearner:
         self._learning_rate, self._discount = settings.learning_rate, settings.discount
 
     def act(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Best action [tasks] in `states` [tasks]; among equally good ones, the one that the learner prefers there."""
+        """Best action [tasks] in `states` [tasks]; ties go to the learner's preferred action."""
         row = self._row + states
         values = self._values.take(self._leads.take(row, axis=0))
         equal = values >= values.max(axis=1, keepdims=True) * (1.0 - self.TIE)
@@ -64,9 +64,9 @@ class QLearner:
         terminated: NDArray[np.bool_],
         learning: NDArray[np.bool_],
     ) -> None:
-        """Move the values of (state, action) of tasks that are `learning` towards reward + discount x best value of `following`.
+        """Q update for tasks that are `learning`: the target is reward + discount x best value of `following`.
 
-        A step that `terminated` has nothing ahead.
+        After a step that `terminated`, the best value is 0.
         """
         taken = self._leads[(self._row + states)[learning], actions[learning]]
         self._following[taken], self._reward[taken] = (self._row + following)[learning], rewards[learning]
@@ -74,20 +74,20 @@ class QLearner:
         self._learn(taken)
 
     def replay(self, sweeps: int) -> None:
-        """Update the values of all afterstates that were ever reached, in `sweeps` sweeps, as if each were again (Dyna-Q)."""
+        """Replay the last transition of every visited afterstate, in `sweeps` sweeps (Dyna-Q)."""
         for _ in range(sweeps):
             self._learn(np.flatnonzero(self._following >= 0))
 
     def _learn(self, rows: NDArray[np.int64]) -> None:
-        """Update the values of `rows` by what came after them."""
+        """Q update of the values of `rows` with their stored transitions."""
         ahead = self._values.take(self._leads.take(self._following[rows], axis=0)).max(axis=1)
         self._values[rows] += self._learning_rate * (self._reward[rows] + self._kept[rows] * ahead - self._values[rows])
 
 
 def afterstates(env: GridVectorEnv, experiment: GridExperiment) -> NDArray[np.int64]:
-    """[tasks, S, A] the cell that an action leads to, with what is hidden as it was before.
+    """Afterstate [tasks, S, A] of every action: the cell to which it leads, with the hidden part of the state from before.
 
-    States count cell by cell, once for each hidden part (`radt.suites.grid.keydoor`, `radt.suites.grid.mazerunner`).
+    States are numbered cell by cell, once for each hidden part (`radt.suites.grid.keydoor`, `radt.suites.grid.mazerunner`).
     """
     cells = experiment.width * experiment.height
     following = env.tables.following[env.rows].astype(np.int64)
@@ -95,7 +95,7 @@ def afterstates(env: GridVectorEnv, experiment: GridExperiment) -> NDArray[np.in
 
 
 def epsilon(episode: int, settings: Generate) -> float:
-    """Chance of a random action in `episode`, counted from 0: a straight line, then constant."""
+    """Probability of a random action in `episode`, from 0: linear decay, then constant."""
     progress = min(episode / settings.epsilon_episodes, 1.0)
     return settings.epsilon_first + (settings.epsilon_last - settings.epsilon_first) * progress
 
@@ -131,11 +131,12 @@ def learn(experiment: GridExperiment, settings: Generate) -> Shard:
 def play(
     env: GridVectorEnv, learner: QLearner, chance: float, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """One episode of every task, learning at every step but the one that the time limit cuts off: a room does not pay for it.
+    """One episode of every task. The learners learn at every step except the one that the time limit cuts off, which a room does
+    not pay for.
 
     Returns:
-        What was seen [tasks, horizon, D], actions and rewards [tasks, horizon], and the length of every episode [tasks], behind
-        which the others mean nothing.
+        Observations [tasks, horizon, D], actions and rewards [tasks, horizon], and the length of every episode [tasks]; values
+        beyond the length are undefined.
     """
     shape = (env.horizon, env.num_envs)
     explore = random.random(shape, np.float32) < chance

@@ -1,4 +1,4 @@
-"""A training task of a grid world for a learner of Stable-Baselines3; the published histories are PPO's (paper, Section 4)."""
+"""A training task of a grid world for a learner of Stable-Baselines3, as published with PPO (paper, Section 4)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from radt.suites.grid.settings import GridExperiment
 
 
 class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
-    """One task as an environment that writes down its first `steps` transitions.
+    """One task as an environment that records its first `steps` transitions.
 
-    Observations are float32 [D], those of the world as they are, as published. The end of an episode is told as the published
-    engines tell it: in a room, whose last step never pays, as an end like any other (terminated); in a maze as a time limit
-    (truncated).
+    Observations are those of the world, float32 [D], as published. The time limit is reported as in the published engines: in a
+    room as `terminated`, in a maze as `truncated`.
     """
 
     def __init__(self, batch: GridVectorEnv, steps: int):
@@ -39,7 +38,7 @@ class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     @property
     def full(self) -> bool:
-        """Whether all transitions that were asked for are there."""
+        """Whether `steps` transitions are recorded."""
         return self.recorded == len(self.actions)
 
     def reset(
@@ -50,7 +49,7 @@ class Recorder(gymnasium.Env[NDArray[np.float32], np.int64]):
         return self._batch.reset()[0][0].astype(np.float32), {}
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Move and write the transition down; the observation of the last step is that of the ended episode."""
+        """Move and record the transition; the last step of an episode returns the last observation of that episode."""
         before = self._batch.codes[0]
         observations, rewards, terminated, truncated, infos = self._batch.step(np.array([action], np.int64))
         ended = bool(terminated[0] | truncated[0])

@@ -1,4 +1,4 @@
-"""What the report draws of a grid world: its walls, what is hidden in it, and the way of an agent. Cells count row by row."""
+"""Data of a grid world for the report: walls, hidden goals, and the way of an agent. Cells are numbered row by row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def actions(experiment: GridExperiment) -> list[str]:
 
 
 def room(experiment: GridExperiment, task: int) -> dict[str, Any]:
-    """Size and walls of a task's world, and its marks: names and cells of what is hidden."""
+    """Size and walls of a task's world, and its marks: names and cells of hidden goals."""
     size = {"width": experiment.width, "height": experiment.height}
     told: dict[str, Any] = worlds.descriptions(experiment)[task]
     if experiment.world != "mazerunner":
@@ -33,7 +33,7 @@ def room(experiment: GridExperiment, task: int) -> dict[str, Any]:
 
 
 def cells(experiment: GridExperiment, task: int, observations: NDArray[np.uint8], codes: NDArray[np.uint8]) -> list[int]:
-    """The way of an episode: a cell for each of its observations [t, D], and where the last of its actions [t, 1] leads."""
+    """Cells of an episode: one for each observation [t, D], and the one to which the last of its actions [t, 1] leads."""
     way = observations[:, :2].astype(int) @ [experiment.width, 1]
     following = worlds.make(experiment, np.array([task])).tables.following[0]
     last = int(following[way[-1], codes[-1, 0]]) % (experiment.width * experiment.height)

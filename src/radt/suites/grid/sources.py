@@ -1,4 +1,4 @@
-"""Where the learning histories of the grid worlds come from: the choices of `trajectories.source`."""
+"""Sources of learning histories of the grid worlds."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ from radt.suites.grid.settings import GridExperiment
 
 
 def collect(experiment: GridExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """Where the histories come from, for the manifest, and the histories themselves, a task or more at a time.
-
-    `histories` is the folder of what was learned, for sources that learn; raises `RadtError` when that is not given.
-    """
+    """See `radt.suites.sources.histories`; `histories` is the output of the `rl` stage, which some sources need."""
     if settings.source in LEARNERS:
         return learners.told(settings), learners.read(histories, experiment_spec(experiment), settings)
     if settings.source == "generate" and settings.generate:
@@ -42,7 +39,7 @@ def collect(experiment: GridExperiment, settings: Settings, histories: Path | No
 
 
 def remark(experiment: GridExperiment, data: Trajectories) -> str | None:
-    """In how many published histories of Key-Door the key stays taken, in words."""
+    """The number of published histories of Key-Door in which the key stays taken, in words."""
     stay = published.key_stays(data.shards, experiment) if data.manifest["source"].get("name") in ("download", "import") else []
     words = f"the key stays taken in {len(stay)} of the histories, as in the published engine (docs/differences.md)"
     return words if stay else None

@@ -1,4 +1,4 @@
-"""What is seen, done and paid in the grid worlds."""
+"""Observations, actions and rewards of the grid worlds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from radt.suites.grid.mazerunner import MOST_GOALS
 from radt.suites.grid.settings import GridExperiment
 
 LEVELS = 3
-"""Of what was received, a token tells nothing, 1 and more apart."""
+"""Rows for the rewards so far: 0, 1, 2 or more."""
 MOST_PAID = {"keydoor": 2}
-"""Most that a step pays, where it is more than 1: key and door in one cell."""
+"""Largest reward of a step if above 1: key and door in one cell."""
 PHASES = {"keydoor": 2, "mazerunner": 3}
-"""True states that share a cell, where there is more than one: key held or not, goals reached."""
+"""Number of true states of a cell if above 1: key held or not, goals reached."""
 
 
 def sizes_of(experiment: GridExperiment) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Which tasks an experiment has and who may see them (published code: lists in its environment settings, made by a rule)."""
+"""The tasks of an experiment and their split, as in the lists of the published code."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from radt.suites.grid.settings import GridExperiment
 from radt.suites.grid.spec import sizes_of, spec_of
 
 PIXELS = 240
-"""About the longer side of a picture."""
+"""Approximate length of the longer side of a picture."""
 WALL, TRAIL, PAYS, AGENT = (60, 60, 60), (187, 204, 238), (238, 119, 51), (0, 68, 136)
 
 
@@ -54,7 +54,7 @@ class GridSuite:
         return codes.astype(np.uint8)
 
     def picture(self, env: GridVectorEnv, seen: NDArray[Any]) -> NDArray[np.uint8]:
-        """See `WithPictures`, from above: cells that pay are orange, cells of this episode light blue, the agent is dark blue."""
+        """See `WithPictures`; seen from above: goals are orange, visited cells light blue, the agent is dark blue."""
         size = self.experiment.height, self.experiment.width
         cells = np.full((*size, 3), 255, np.uint8)
         tables, row = env.tables, int(env.rows[0])

@@ -1,4 +1,4 @@
-"""The tasks of an experiment, whatever its world: environments, optimum, optimal actions."""
+"""The tasks of an experiment in any world: environments, optimum, optimal actions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from radt.suites.grid.splits import goals, keys, maze_seeds
 
 
 def make(experiment: GridExperiment, tasks: NDArray[np.int64]) -> GridVectorEnv:
-    """The environments of `tasks` [n] (ids, none twice)."""
+    """The environments of `tasks` [n] (distinct ids)."""
     if experiment.world == "mazerunner":
         return MazeRunnerVectorEnv(maze_seeds(experiment)[tasks], experiment.horizon)
     doors = goals(experiment)[tasks]
@@ -24,7 +24,7 @@ def make(experiment: GridExperiment, tasks: NDArray[np.int64]) -> GridVectorEnv:
 
 
 def descriptions(experiment: GridExperiment) -> list[dict[str, object]]:
-    """What makes each task: goal (x, y); key and door (x, y); or the seed of the maze."""
+    """The parameters of each task: goal (x, y); key and door (x, y); or the seed of the maze."""
     if experiment.world == "mazerunner":
         return [{"seed": seed} for seed in maze_seeds(experiment).tolist()]
     if experiment.world == "darkroom":
@@ -50,7 +50,7 @@ def optimum(experiment: GridExperiment) -> NDArray[np.int64]:
 
 
 def _paid(experiment: GridExperiment, distance: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Steps [tasks] on a cell that is `distance` [tasks] steps away which pay."""
+    """Number of paid steps [tasks] on a cell that is `distance` [tasks] steps away."""
     paid: NDArray[np.int64] = np.maximum(experiment.horizon - np.maximum(distance, 1), 0)
     return paid
 

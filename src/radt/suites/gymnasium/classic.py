@@ -1,4 +1,4 @@
-"""Gymnasium's CartPole and Pendulum with constants that differ from task to task and are not seen."""
+"""Gymnasium's CartPole and Pendulum with hidden constants that differ between tasks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
 
 class CartPole(CartPoleEnv):
-    """A pole on a cart. `force` may be negative: then the actions change places."""
+    """A pole on a cart. A negative `force` swaps the actions."""
 
     def __init__(self, gravity: float = 9.8, length: float = 0.5, force: float = 10.0):
-        """`length` is half of the pole's, as in Gymnasium's."""
+        """`length` is half the length of the pole, as in Gymnasium."""
         super().__init__()
         self.gravity, self.length, self.force_mag = gravity, length, force
         self.polemass_length = self.masspole * length
 
 
 class Pendulum(PendulumEnv):
-    """A pendulum. With `sign` -1 it is pushed the other way."""
+    """A pendulum. `sign` -1 inverts the torque."""
 
     def __init__(self, gravity: float = 10.0, sign: int = 1):
         super().__init__(g=gravity)

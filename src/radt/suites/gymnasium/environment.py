@@ -1,4 +1,4 @@
-"""The environment of a task, and what an agent sees of it."""
+"""The environment of a task, and an agent's view of it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Engine(Protocol):
 
     @property
     def experiment(self) -> Any:
-        """The settings, with `environment`, a name, and what is `hidden`."""
+        """The settings, with a name `environment` and the parts that are `hidden`."""
 
     @property
     def spec(self) -> Spec:
-        """What is seen, done and paid."""
+        """Observations, actions and rewards."""
 
     def environment(self, task: int) -> Env:
         """The environment of one task."""
@@ -45,14 +45,14 @@ def sentences(name: str) -> Iterator[None]:
         yield
     except RadtError:
         raise
-    except Exception as error:  # it is somebody else's code
+    except Exception as error:  # a user's environment may raise anything
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(last.filename).name}, line {last.lineno}"
         raise RadtError(f"the environment {name!r} fails ({said(error)}; {place}): mend it") from None
 
 
 def make(experiment: GymnasiumExperiment, task: int) -> Env:
-    """The environment of a task as it is, cut off after `horizon` steps; raises `RadtError` when Gymnasium cannot make it."""
+    """The environment of a task, truncated after `horizon` steps; raises `RadtError` when Gymnasium cannot make it."""
     name, own = experiment.environment, experiment.parameters[task]
     try:
         if ":" in name:
@@ -79,25 +79,25 @@ def make(experiment: GymnasiumExperiment, task: int) -> Env:
 
 @dataclass(frozen=True)
 class View:
-    """What an agent sees of the observations of an environment."""
+    """An agent's view of the observations of an environment."""
 
     name: str
-    """Of the environment, for errors."""
+    """Name of the environment, for errors."""
     observation: Codes | Numbers | Image
-    """The form of what is seen."""
+    """Kind and size of the agent's observations."""
     parts: tuple[str, ...]
-    """Keys of a dictionary, in the order in which they are joined; none for other observations."""
+    """Keys of a dictionary, in the order of concatenation; empty for other observations."""
     shown: NDArray[np.int64] | None
-    """Places of the numbers that are seen; None: all."""
+    """Indices of the visible numbers; None: all."""
 
     def __call__(self, observation: Any) -> Array:
-        """What is stored [*shape] of one observation."""
+        """Stored form [*shape] of one observation."""
         one = {key: np.asarray(observation[key])[None] for key in self.parts} if self.parts else np.asarray(observation)[None]
         stored: Array = self.together(one)[0]
         return stored
 
     def together(self, observations: Any) -> Array:
-        """What is stored [n, *shape] of n observations; raises `RadtError` when they are not what the space says."""
+        """Stored form [n, *shape] of n observations; raises `RadtError` when they do not fit the space."""
         numbers = isinstance(self.observation, Numbers)
         try:
             if self.parts:
@@ -118,12 +118,12 @@ class View:
         return stored
 
     def _beyond(self, stored: Array) -> bool:
-        """Whether codes [n, D] are larger than the space has."""
+        """Whether codes [n, D] are outside of the space."""
         return isinstance(self.observation, Codes) and bool((stored >= np.array(self.observation.sizes)).any())
 
 
 def view_of(experiment: Any, space: spaces.Space[Any]) -> View:
-    """What is seen of an observation space; raises `RadtError` for one that is not supported, or where all is hidden."""
+    """The view of an observation space; raises `RadtError` for an unsupported one, or if everything is hidden."""
     name = experiment.environment
     if isinstance(space, spaces.Dict) and all(_is_numbers(part) for part in space.spaces.values()):
         return _view_of_dictionary(experiment, space)
@@ -148,12 +148,12 @@ def view_of(experiment: Any, space: spaces.Space[Any]) -> View:
 
 
 def _is_numbers(space: spaces.Space[Any]) -> bool:
-    """Whether a space is of real numbers."""
+    """Whether a space consists of real numbers."""
     return isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.number) and space.dtype != np.uint8
 
 
 def _view_of_dictionary(experiment: Any, space: spaces.Dict) -> View:
-    """All numbers of a dictionary, part after part, without the keys that are hidden."""
+    """The view of a dictionary: its numbers, concatenated, without hidden keys."""
     if unknown := [key for key in experiment.hidden if key not in space.spaces]:
         raise RadtError(f"hidden is {unknown[0]!r}, but {experiment.environment} shows {', '.join(space.spaces)}: name these")
     parts = tuple(key for key in space.spaces if key not in experiment.hidden)
@@ -164,7 +164,7 @@ def _view_of_dictionary(experiment: Any, space: spaces.Dict) -> View:
 
 
 def _shown(experiment: Any, count: int) -> NDArray[np.int64] | None:
-    """Places of the numbers that are seen, of `count`; None: all. Raises `RadtError` for a place that there is not."""
+    """Indices of the visible numbers among `count`; None: all. Raises `RadtError` for an index out of range."""
     if not experiment.hidden:
         return None
     if unknown := [place for place in experiment.hidden if not isinstance(place, int) or place >= count]:
@@ -176,19 +176,19 @@ def _shown(experiment: Any, count: int) -> NDArray[np.int64] | None:
 
 
 class Together(gymnasium.vector.VectorWrapper):
-    """Environments of several tasks, whose errors are sentences."""
+    """A vector environment of several tasks whose errors become `RadtError`."""
 
     def __init__(self, env: gymnasium.vector.VectorEnv[Any, Any, Any], name: str):
         super().__init__(env)
         self.name = name
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode of all."""
+        """Start an episode in all environments."""
         with sentences(self.name):
             return self.env.reset(seed=seed, options=options)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Act in all; raises `RadtError` for a reward that is not finite."""
+        """Act in all environments; raises `RadtError` for a reward that is not finite."""
         with sentences(self.name):
             told = self.env.step(actions)
         if not np.isfinite(told[1]).all():

@@ -1,4 +1,4 @@
-"""A training task of an environment for a learner of Stable-Baselines3, which sees what is hidden from agents."""
+"""A training task of an environment for a learner of Stable-Baselines3, which also sees what is hidden from agents."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from radt.suites.gymnasium.settings import GymnasiumExperiment
 from radt.suites.gymnasium.suite import suite_of
 
 TOGETHER = 1000
-"""Steps that the learned policy labels at once."""
+"""Steps that the final policy labels at once."""
 
 
 class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment that writes down its first `steps` transitions."""
+    """An environment that records its first `steps` transitions."""
 
     def __init__(self, env: Env, view: View, spec: Spec, steps: int):
         whole = isinstance(spec.observation, Codes) or (
@@ -42,7 +42,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     @property
     def full(self) -> bool:
-        """Whether all transitions that were asked for are there."""
+        """Whether `steps` transitions are recorded."""
         return self.recorded == len(self.rewards)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -52,8 +52,8 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._last, told
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Act and write the transition down; raises `RadtError` for a reward that is not finite."""
-        before = deepcopy(self._last)  # which an environment may change in its place
+        """Act and record the transition; raises `RadtError` for a reward that is not finite."""
+        before = deepcopy(self._last)  # an environment may change it in place
         with sentences(self.view.name):
             self._last, reward, terminated, truncated, told = self.env.step(action)
             paid = float(reward)
@@ -72,11 +72,11 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._last, reward, terminated, truncated, told
 
     def _visible(self, observation: Any) -> NDArray[Any]:
-        """What an agent sees of an observation of the learner, which is flat unless it is codes or a large image."""
+        """The agent's view of a learner's observation, which is flat unless it is codes or a large image."""
         return self.view(observation if self._whole else spaces.unflatten(self._raw.observation_space, observation))
 
     def history(self, task: int, policy: Any) -> Shard:
-        """All finished episodes, with what the learned policy would have done; raises `RadtError` when there are none."""
+        """All finished episodes, labelled by the final policy; raises `RadtError` when there are none."""
         if not self.ends:
             raise RadtError(
                 f"`steps` of the learner is {len(self.rewards)}, in which task {task} finishes no episode: set it to several"
@@ -104,7 +104,7 @@ def learn_task(experiment: GymnasiumExperiment, settings: Settings, task: int) -
 
 
 def learned(suite: Engine, settings: Settings, task: int) -> Shard:
-    """The history of one task; the labels are what the policy of the end would have done."""
+    """The history of one task; labels are actions of the final policy."""
     env = suite.environment(task)
     recorder = Recorder(env, view_of(suite.experiment, env.observation_space), suite.spec, learners.of(settings).steps)
     return recorder.history(task, learners.fit(settings, recorder, task, lambda: recorder.full))

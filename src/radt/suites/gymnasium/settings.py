@@ -19,10 +19,10 @@ Value = bool | int | Number | str
 
 
 class Drawn(Section):
-    """What is drawn for each task: a number of a range, or one of some values, all equally likely."""
+    """A value drawn for each task, uniformly from a range or from a list of values."""
 
     low: Number | None = None
-    """Least number."""
+    """Smallest number."""
     high: Number | None = None
     """Largest number."""
     values: Annotated[list[Value] | None, Field(min_length=1)] = None
@@ -38,7 +38,7 @@ class Drawn(Section):
 
 
 def _form(values: Any) -> str:
-    """Whether the values of tasks are drawn or listed."""
+    """Form of the values of tasks: `drawn` or `listed`."""
     return "drawn" if isinstance(values, dict | Drawn) else "listed"
 
 
@@ -54,17 +54,17 @@ class GymnasiumExperiment(Experiment):
     environment: Annotated[str, Field(min_length=1)]
     """Id for `gymnasium.make`; `module:name-v0` imports the module first."""
     arguments: dict[Name, Values] = Field(default={})
-    """What differs between tasks: keywords of the environment, each a list with a value for each task, a range, or a choice."""
+    """Keywords of the environment that differ between tasks, each a list with a value for each task, a range, or a choice."""
     attributes: dict[Attribute, Values] = Field(default={})
-    """The same, for attributes that are set on the environment itself when it was made."""
+    """The same for attributes, which are set on the environment after it is made."""
     task_seed: NonNegativeInt = 0
     """Seed of ranges and choices."""
     hidden: list[NonNegativeInt | str] = Field(default=[])
-    """Numbers of an observation, or keys of a dictionary, that agents do not see. A learner of the histories sees them."""
+    """Indices of numbers of an observation, or keys of a dictionary, that agents do not see; learners of the histories do."""
     action_codes: Annotated[int, Field(ge=2, le=255)] = 11
-    """Codes of each dimension of a continuous action: equally distant values from its least to its largest."""
+    """Codes of each dimension of a continuous action: equally spaced values over its range."""
     reward_scale: PositiveFloat = 1.0
-    """What rewards and returns are divided by, in tokens alone."""
+    """Divisor of rewards and returns, in tokens only."""
 
     @property
     def title(self) -> str:
@@ -78,7 +78,7 @@ class GymnasiumExperiment(Experiment):
 
     @property
     def parameters(self) -> list[dict[str, dict[str, Value]]]:
-        """`arguments` and `attributes` of each task. Where none are given, the argument `task` is the number of the task."""
+        """`arguments` and `attributes` of each task. Without both, the argument `task` is the number of the task."""
         groups = {"arguments": self.arguments, "attributes": self.attributes}
         if not any(groups.values()):
             return [{"arguments": {"task": task}, "attributes": {}} for task in range(self.num_tasks)]

@@ -1,4 +1,4 @@
-"""Where the learning histories of environments come from that a user has registered: the choices of `trajectories.source`."""
+"""Sources of learning histories of environments that a user has registered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radt.data import npz, trajectories
+from radt.data import npz
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
 from radt.settings.sources import ALGORITHMS, LEARNERS
@@ -18,7 +18,7 @@ from radt.suites.gymnasium.environment import View, view_of
 def collect(
     experiment: Any, settings: Settings, histories: Path | None, more: tuple[str, ...] = ()
 ) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """Where the histories come from, for the manifest, and the histories themselves, a task or more at a time."""
+    """See `radt.suites.sources.histories`; `more` are sources of the caller, named in the error for an unknown source."""
     suite = experiment_spec(experiment)
     if settings.source in LEARNERS:
         return learners.told(settings), learners.read(histories, suite, settings)
@@ -38,6 +38,4 @@ def collect(
             f" {', '.join([*more, *ALGORITHMS, 'minari'])} or import"
         )
     folder = Path(str(settings.import_folder))
-    if (folder / "manifest.json").is_file():
-        return trajectories.imported(folder, suite)
     return {"name": "import", "files": npz.checksums(folder, suite)}, npz.histories(folder, suite)

@@ -1,4 +1,4 @@
-"""What is seen, done and paid in an environment that a user has registered with Gymnasium."""
+"""Observations, actions and rewards of an environment that a user has registered with Gymnasium."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from radt.suites.gymnasium.settings import GymnasiumExperiment
 
 
 def spec_of(experiment: GymnasiumExperiment) -> Spec:
-    """From the spaces of the environment of the first task."""
+    """The spec, from the spaces of the environment of the first task."""
     env = make(experiment, 0)
     try:
         return spec_from(experiment, env)
@@ -24,7 +24,7 @@ def spec_of(experiment: GymnasiumExperiment) -> Spec:
 
 
 def spec_from(experiment: Any, env: Env) -> Spec:
-    """From the spaces of one environment; raises `RadtError` for spaces that are not supported."""
+    """The spec, from the spaces of one environment; raises `RadtError` for spaces that are not supported."""
     try:
         view, actions = view_of(experiment, env.observation_space), _actions(env.action_space, experiment)
         rewards = Scaled(scale=experiment.reward_scale)
@@ -35,7 +35,7 @@ def spec_from(experiment: Any, env: Env) -> Spec:
 
 
 def _actions(space: spaces.Space[Any], experiment: Any) -> dict[str, Any]:
-    """`actions`, `low` and `high` of the spec; raises `RadtError` for a space that has no codes."""
+    """`actions`, `low` and `high` of the spec; raises `RadtError` for an unsupported space."""
     if isinstance(space, spaces.Discrete) and space.start == 0 and 2 <= space.n < CODES:
         return {"actions": (int(space.n),)}
     sizes = space.nvec if isinstance(space, spaces.MultiDiscrete) and not space.start.any() else np.zeros(0)

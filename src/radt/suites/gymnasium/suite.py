@@ -20,13 +20,13 @@ from radt.suites.gymnasium.spec import spec_from, spec_of
 
 
 class EnvironmentSuite(ABC):
-    """Tasks that are environments of Gymnasium, one for each."""
+    """A suite with one environment of Gymnasium for each task."""
 
     def __init__(self, experiment: Any, spec: Spec):
-        """`experiment` has what `radt.suites.gymnasium.environment.view_of` reads."""
+        """`experiment` has the attributes that `radt.suites.gymnasium.environment.view_of` reads."""
         self.experiment, self.spec = experiment, spec
         self.encoder: FrameEncoder | None = None
-        """What turns images into numbers, where the experiment has such an encoder (`radt.suites.seeing_suite_of`)."""
+        """The encoder of images, for experiments that have one (`radt.suites.seeing_suite_of`)."""
 
     @abstractmethod
     def environment(self, task: int) -> Env:
@@ -41,7 +41,7 @@ class EnvironmentSuite(ABC):
 
     @cached_property
     def view(self) -> View:
-        """What is seen of the observations of all tasks."""
+        """The agent's view of observations, the same for all tasks."""
         env = self.environment(0)
         try:
             return view_of(self.experiment, env.observation_space)
@@ -75,7 +75,7 @@ class GymnasiumSuite(EnvironmentSuite):
         return [Task(number, split, {**told[number]}, {}) for number, split in enumerate(self.experiment.splits)]
 
     def environment(self, task: int) -> Env:
-        """The environment of one task; raises `RadtError` when its spaces are not those of the first one."""
+        """The environment of one task; raises `RadtError` when its spaces differ from those of the first task."""
         env = make(self.experiment, task)
         if spec_from(self.experiment, env) != self.spec:
             raise RadtError(f"{self.experiment.environment} has other spaces in task {task} than in task 0: all must be the same")

@@ -1,1 +1,1 @@
-"""Meta-World: a robot's arm and 50 things to do with it, of the package metaworld (extra `metaworld`)."""
+"""Meta-World: 50 tasks of a robot arm, from the package metaworld (extra `metaworld`)."""

@@ -1,4 +1,4 @@
-"""Meta-World's arm for a learner that searches: what is to be brought to a goal is the hand, or an object."""
+"""Meta-World's arm for a learner that searches a goal for the hand or for an object."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from radt.suites.metaworld.environment import Robot
 
 Array = NDArray[np.float64]
 OBJECT = slice(4, 7)
-"""Numbers of the object's place in an observation."""
+"""Indices of the object's position in an observation."""
 SEARCHED = ("reach", "push")
-"""Tasks whose success depends on how near the hand, or the object, is to the goal, and on nothing else."""
+"""Tasks whose success depends only on the distance of the hand, or the object, to the goal."""
 
 
 class Arm:
     """See `radt.suites.searching.Body`."""
 
     reach = 0.05
-    """Success is nearer than this, in m, in all tasks of `SEARCHED`."""
+    """Largest distance to the goal, in m, that is a success, in all tasks of `SEARCHED`."""
 
     def __init__(self, robot: Robot):
         self.robot, self.hand = robot, robot.name == "reach"
@@ -50,10 +50,10 @@ class Arm:
         return seen, reward, bool(told["success"])
 
     def place(self) -> Array:
-        """Between the fingers, or of the object."""
+        """The position between the fingers, or of the object."""
         place: Array = np.array(self.robot.env.tcp_center if self.hand else self.robot.last[OBJECT])
         return place
 
     def towards(self, goal: Array) -> Array:
-        """What the package's expert does. It brings the hand's own place to the goal of `reach`, which misses a third of them."""
+        """The action of the package's expert. For `reach` it brings the hand itself to the goal, which misses a third of them."""
         return self.robot.towards(goal + self.robot.last[:3] - self.place() if self.hand else goal)

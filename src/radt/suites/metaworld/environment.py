@@ -16,21 +16,21 @@ from radt.suites.metaworld.settings import MetaworldExperiment
 
 Array = NDArray[np.float64]
 VERSION = "v3"
-"""Of the environments. Their rewards are those of v2, as in the paper."""
+"""Version of the environments. Their rewards are those of v2, as in the paper."""
 SIZE, DIMENSIONS = 39, 4
-"""Numbers of an observation, and of an action: where the hand is to go, and how it grips."""
+"""Sizes of an observation, and of an action: direction of the hand, and grip."""
 GOAL = slice(36, 39)
-"""Numbers of the goal in an observation, which are 0 where it is hidden."""
+"""Indices of the goal in an observation; 0 where it is hidden."""
 
 SHOWN = 0.6
-"""Share of the width of the camera's image that a picture has."""
+"""Width of a picture as a share of the camera's image."""
 
 
 class Robot(gymnasium.Env[Array, Array]):
-    """A task of the package: one place of the objects and the goal, the same in all episodes, as in the benchmark's protocol ML1.
+    """A task of the package: positions of objects and goal are the same in all episodes, as in the benchmark's protocol ML1.
 
-    The goal is never seen, the objects are. `info["success"]` of a step says whether one of its steps of the simulator reached
-    the goal.
+    The goal is hidden, the objects are visible. `info["success"]` tells whether a step reached the goal in one of its steps of
+    the simulator.
     """
 
     def __init__(self, experiment: MetaworldExperiment, task: int):
@@ -46,7 +46,7 @@ class Robot(gymnasium.Env[Array, Array]):
 
     @property
     def goal(self) -> Array:
-        """Where the goal is [3]."""
+        """Position of the goal [3], in m."""
         goal: Array = np.array(self.env._target_pos)
         return goal
 
@@ -58,7 +58,7 @@ class Robot(gymnasium.Env[Array, Array]):
         return self.last.copy(), {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Act `action_repeat` times; raises `RadtError` where the simulation fails."""
+        """Act `action_repeat` times; raises `RadtError` when the simulation fails."""
         total, success = 0.0, False
         own = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
         for _ in range(self.experiment.action_repeat):
@@ -71,7 +71,7 @@ class Robot(gymnasium.Env[Array, Array]):
         return self.last.copy(), total, False, self.time >= self.experiment.horizon, {"success": success}
 
     def picture(self, pixels: int) -> NDArray[np.uint8]:
-        """What a camera of the package shows of the hand and the table [pixels, pixels, 3]; the goal is the small ball."""
+        """Image [pixels, pixels, 3] of the hand and the table by a camera of the package; the goal is the small ball."""
         import mujoco
 
         whole = round(pixels / SHOWN)
@@ -84,7 +84,7 @@ class Robot(gymnasium.Env[Array, Array]):
         return shown
 
     def towards(self, goal: Array) -> Array:
-        """The action [4] of the package's expert for this goal, after what was seen last."""
+        """The action [4] of the package's expert for this goal, from the last observation."""
         shown = self.last.copy()
         shown[GOAL] = goal
         with warnings.catch_warnings():
@@ -94,7 +94,7 @@ class Robot(gymnasium.Env[Array, Array]):
 
 
 def unstable(data: Any) -> bool:
-    """Whether MuJoCo warned of a state that is not finite or far too large, and began anew, which it does without an error."""
+    """Whether MuJoCo met a state that is not finite or far too large; it then resets with a warning, without an error."""
     from mujoco import mjtWarning as kind
 
     return any(data.warning[number].number for number in (kind.mjWARN_BADQPOS, kind.mjWARN_BADQVEL, kind.mjWARN_BADQACC))
@@ -102,7 +102,7 @@ def unstable(data: Any) -> bool:
 
 def load(name: str) -> tuple[Any, Any]:
     """A task of the package that hides its goal, and its expert; raises `RadtError` when there is none."""
-    os.environ.setdefault("MUJOCO_GL", "disable")  # nothing is drawn, which needs no display then
+    os.environ.setdefault("MUJOCO_GL", "disable")  # nothing is drawn, so no display is needed
     try:
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS
         from metaworld.policies import ENV_POLICY_MAP

@@ -1,4 +1,4 @@
-"""Learners of one task of Meta-World: Stable-Baselines3's, and one that searches for a hidden goal."""
+"""Learners of one task of Meta-World: those of Stable-Baselines3, and one that searches a hidden goal."""
 
 from __future__ import annotations
 

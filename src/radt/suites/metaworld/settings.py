@@ -14,7 +14,7 @@ MOST_STEPS = 500
 
 
 class MetaworldExperiment(RobotExperiment):
-    """Tasks of Meta-World: names are the package's without their version, as `reach`."""
+    """Tasks of Meta-World. Names are those of the package without version, such as `reach`."""
 
     suite: Literal["metaworld"]
     """`metaworld`."""

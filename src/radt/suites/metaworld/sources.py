@@ -1,4 +1,4 @@
-"""Where the learning histories of Meta-World come from."""
+"""Sources of learning histories of Meta-World."""
 
 from __future__ import annotations
 

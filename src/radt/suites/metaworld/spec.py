@@ -1,4 +1,4 @@
-"""What is seen, done and paid in tasks of Meta-World."""
+"""Observations, actions and rewards of tasks of Meta-World."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from radt.suites.metaworld.settings import MetaworldExperiment
 
 
 def spec_of(experiment: MetaworldExperiment) -> Spec:
-    """From the spaces of the first task."""
+    """The spec, from the spaces of the first task."""
     return robots.spec_of(experiment, Robot)
