@@ -139,6 +139,11 @@ class Expert(Section):
     power: PositiveFloat
     """After a share x of the episodes, an action is random with a chance of (1 - x^power)^(1 / power): from 1 to 0."""
 
+    def chance(self, episode: int) -> float:
+        """Chance of a random action in an episode."""
+        share = episode / (self.episodes - 1)
+        return float((1.0 - share**self.power) ** (1.0 / self.power))
+
 
 class Minari(Section):
     """Data sets of Minari that are on this machine."""
