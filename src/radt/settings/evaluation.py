@@ -18,7 +18,7 @@ class Protocol(Section):
 
     model: AnyMethod
     """The trained model. Three have no weights: `retrieve` (replays the nearest stored step of its best episode), `random`, and
-    `expert` (knows the task; robots)."""
+    `expert` (knows the task; robots, Procgen)."""
     target_return: Literal["fixed", "from_memory", "none"]
     """`fixed`: drawn around `target_mean`; `from_memory`: low while nothing was found, then more;
     `none`: not used."""

@@ -190,9 +190,9 @@ class Trajectories(Section):
     """Source of the learning histories. A stage is told the settings of the chosen source alone."""
 
     source: Literal["generate", "ppo", "sac", "dqn", "search", "expert", "minari", "download", "import"]
-    """`generate` makes them here, `search` and `expert` those of robots. `ppo`, `sac` and `dqn` let Stable-Baselines3
-    learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download` fetches the published ones,
-    `import` converts a folder."""
+    """`generate` makes them here, `search` those of robots, `expert` those of robots and games. `ppo`, `sac` and `dqn` let
+    Stable-Baselines3 learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download` fetches
+    the published ones, `import` converts a folder."""
     generate: Generate | None = None
     """Settings of `source: generate`."""
     ppo: Ppo | None = None
