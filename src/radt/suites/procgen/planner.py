@@ -98,7 +98,8 @@ class Planner:
 def imitate(level: Level, settings: Expert, task: int, horizon: int) -> Shard:
     """The histories of an expert some of whose actions are random, as `radt.suites.searching.imitate`; labels are its actions."""
     expert = expert_of(level, generator(settings.seed, "plans", task))
-    frames, actions, labels, rewards, starts, terminated = [], [], [], [], [0], []
+    actions: list[int] = []
+    frames, labels, rewards, starts, terminated = [], [], [], [0], []
     for history in range(settings.histories):
         random = generator(settings.seed, f"expert {task}", history)
         for episode in range(settings.episodes):
