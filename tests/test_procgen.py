@@ -33,7 +33,7 @@ from radt.stages import rl
 from radt.stages import trajectories as trajectories_stage
 from radt.stages.evaluate import Selection
 from radt.suites import experiment_spec, suite_of
-from radt.suites.procgen import engine, mazes
+from radt.suites.procgen import engine, mazes, planner
 from radt.suites.procgen.engine import Level
 from radt.suites.procgen.environment import LevelEnv, LevelsVectorEnv
 from radt.suites.procgen.settings import Game
@@ -290,7 +290,7 @@ def test_histories_in_mazes_are_what_the_game_shows_and_labels_lead_to_the_goal(
             assert ended == (step == way - 1)
     again = list(mazes.histories(own, generated(histories=2, episodes=3)))
     assert all((one.actions == other.actions).all() for one, other in zip(found, again, strict=True))
-    with pytest.raises(RadtError, match="knows maze alone, not heist: set it to ppo"):
+    with pytest.raises(RadtError, match="knows maze alone, not heist: set it to expert"):
         next(mazes.histories(experiment(games=["heist"]), generated()))
 
 
@@ -306,8 +306,51 @@ def test_the_expert_takes_a_shortest_way_out_of_a_maze():
         _, _, terminated, _, _ = env.step(own.done(act()))
         ended[terminated & (ended == 0)] = step + 1
     assert ended.tolist() == [length if length <= 24 else 0 for length in lengths]
-    with pytest.raises(RadtError, match="nobody knows how to play heist: leave the method expert out"):
-        suite_of(experiment(games=["heist"])).expert(env, 0)
+
+
+def doings(level, codes, steps=3):
+    """What each code shows and pays in the present state, where it is held for some steps."""
+    state, found = level.state(), []
+    for code in codes:
+        level.restore(state)
+        found.append([(level.step(code), level.frame.tobytes()) for _ in range(steps)])
+    level.restore(state)
+    return found
+
+
+@ENGINE
+def test_codes_that_the_planner_leaves_out_do_the_same_as_others():
+    """In states along random play, of all 16 games; each code that it tries does something of its own in one of them."""
+    for game in get_args(Game):
+        level, random, codes = Level(game, 1, "easy"), np.random.default_rng(0), planner.DIFFERENT[game]
+        alike = np.ones((engine.CHOICES, engine.CHOICES), np.bool_)
+        for _ in range(8):
+            does = doings(level, range(engine.CHOICES))
+            alike &= [[one == other for other in does] for one in does]
+            code = int(random.choice(codes))
+            for _ in range(5):
+                level.step(code)
+        assert (alike[:, codes].sum(1) == 1).all(), game
+
+
+@ENGINE
+def test_the_expert_plans_and_leaves_the_level_as_it_is():
+    own = suite_of(experiment(games=["miner", "dodgeball"], levels=3, horizon=60))
+    env = own.make(np.array([1, 4]))
+    returns = {}
+    for method in ("random", "expert"):
+        env.reset()
+        act, random, total = own.expert(env, 0), np.random.default_rng(0), np.zeros(2)
+        running = np.ones(2, np.bool_)
+        for _ in range(60):
+            before = [level.state() for level in env.levels]
+            codes = act() if method == "expert" else random.integers(0, engine.CHOICES, (2, 1)).astype(np.uint8)
+            assert [level.state() for level in env.levels] == before
+            _, rewards, terminated, truncated, _ = env.step(own.done(codes))
+            total += rewards * running
+            running &= ~(terminated | truncated)
+        returns[method] = total
+    assert (returns["expert"] >= returns["random"] + 2.0).all(), returns
 
 
 def shard_of(frames):
@@ -468,3 +511,45 @@ def test_a_tiny_experiment_goes_from_pixels_to_the_evaluation(tmp_path):
         chain.evaluate(method, None if method == "retrieve" else method, f"{method}.csv")
         table = pd.read_csv(tmp_path / f"{method}.csv")
         assert len(table) == 6 * 3 and np.isfinite(table["return"]).all() and set(table["success"]) <= {0, 1}
+
+
+@ENGINE
+def test_an_expert_under_noise_makes_histories_of_several_games(tmp_path):
+    """From its jobs to numbers; they replay in the game, and are the same bytes again."""
+    config = configuration()
+    games = {"games": ["caveflyer", "dodgeball", "jumper"], "levels": 1, "first_level": 2, "num_tasks": 3, "num_held_out": 1}
+    config["experiments"] = {"tiny": {**MAZE, **games, "num_validation": 0, "horizon": 60, "numbers_per_frame": 8}}
+    config["trajectories"] |= {"source": "expert"}
+    config["trajectories"]["expert"] |= {"histories": 1, "episodes": 3}
+    config["features"] = {"frames": 1000}
+    named = ["--experiment", "tiny", "--settings"]
+    for folder, tasks in (("rl", (0, 1)), ("again", (1,))):
+        for task in tasks:
+            output = ["--output", str(tmp_path / folder / f"task{task}.safetensors")]
+            rl.main([*named, select(config, "trajectories"), "--task", str(task), *output])
+    assert (tmp_path / "rl/task1.safetensors").read_bytes() == (tmp_path / "again/task1.safetensors").read_bytes()
+    made = ["--histories", str(tmp_path / "rl"), "--output"]
+    features_stage.main([*named, select(config, "features", "trajectories"), *made, str(tmp_path / "features")])
+    told = [*named, select(config, "trajectories"), "--features", str(tmp_path / "features")]
+    trajectories_stage.main([*told, *made, str(tmp_path / "trajectories")])
+    own = parse(Chosen, {"experiment": config["experiments"]["tiny"]}).experiment
+    encoder, data = features.read(tmp_path / "features", own), trajectories.read(tmp_path / "trajectories", experiment_spec(own))
+    (shard,) = data.shards
+    assert shard.episode_task.tolist() == [0] * 3 + [1] * 3
+    for number, (begin, end) in enumerate(pairwise(shard.episode_start.tolist())):
+        level = Level(*own.level_of(int(shard.episode_task[number])), "easy")
+        frames = []
+        for step in range(begin, end):
+            frames.append(level.frame.copy())
+            reward, ended, _ = level.step(int(shard.actions[step, 0]))
+            assert reward == shard.rewards[step] and ended == (step == end - 1 and bool(shard.terminated[number]))
+        assert (encoder(np.stack(frames)) == shard.observations[begin:end]).all()
+        assert ended or end - begin == 60
+    same = (shard.actions == shard.labels)[:, 0]
+    first, _, last = np.split(same[: shard.episode_start[3]], shard.episode_start[1:3])
+    assert first.mean() < 0.4 and last.all()
+    assert shard.returns()[2] == 10.0
+    level, random = LevelEnv(Level("caveflyer", 2, "easy"), 60), np.random.default_rng(0)
+    for _ in range(10):
+        level.reset()
+        assert not any(level.step(code)[1] for code in random.integers(0, engine.CHOICES, 60))  # random actions never get there

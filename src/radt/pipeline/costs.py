@@ -38,8 +38,8 @@ LEARNED = 100_000
 """Steps of a downloaded or imported history: those of the published ones."""
 REPLAYED = 3.0
 """Cost of a step of SAC or DQN relative to one of PPO (fitted on Pendulum and CartPole)."""
-PLANNED = 150.0
-"""Cost of an action of the expert that plans relative to a step of PPO (measured on cartpole and finger)."""
+PLANNED = {"dmcontrol": 150.0, "procgen": 5.0}
+"""Cost of an action of an expert that plans relative to a step of PPO, by suite (measured on cartpole, finger and 16 games)."""
 FLOAT, PAGE, LINE = 4, 3e5, 40
 """Bytes of a number, of the figures and tables of an experiment, and of a row of an evaluation."""
 
@@ -92,6 +92,11 @@ def data(s: Sections) -> float:
     return steps(s) * (s.experiment.step_bytes + FLOAT) + episodes(s) * 16
 
 
+def raw(s: Sections) -> float:
+    """Bytes of the learning histories of a task as its environment shows it: with images where an encoder reads them later."""
+    return data(s) / tasks(s, ["train"]) * s.experiment.raw.step_bytes / s.experiment.step_bytes
+
+
 def keys(s: Sections) -> float:
     """Number of sub-trajectories: one for each `embed.chunk_length` steps, at least one for each episode."""
     return max(steps(s) / s.embed.chunk_length, episodes(s))
@@ -136,14 +141,13 @@ def trajectories(s: Sections, _: str) -> Demand:
 
 def features(s: Sections, encoder: str) -> Demand:
     """The work of making the histories; only a sample of frames is in memory."""
-    return Demand(trajectories(s, encoder).work, 3 * data(s) / tasks(s, ["train"]))
+    return Demand(trajectories(s, encoder).work, 3 * raw(s))
 
 
 def rl(s: Sections, _: str) -> Demand:
-    """Steps of one task; SAC and DQN cost more because of their updates, the expert of DMControl because it plans."""
-    planned = s.trajectories.source == "expert" and s.experiment.suite == "dmcontrol"
-    own = learned(s) * (PLANNED if planned else REPLAYED if s.trajectories.source in ("sac", "dqn") else 1.0)
-    return Demand(own, 3 * learned(s) * s.experiment.step_bytes, data(s) / tasks(s, ["train"]))
+    """Steps of one task; SAC and DQN cost more because of their updates, some experts because they plan."""
+    costs = {"expert": PLANNED.get(s.experiment.suite, 1.0), "sac": REPLAYED, "dqn": REPLAYED}
+    return Demand(learned(s) * costs.get(s.trajectories.source, 1.0), 3 * raw(s), raw(s))
 
 
 def embed(s: Sections, encoder: str) -> Demand:

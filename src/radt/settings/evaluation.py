@@ -18,7 +18,7 @@ class Protocol(Section):
 
     model: AnyMethod
     """The trained model. Three models have no weights: `retrieve` (replays the nearest stored step of its best episode),
-    `random`, and `expert` (knows the task; robots only)."""
+    `random`, and `expert` (knows the task; robots, Procgen)."""
     target_return: Literal["fixed", "from_memory", "none"]
     """Target return: `fixed`: drawn around `target_mean`; `from_memory`: low while no reward was found, then above the best
     return so far; `none`: not used."""

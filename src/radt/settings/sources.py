@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from radt.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, Place, PositiveFloat, PositiveInt, Section
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DATASET = r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*-v\d+$"
 """Name of a data set of Minari."""
@@ -141,6 +144,11 @@ class Expert(Section):
     random: Literal["mixed", "first"]
     """Which actions are random: `mixed` draws for each of them, `first` are those at the beginning of an episode."""
 
+    def at_random(self, episode: int, time: float, random: np.random.Generator) -> bool:
+        """Whether an action is random: that at `time` of an episode, from 0 to 1 of its horizon. `mixed` draws a number."""
+        share = episode / (self.episodes - 1)
+        return bool((time if self.random == "first" else random.random()) < (1.0 - share**self.power) ** (1.0 / self.power))
+
 
 class Minari(Section):
     """Data sets of Minari that are on this machine."""
@@ -187,9 +195,9 @@ class Trajectories(Section):
     """Source of the learning histories. A stage is told the settings of the chosen source alone."""
 
     source: Literal["generate", "ppo", "sac", "dqn", "search", "expert", "minari", "download", "import"]
-    """`generate` makes them here, `search` and `expert` those of robots. `ppo`, `sac` and `dqn` let Stable-Baselines3
-    learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download` fetches the published ones,
-    `import` converts a folder."""
+    """`generate` makes them here, `search` those of robots, `expert` those of robots and games. `ppo`, `sac` and `dqn` let
+    Stable-Baselines3 learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download` fetches
+    the published ones, `import` converts a folder."""
     generate: Generate | None = None
     """Settings of `source: generate`."""
     ppo: Ppo | None = None

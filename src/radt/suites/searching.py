@@ -127,11 +127,9 @@ class Novice:
 
     def act(self, episode: int, time: int) -> Array:
         """See `Learner`."""
-        share, power = episode / (self.settings.episodes - 1), self.settings.power
         wanted = self.body.towards(self.body.goal)
-        chance, drawn = (1.0 - share**power) ** (1.0 / power), self.random.uniform(-1.0, 1.0, len(wanted))
-        place = time / self.horizon if self.settings.random == "first" else self.random.random()
-        return drawn if place < chance else wanted
+        drawn = self.random.uniform(-1.0, 1.0, len(wanted))
+        return drawn if self.settings.at_random(episode, time / self.horizon, self.random) else wanted
 
     def learn(self, reached: bool) -> None:
         """See `Learner`: it learns nothing."""

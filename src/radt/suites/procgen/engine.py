@@ -51,7 +51,9 @@ class Level:
 
     def __init__(self, game: str, level: int, mode: str):
         """Raises `RadtError` when the engine is not installed, or cannot be loaded."""
-        self._library = library()
+        self._library, self.game = library(), game
+        self.begins = True
+        """Whether an episode begins: nothing was done in it."""
         values: dict[str, Any] = {
             "env_name": game,
             "num_levels": 1,
@@ -107,7 +109,7 @@ class Level:
 
         After an end `frame` is the first of the next episode.
         """
-        handle, self._action[0] = self._open(), action
+        handle, self._action[0], self.begins = self._open(), action, False
         self._library.libenv_act(handle)
         self._library.libenv_observe(handle)
         ended = bool(self._first[0])
@@ -121,7 +123,7 @@ class Level:
 
     def restore(self, state: bytes) -> None:
         """Put the engine into a `state` of this game."""
-        handle = self._open()
+        handle, self.begins = self._open(), state == self._start
         self._library.set_state(handle, 0, state, len(state))
         self._library.libenv_observe(handle)
 

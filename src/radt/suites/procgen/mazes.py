@@ -89,7 +89,7 @@ def histories(experiment: ProcgenExperiment, settings: Generate) -> Iterator[Sha
     """Learning histories in all training levels, one level after the other; raises `RadtError` for another game."""
     if experiment.games != ["maze"]:
         raise RadtError(
-            f"trajectories.source is 'generate', which knows maze alone, not {', '.join(experiment.games)}: set it to ppo"
+            f"trajectories.source is 'generate', which knows maze alone, not {', '.join(experiment.games)}: set it to expert"
         )
     for task, split in enumerate(experiment.splits):
         if split == "train":

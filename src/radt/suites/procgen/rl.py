@@ -1,14 +1,20 @@
-"""Learners of one level of Procgen: Stable-Baselines3's."""
+"""Learners of one level of Procgen: an expert under noise, and Stable-Baselines3's."""
 
 from __future__ import annotations
 
 from radt.data.trajectories import Shard
+from radt.settings.sources import Expert
 from radt.settings.sources import Trajectories as Settings
 from radt.suites.gymnasium import rl
+from radt.suites.procgen import planner
+from radt.suites.procgen.engine import Level
 from radt.suites.procgen.settings import ProcgenExperiment
 from radt.suites.procgen.suite import suite_of
 
 
 def learn_task(experiment: ProcgenExperiment, settings: Settings, task: int) -> Shard:
     """See `radt.suites.sources.learn`."""
+    if isinstance(settings.learner, Expert):
+        level = Level(*experiment.level_of(task), experiment.mode)
+        return planner.imitate(level, settings.learner, task, experiment.horizon)
     return rl.learned(suite_of(experiment), settings, task)

@@ -14,7 +14,7 @@ from radt.suites.procgen.settings import ProcgenExperiment
 
 
 def collect(experiment: ProcgenExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """See `radt.suites.sources`: Q-learners in the levels of maze, Stable-Baselines3, data sets of Minari, or files."""
+    """See `radt.suites.sources`: Q-learners in the levels of maze, an expert, Stable-Baselines3, Minari, or files."""
     if settings.source == "generate" and settings.generate:
         source = {"name": "generate", "algorithm": "q-learning", **settings.generate.model_dump(mode="json")}
         return source, mazes.histories(experiment, settings.generate)
@@ -22,4 +22,4 @@ def collect(experiment: ProcgenExperiment, settings: Settings, histories: Path |
     if settings.source == "import" and (folder / experiment.games[0] / published.SEEDS).is_file():
         source = {"name": "import", "algorithm": "ppo", "files": published.checksums(folder, experiment)}
         return source, published.histories(folder, experiment)
-    return sources.collect(experiment, settings, histories, ("generate",))
+    return sources.collect(experiment, settings, histories, ("generate", "expert"))
