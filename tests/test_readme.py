@@ -82,10 +82,8 @@ def test_numbers_are_written_by_command(page):
     from radt.figures.pages import written
 
     spoiled = re.sub(r"(?<=[|*/ ])-?\d+\.\d+(?=[|*/ ])", "-7.77", page)
-    text = written(page, RECORDED)
-    assert spoiled != page and [line for line in text.split("\n") if line.startswith("| [")] == [
-        line for line in written(spoiled, RECORDED).split("\n") if line.startswith("| [")
-    ]
+    rows, again = ([line for line in text.split("\n") if line.startswith("| [")] for text in (page, written(spoiled, RECORDED)))
+    assert spoiled != page and again == rows
 
 
 def test_picture_of_the_method_is_the_one_that_its_code_draws():
