@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -154,7 +155,8 @@ def test_g7_a_failing_job_tells_why_removes_nothing_and_is_tried_again(copy, key
 
 def test_a_second_run_in_the_same_folder_says_so_and_leaves(copy):
     change(copy, "train_ad.episode_gap", 3)
-    command = [f"{project.programs()}/snakemake", "--cores", "1", "--", "results/darkroom/train/ad/seed42/model.safetensors"]
+    snakemake_itself = Path(sys.executable).with_name("snakemake")  # not a warm one, whose process a signal would not stop
+    command = [snakemake_itself, "--cores", "1", "--", "results/darkroom/train/ad/seed42/model.safetensors"]
     first = subprocess.Popen(
         command, cwd=copy, env=project.environment(copy), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
