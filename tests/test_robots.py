@@ -127,6 +127,22 @@ def test_a_task_has_one_goal_and_its_episodes_begin_alike(given):
         assert (first[:, 36:] == 0).all()
 
 
+def test_each_episode_may_have_a_goal_of_its_own_which_its_expert_knows():
+    own = experiment({**UNION, "new_goals": True}, names=["finger-turn_hard", "reacher-easy"], action_repeat=5, num_validation=0)
+    finger, robot = suite_of(own).environment(0), suite_of(own).environment(1)
+    body, sites, goals = suite_of(own).body(robot, None), [], []
+    for episode in range(3):
+        finger.reset(seed=None if episode else 1)
+        sites.append(finger.physics.named.model.site_pos["target"].tolist())
+        body.reset(None if episode else 1)
+        goals.append(goal_of(robot).tolist())
+        np.testing.assert_array_equal(body.goal, goals[-1])
+        assert [body.step(body.towards(body.goal))[1] for _ in range(100)][-1] == 5.0
+    assert len({*map(tuple, goals)}) == len({*map(tuple, sites)}) == 3
+    body.reset(1)
+    assert goal_of(robot).tolist() == goals[0]
+
+
 def goal_of(env):
     own = env.goal if isinstance(env.goal, np.ndarray) else env.physics.named.model.geom_pos["target", :2]
     return np.array(own)
@@ -338,6 +354,7 @@ def test_success_is_of_the_step_and_of_the_episode_that_ended_with_it():
 def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
     assert "DMControl has no task 'reacher-hardest': allowed are" in refused(REACHER, names=["reacher-hardest"])
     assert "Meta-World has no task 'juggle': allowed are assembly, " in refused(REACH, names=["juggle"])
+    assert "new_goals is true, but goals is 6: allowed are goals 1 and" in refused(REACHER, new_goals=True)
     assert "cartpole-swingup has no target" in refused(REACHER, names=["cartpole-swingup"])
     assert "union is false, but there are several names" in refused(UNION, union=False, num_validation=0)
     assert "num_tasks is 6, but there are 1 names with 5 goals each: allowed is 5" in refused(REACH, goals=5)

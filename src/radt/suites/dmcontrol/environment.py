@@ -49,7 +49,7 @@ PLACES = ("geom_pos", "site_pos", "body_pos")
 
 
 class Robot(gymnasium.Env[Any, Array]):
-    """A task of the package, with the goal of one seed.
+    """A task of the package, with the goal of one seed or a new one in each episode.
 
     The simulator is called as `dm_control.rl.control.Environment.step` calls it, which would also measure all that is seen after
     each of the steps that repeat an action. Actions go from -1 to 1.
@@ -91,12 +91,16 @@ class Robot(gymnasium.Env[Any, Array]):
             self.task.initialize_episode(self.physics)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode in the state of `start_seed`, else of the generator of the environment, with the goal of the task."""
+        """Start an episode in the state of `start_seed`, else of the generator of the environment, with the goal of the task.
+
+        With `new_goals` the generator draws the goal, too.
+        """
         super().reset(seed=seed, options=options)
         start = self.experiment.start_seed
         self._restart(int(self.np_random.integers(2**31)) if start is None else start)
-        for name, places in self.goal.items():
-            getattr(self.physics.model, name)[:] = places
+        if not self.experiment.new_goals:
+            for name, places in self.goal.items():
+                getattr(self.physics.model, name)[:] = places
         self.physics.forward()
         self.time = 0
         return self.seen(), {}

@@ -26,9 +26,13 @@ class Reacher:
     def __init__(self, robot: Robot):
         self.robot = robot
         self.robot.reset(seed=0)
-        named = robot.physics.named
-        self.goal: Array = named.model.geom_pos["target", :2].copy()
-        self.reach = float(named.model.geom_size["target", 0]) + FINGER
+        self.reach = float(robot.physics.named.model.geom_size["target", 0]) + FINGER
+
+    @property
+    def goal(self) -> Array:
+        """The place of the target in the present episode."""
+        place: Array = self.robot.physics.named.model.geom_pos["target", :2].copy()
+        return place
 
     def places(self, count: int, random: np.random.Generator) -> Array:
         """As the package draws targets: angle and distance uniform."""

@@ -20,6 +20,8 @@ class DmcontrolExperiment(RobotExperiment):
     """`dmcontrol`."""
     start_seed: NonNegativeInt | None = None
     """Seed of the first state, the same in all episodes of all tasks; null: each episode begins elsewhere."""
+    new_goals: bool = False
+    """Whether each episode draws a goal of its own, as published; else a task keeps its goal."""
     union: bool = False
     """Whether all tasks share one observation of 204 numbers and 6 actions, as published, or have those of the package."""
 
@@ -33,6 +35,9 @@ class DmcontrolExperiment(RobotExperiment):
             raise ValueError("union is false, but there are several names: allowed is true, since they see different things")
         if without := [name for name in self.names if self.goals > 1 and name.partition("-")[0] not in GOALS]:
             raise ValueError(f"goals is {self.goals}, but {without[0]} has no target: allowed are {', '.join(GOALS)}, or goals 1")
+        if self.new_goals and (self.goals > 1 or self.start_seed is not None):
+            given = f"goals is {self.goals}" if self.goals > 1 else f"start_seed is {self.start_seed}"
+            raise ValueError(f"new_goals is true, but {given}: allowed are goals 1 and start_seed null, or new_goals false")
         return self
 
 
