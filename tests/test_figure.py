@@ -20,6 +20,7 @@ from radt.settings.evaluation import Evaluate
 from radt.settings.figures import Figure
 from radt.stages import figure
 from radt.suites.grid.settings import GridExperiment
+from radt.suites.procgen.settings import ProcgenExperiment
 
 REPOSITORY = Path(__file__).parent.parent
 EPISODES = 12
@@ -282,10 +283,8 @@ def test_repository_holds_the_papers_curves():
 
 
 def test_split_sizes_leave_validation_out_of_training():
-    sizes = inputs.split_sizes(
-        GridExperiment(world="darkroom", width=10, height=10, horizon=100, num_tasks=100, num_held_out=20, num_validation=16)
-    )
-    assert sizes == {"held_out": 20, "train": 64, "validation": 16}
+    own = GridExperiment(world="darkroom", width=10, height=10, horizon=100, num_tasks=100, num_held_out=20, num_validation=16)
+    assert inputs.split_tasks(own) == {"train": range(64), "validation": range(64, 80), "held_out": range(80, 100)}
 
 
 def test_labels_are_spread_in_order_inside_the_panel():
@@ -449,8 +448,10 @@ def test_scores_lie_between_random_actions_and_the_expert():
     training = pd.concat([metrics("dt", seed).tail(1) for seed in (42, 43)])
     paper = pd.DataFrame(columns=["split", "method", "episode", "return"])
 
-    def scored(frame):
-        return table.table(frame, training, paper, settings, Figure.model_validate(FIGURE)).set_index("method")
+    room = GridExperiment(world="darkroom", width=2, height=2, horizon=9, num_tasks=3, num_held_out=2, num_validation=0)
+
+    def scored(frame, own=room):
+        return table.table(frame, training, paper, settings, Figure.model_validate(FIGURE), own).set_index("method")
 
     frame = pd.DataFrame(rows, columns=columns).astype({"optimum": "float64"}).assign(success=np.nan)
     found = scored(frame)
@@ -459,5 +460,10 @@ def test_scores_lie_between_random_actions_and_the_expert():
     assert found.loc["dt", "average_normalised"] == pytest.approx(((15 - 5) / 20 + (75 - 50) / 100) / 2)
     assert found.loc["expert", "average_normalised"] == 1.0 and found.loc["random", "average_normalised"] == 0.0
     assert "last_normalised" not in scored(frame[frame["method"] != "expert"])
+    games = ProcgenExperiment(
+        suite="procgen", games=["bigfish", "climber"], levels=1, horizon=9, num_tasks=2, num_held_out=1, num_validation=0
+    )
+    assert scored(frame, games).loc["dt", "last_normalised"] == pytest.approx(((20 - 1) / 39 + (100 - 2) / 10.6) / 2)
     frame.loc[(frame["method"] == "expert") & (frame["task"] == 1), "return"] = 50.0
     assert "last_normalised" not in scored(frame)
+    assert "last_normalised" not in scored(frame, games.model_copy(update={"mode": "hard"}))

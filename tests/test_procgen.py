@@ -203,6 +203,19 @@ def test_tasks_are_levels_of_games():
 
 
 @ENGINE
+def test_unseen_levels_are_further_levels_of_the_training_games():
+    changes = {"games": ["maze", "heist", "miner"], "levels": 2, "unseen_levels": 3, "first_level": 10, "num_tasks": 12}
+    tasks = suite_of(experiment(**changes)).tasks()
+    found = {split: [] for split in ("train", "validation", "held_out", "unseen")}
+    for task in tasks:
+        found[task.split].append((task.description["game"], task.description["level"]))
+    unseen = [(game, level) for game in ("maze", "heist") for level in (12, 13, 14)]
+    training = [("maze", 10), ("maze", 11), ("heist", 10)]
+    held_out = [("miner", 10), ("miner", 11)]
+    assert found == {"train": training, "validation": [("heist", 11)], "held_out": held_out, "unseen": unseen}
+
+
+@ENGINE
 def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
     def refused(words, **changes):
         with pytest.raises(RadtError) as caught:
@@ -210,7 +223,9 @@ def test_what_cannot_be_played_is_refused_in_a_sentence(monkeypatch):
         assert words in str(caught.value), caught.value
 
     refused("'starpilot'", games=["pong"])
-    refused("num_tasks is 6, but there are 1 games with 5 levels each: allowed is 5", levels=5)
+    refused("num_tasks is 6, but there are 1 games with 5 levels each and 0 unseen levels: allowed is 5", levels=5)
+    refused("and 12 unseen levels: allowed is 18", games=["maze", "heist", "miner"], levels=2, unseen_levels=6)
+    refused("num_held_out is 2 and levels 6: whole games must be held out", unseen_levels=1)
     refused("maze is named twice, allowed is once", games=["maze", "maze"], levels=3)
     games = "caveflyer, dodgeball, heist, jumper, maze, miner"
     refused(f"coinrun has no mode memory, allowed are {games}", games=["coinrun"], mode="memory")

@@ -47,7 +47,7 @@ def redraw(folder: Path) -> list[Path]:
     drawn: dict[Path, tuple[bytes, bytes]] = {}
     for name in names:
         curves = inputs.read(folder / name / "curves.csv", COLUMNS, inputs.RESTORE)
-        sizes = inputs.split_sizes(known.experiments[name])
+        sizes = known.experiments[name].sizes
         drawn[folder / name / "figure"] = draw(curves, sizes, known.figure.confidence)
     for name in ablations:
         drawn[folder / "ablations" / name] = _ablation(folder / "ablations", name, known)
@@ -81,7 +81,7 @@ def _ablation(folder: Path, name: str, known: Settings) -> tuple[bytes, bytes]:
     curves, rows, histories = (
         inputs.read(folder / f"{name}.{kind}", columns, inputs.RESTORE) for kind, columns in TABLES.items()
     )
-    sizes = inputs.split_sizes(known.experiments[known.ablations[name].experiment])
+    sizes = known.experiments[known.ablations[name].experiment].sizes
     return ablation.plot(curves, rows, histories, sizes, known.figure.confidence)
 
 

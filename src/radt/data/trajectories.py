@@ -73,7 +73,7 @@ class Task:
     id: int
     """Its number in the experiment."""
     split: str
-    """`train`, `validation` or `held_out`."""
+    """`train`, `validation`, `held_out`, or in Procgen `unseen`."""
     description: dict[str, object]
     """Its parameters, such as the goal, for the manifest."""
     references: dict[str, float]

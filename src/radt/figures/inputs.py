@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from io import StringIO
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ AGAIN = "delete it and run the workflow again, which makes it anew"
 RESTORE = "restore it from the repository"
 SOMETIMES = ("success", "success_1", "success_last", "last_normalised", "average_normalised")
 """Optional columns, for environments that report success, and for experiments with an expert."""
-SPLITS = ("held_out", "train", "validation")
+SPLITS = ("held_out", "unseen", "train", "validation")
 PAPER_SPLITS = {"eval": "held_out", "train": "train"}
 
 
@@ -168,7 +169,7 @@ def _check_rows(path: Path, frame: pd.DataFrame, experiment: Experiment, evaluat
         raise RadtError(f"{path} has two rows for the same split, task and episode: {AGAIN}")
     expected_episodes = set(range(1, evaluate.episodes + 1))
     for split in evaluate.splits:
-        rows, tasks = frame[frame["split"] == split], split_tasks(experiment)[split]
+        rows, tasks = frame[frame["split"] == split], split_tasks(experiment).get(split, range(0))
         if (found_tasks := rows["task"].nunique()) != len(tasks):
             raise RadtError(f"{path} has {found_tasks} of the {len(tasks)} tasks of split {split!r}: {AGAIN}")
         if foreign := sorted(set(rows["task"]) - set(tasks)):
@@ -183,21 +184,15 @@ def _check_rows(path: Path, frame: pd.DataFrame, experiment: Experiment, evaluat
 
 
 def split_tasks(experiment: Experiment) -> dict[str, range]:
-    """Ids of the tasks of each split: training tasks first, those held out last."""
-    rest = experiment.num_tasks - experiment.num_held_out
-    train = rest - experiment.num_validation
-    return {"held_out": range(rest, experiment.num_tasks), "train": range(train), "validation": range(train, rest)}
-
-
-def split_sizes(experiment: Experiment) -> dict[str, int]:
-    """Tasks of each split."""
-    return {split: len(tasks) for split, tasks in split_tasks(experiment).items()}
+    """Ids of the tasks of each split."""
+    ends = accumulate(experiment.sizes.values())
+    return {split: range(end - size, end) for (split, size), end in zip(experiment.sizes.items(), ends, strict=True)}
 
 
 def tested(splits: Iterable[str]) -> str:
-    """The split of tasks that were not trained on: held out, else validation; else training."""
+    """The split of tasks that were not trained on: held out, else unseen levels, else validation; else training."""
     found = set(splits)
-    return next(split for split in ("held_out", "validation", "train") if split in found)
+    return next(split for split in ("held_out", "unseen", "validation", "train") if split in found)
 
 
 def method_order(methods: Iterable[str], evaluate: Evaluate) -> list[str]:

@@ -14,7 +14,7 @@ from radt.settings.registry import THEMES
 
 COLOURS = {"better": "#cfe3f7", "within": "#ececec", "worse": "#fbdcb8"}  # blue, grey, orange: apart for colour-blind readers
 SIGNS = {"better": "▲ better", "within": "● within", "worse": "▼ worse"}
-SPLITS = {"held_out": "held-out tasks", "train": "training tasks", "validation": "validation tasks"}
+SPLITS = {"held_out": "held-out tasks", "unseen": "unseen levels", "train": "training tasks", "validation": "validation tasks"}
 TEMPLATE = """\
 {# Snakemake's report cuts off what is higher than 60vh. #}
 {% macro interval(row, value, ends) -%}

@@ -13,7 +13,12 @@ from matplotlib.figure import Figure
 
 from radt.settings.registry import THEMES
 
-PANELS = {"held_out": "Held-out tasks", "train": "Training tasks", "validation": "Validation tasks"}
+PANELS = {
+    "held_out": "Held-out tasks",
+    "unseen": "Unseen levels of training games",
+    "train": "Training tasks",
+    "validation": "Validation tasks",
+}
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,

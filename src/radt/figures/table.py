@@ -13,6 +13,7 @@ from radt.figures.curves import known
 from radt.figures.inputs import SPLITS, method_order, paper_curve, scores
 from radt.seeding import generator
 from radt.settings.evaluation import Evaluate
+from radt.settings.experiment import Experiment
 from radt.settings.figures import Figure
 from radt.settings.registry import TRAINED
 
@@ -56,7 +57,12 @@ Row = dict[str, str | int | float]
 
 
 def table(
-    evaluations: pd.DataFrame, training: pd.DataFrame, paper: pd.DataFrame, evaluate: Evaluate, figure: Figure
+    evaluations: pd.DataFrame,
+    training: pd.DataFrame,
+    paper: pd.DataFrame,
+    evaluate: Evaluate,
+    figure: Figure,
+    experiment: Experiment,
 ) -> pd.DataFrame:
     """One row per method and split, columns `COLUMNS`; returns are means over seeds and tasks, ratios are returns / optimum.
 
@@ -66,24 +72,25 @@ def table(
     of improvement of the method `radt` over this one, in `average`.
     `updates`, `parameters` and `cpu_seconds` (mean over seeds) are of the method's own model; the encoder of RA-DT, which is
     trained once, is in the row of `dt`. `success_1` and `success_last` are the shares of successful first and last episodes, if
-    environments report success. `last_normalised` and `average_normalised` are 0 for random actions and 1 for an expert, task by
-    task, if both were evaluated and the expert is better in every task. Values that are unknown or undefined are NaN: episodes
-    that were not run, curves that the paper lacks, intervals and verdicts of fewer than two seeds or tasks, shares of an optimum
-    that is not above 0, RA-DT against itself, trainings of methods without weights.
+    environments report success. `last_normalised` and `average_normalised` are 0 and 1, task by task, at the returns that
+    `Experiment.scale` gives; else at those of random actions and of an expert, if both were evaluated and the expert is better in
+    every task. Values that are unknown or undefined are NaN: episodes that were not run, curves that the paper lacks, intervals
+    and verdicts of fewer than two seeds or tasks, shares of an optimum that is not above 0, RA-DT against itself, trainings of
+    methods without weights.
     """
-    experiment = str(evaluations["experiment"].iloc[0])
+    name = str(evaluations["experiment"].iloc[0])
     methods = method_order(set(evaluations["method"]), evaluate)
     rows = []
     for method in methods:
         seeds, model = sorted(set(evaluations.loc[evaluations["method"] == method, "seed"])), evaluate.methods[method].model
         cost = _cost(training, model, seeds)
         for split in (split for split in SPLITS if split in set(evaluations["split"])):
-            row: Row = {"experiment": experiment, "method": method, "model": model, "split": split, "seeds": len(seeds)}
+            row: Row = {"experiment": name, "method": method, "model": model, "split": split, "seeds": len(seeds)}
             returns, optimum = scores(evaluations, method, split), float(scores(evaluations, method, split, "optimum").mean())
             row |= _returns(returns, figure) | {"optimum": optimum} | cost
             reached = scores(evaluations, method, split, "success").mean(axis=(0, 1))
             row |= {"success_1": float(reached[0]), "success_last": float(reached[-1])}
-            row |= _normalised(returns, *(_reference(evaluations, evaluate, model, split) for model in ("random", "expert")))
+            row |= _normalised(returns, *_ends(evaluations, evaluate, experiment, split))
             row |= _paper(paper_curve(paper, method, split, evaluate))
             row |= _compared(row, optimum)
             if "radt" in methods and method != "radt":
@@ -127,6 +134,16 @@ def _returns(returns: statistics.Floats, figure: Figure) -> Row:
     by_episode = statistics.mean(returns)
     row: Row = {f"episode_{n}": float(by_episode[n - 1]) if n <= len(by_episode) else np.nan for n in (1, 10, 20)}
     return row | estimates(returns, figure) | {"iqm": statistics.interquartile_mean(returns.mean(axis=2))}
+
+
+def _ends(
+    evaluations: pd.DataFrame, evaluate: Evaluate, experiment: Experiment, split: str
+) -> tuple[statistics.Floats | None, statistics.Floats | None]:
+    """Returns [tasks] that count as 0 and as 1; None where they are unknown."""
+    ends = [experiment.scale(task) for task in sorted(set(evaluations.loc[evaluations["split"] == split, "task"]))]
+    if published := [pair for pair in ends if pair is not None]:
+        return np.array([low for low, _ in published]), np.array([high for _, high in published])
+    return _reference(evaluations, evaluate, "random", split), _reference(evaluations, evaluate, "expert", split)
 
 
 def _reference(evaluations: pd.DataFrame, evaluate: Evaluate, model: str, split: str) -> statistics.Floats | None:

@@ -61,9 +61,7 @@ class Demand:
 
 def tasks(s: Sections, splits: list[str]) -> int:
     """Number of tasks of some splits."""
-    e = s.experiment
-    sizes = {"train": e.num_tasks - e.num_held_out - e.num_validation, "validation": e.num_validation, "held_out": e.num_held_out}
-    return sum(sizes[split] for split in splits)
+    return sum(s.experiment.sizes.get(split, 0) for split in splits)
 
 
 def episodes(s: Sections) -> float:

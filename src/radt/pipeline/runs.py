@@ -120,8 +120,7 @@ class Runs:
         """Files of the stage `rl`, one for each training task, if the source learns each task in a job; else none."""
         if self.sections(run)["trajectories"]["source"] not in LEARNERS:
             return []
-        split = self.settings.experiment(run)
-        tasks = split.num_tasks - split.num_held_out - split.num_validation
+        tasks = self.settings.experiment(run).sizes["train"]
         return [f"results/{run}/rl/task{task}.safetensors" for task in range(tasks)]
 
     def sources(self, ablation: str) -> dict[str, str]:

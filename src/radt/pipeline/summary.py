@@ -7,7 +7,7 @@ from pathlib import Path
 
 from radt.settings.registry import THEMES
 
-SPLITS = {"held_out": "held-out tasks", "validation": "validation tasks", "train": "training tasks"}
+SPLITS = {"held_out": "held-out tasks", "unseen": "unseen levels", "validation": "validation tasks", "train": "training tasks"}
 
 
 def summary(figure: Path) -> list[str]:

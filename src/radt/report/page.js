@@ -2,7 +2,7 @@
 // Draws the curves of every card from the numbers in the page, and again when a button is pressed or the colours of the page change.
 const numbers = JSON.parse(document.getElementById("numbers").textContent);
 const darkness = matchMedia("(prefers-color-scheme: dark)");
-const names = { held_out: "held-out tasks", train: "training tasks", validation: "validation tasks" };
+const names = { held_out: "held-out tasks", unseen: "unseen levels", train: "training tasks", validation: "validation tasks" };
 
 const shown = (value) => (value === null ? "" : value.toFixed(Math.abs(value) >= 10 ? 1 : 2));
 

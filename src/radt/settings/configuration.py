@@ -175,8 +175,8 @@ def _check_fit(name: str, experiment: Experiment, stages: Stages) -> None:
                 f"{section}.model.window is {kind.model.window}, allowed are even numbers, or the horizon of {name!r}"
                 f" ({horizon}) or more: windows of an episode begin every half window"
             )
-    tasks = {"train": 1, "validation": experiment.num_validation, "held_out": experiment.num_held_out}
-    if not any(tasks[split] for split in stages.evaluate.splits):
+    tasks = experiment.sizes
+    if not any(tasks.get(split) for split in stages.evaluate.splits):
         raise RadtError(f"evaluate.splits is {stages.evaluate.splits}, allowed is one of which {name!r} has tasks: {tasks}")
     if retrieval.k_context > (most := min(retrieval.k_rerank, stages.evaluate.memory.k_rerank)):
         raise RadtError(f"train_retrieval.retrieval.k_context is {retrieval.k_context}, allowed is at most k_rerank ({most})")

@@ -55,8 +55,8 @@ class Evaluate(Section):
 
     episodes: PositiveInt
     """Episodes of a task, weights frozen."""
-    splits: Annotated[list[Literal["held_out", "train", "validation"]], Field(min_length=1)]
-    """Splits of tasks to evaluate on; splits without tasks are skipped."""
+    splits: Annotated[list[Literal["held_out", "unseen", "train", "validation"]], Field(min_length=1)]
+    """Splits of tasks to evaluate on; those without tasks are skipped. `unseen` (Procgen): other levels of the training games."""
     target_mean: float
     """Mean of the fixed target return, and upper limit of `from_memory`."""
     target_std: NonNegativeFloat

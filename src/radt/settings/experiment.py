@@ -25,10 +25,19 @@ class Experiment(Section):
     """How many training tasks, counted from the end, are kept from training to choose settings on."""
 
     @property
-    def splits(self) -> list[str]:
-        """Split of every task: first `train`, then `validation`, then `held_out`."""
+    def sizes(self) -> dict[str, int]:
+        """Tasks of each split, in the order of their ids."""
         train = self.num_tasks - self.num_held_out - self.num_validation
-        return ["train"] * train + ["validation"] * self.num_validation + ["held_out"] * self.num_held_out
+        return {"train": train, "validation": self.num_validation, "held_out": self.num_held_out}
+
+    @property
+    def splits(self) -> list[str]:
+        """Split of every task."""
+        return [split for split, size in self.sizes.items() for _ in range(size)]
+
+    def scale(self, task: int) -> tuple[float, float] | None:
+        """Returns of a task that count as 0 and as 1, where published; None: those of random actions and of the expert."""
+        return None
 
     @property
     def title(self) -> str:

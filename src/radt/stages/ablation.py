@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     histories = rounded(inputs.learning({variant: Path(file) for variant, file in sources.items()}))
     rows = rounded(ablation.table(evaluations, name, paper, protocols, settings.figure))
     lines = rounded(ablation.lines(evaluations, name, protocols, settings.figure))
-    pdf, png = ablation.plot(lines, rows, histories, inputs.split_sizes(settings.experiment), settings.figure.confidence)
+    pdf, png = ablation.plot(lines, rows, histories, settings.experiment.sizes, settings.figure.confidence)
 
     for kind, frame in (("csv", rows), ("curves.csv", lines), ("learning.csv", histories)):
         artifacts.write_text(arguments.output / f"{name}.{kind}", csv(frame))

@@ -49,8 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     training = inputs.training(arguments.metrics)
     paper = inputs.paper(arguments.paper, arguments.experiment)
     lines = rounded(curves(evaluations, paper, evaluate, settings.figure))
-    rows = table(evaluations, training, paper, evaluate, settings.figure)
-    pdf, png = draw(lines, inputs.split_sizes(settings.experiment), settings.figure.confidence)
+    rows = table(evaluations, training, paper, evaluate, settings.figure, settings.experiment)
+    pdf, png = draw(lines, settings.experiment.sizes, settings.figure.confidence)
 
     artifacts.write_text(arguments.output / "curves.csv", csv(lines))
     artifacts.write_text(arguments.output / "table.csv", csv(rows))
