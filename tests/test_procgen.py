@@ -196,6 +196,7 @@ def test_tasks_are_levels_of_games():
     assert [(task.description["game"], task.description["level"]) for task in tasks] == [
         (game, level) for game in ("maze", "heist") for level in (10, 11, 12)
     ]
+    assert own.caption(4) == "Heist, level 11"
     assert [task.split for task in tasks] == ["train"] * 3 + ["validation"] + ["held_out"] * 2
     env = suite_of(own).make(np.array([4]))
     assert (env.reset()[0][0] == Level("heist", 11, "easy").frame).all()

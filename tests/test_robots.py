@@ -141,6 +141,7 @@ def test_each_episode_may_have_a_goal_of_its_own_which_its_expert_knows():
     assert len({*map(tuple, goals)}) == len({*map(tuple, sites)}) == 3
     body.reset(1)
     assert goal_of(robot).tolist() == goals[0]
+    assert (own.caption(1), experiment(REACHER).caption(1)) == ("reacher-easy", "Reacher easy, task 1")
 
 
 def goal_of(env):

@@ -52,7 +52,7 @@ def film(weights: Path, task: int | None, method: str | None, output: Path) -> s
         if frames:
             rows[f"Episode {episode + 1}"] = frames
     returns = agent.history.totals[0, :episodes].tolist()
-    told = f"{agent.suite.experiment.title}, task {chosen} ({splits[chosen].replace('_', '-')}): {agent.trained.method}"
+    told = f"{agent.suite.experiment.caption(chosen)} ({splits[chosen].replace('_', '-')}): {agent.trained.method}"
     title = f"{told} returns {returns[0]:.0f} in its first episode and {returns[-1]:.0f} in episode {episodes}"
     if evaluation:
         keep("film", lambda: _drawn(rows, title), agent.trained, evaluation, ["--task", str(chosen)], output)

@@ -44,6 +44,10 @@ class Experiment(Section):
         """Name in figures."""
         return self.suite
 
+    def caption(self, task: int) -> str:
+        """Name of a task under pictures."""
+        return f"{self.title}, task {task}"
+
     @property
     def kind(self) -> str:
         """Kind of environment; the time of a step depends on it."""

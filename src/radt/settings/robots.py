@@ -41,6 +41,10 @@ class RobotExperiment(Experiment):
         """See `Experiment`."""
         return self.environment.replace("-", " ").capitalize()
 
+    def caption(self, task: int) -> str:
+        """See `Experiment`."""
+        return super().caption(task) if len(self.names) == 1 else self.name_of(task)
+
     @property
     def kind(self) -> str:
         """See `Experiment`."""

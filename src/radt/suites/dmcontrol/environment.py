@@ -46,6 +46,8 @@ DIMENSIONS = 6
 """Dimensions of the published action; those that a task does not have do nothing."""
 PLACES = ("geom_pos", "site_pos", "body_pos")
 """Where a model keeps the place of a target."""
+CAMERAS = {"cartpole": 1}
+"""Cameras that follow a robot which leaves the view of the first one."""
 
 
 class Robot(gymnasium.Env[Any, Array]):
@@ -134,8 +136,9 @@ class Robot(gymnasium.Env[Any, Array]):
             ) from None
 
     def picture(self, pixels: int) -> NDArray[np.uint8]:
-        """What the first camera of the package shows [pixels, pixels, 3]."""
-        shown: NDArray[np.uint8] = self.physics.render(pixels, pixels, camera_id=0)
+        """What a camera of the package shows [pixels, pixels, 3]."""
+        camera = CAMERAS.get(self.name.partition("-")[0], 0)
+        shown: NDArray[np.uint8] = self.physics.render(pixels, pixels, camera_id=camera)
         return shown
 
     def seen(self) -> Any:

@@ -85,6 +85,11 @@ class ProcgenExperiment(Experiment):
         """See `Experiment`."""
         return f"{self.environment.capitalize()}, {self.mode}"
 
+    def caption(self, task: int) -> str:
+        """See `Experiment`."""
+        game, level = self.level_of(task)
+        return f"{game.capitalize()}, level {level}"
+
     @property
     def kind(self) -> str:
         """See `Experiment`."""
