@@ -1,4 +1,4 @@
-"""Commands before, during and after a run: `python -m radt plan results/darkroom/figure.pdf`, `status`, `verify` and others."""
+"""Commands before, during and after a run of the workflow, such as `python -m radt plan results/darkroom/figure.pdf`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from radt.stages import run
 
 RESULTS = Path("results")
 CONFIGFILE: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "type": Path, "metavar": "FILE"}
-CONFIGFILE |= {"help": "as of snakemake: one or several, after which -- stands before a target"}
+CONFIGFILE |= {"help": "configuration files, as for snakemake; put -- between them and a target"}
 
 
 def _count(text: str) -> int:
@@ -29,57 +29,65 @@ def _parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m radt", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    planning = commands.add_parser("plan", help="print what a target will cost: jobs, hours, memory, disk, time")
-    planning.add_argument("target", nargs="+", help="a file below results/, or a rule")
+
+    def command(name: str, purpose: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+
+    planning = command("plan", "estimate what a target costs: jobs, CPU hours, memory, disk and time")
+    planning.add_argument("target", nargs="+", help="a file below results/, or a rule of the workflow")
     planning.add_argument("--configfile", **CONFIGFILE)
-    planning.add_argument("--cores", type=_count, help="cores that jobs may take (default: those of this machine)")
-    planning.add_argument("--gpus", type=_count, default=1, help="jobs that use a GPU at a time, resource `gpu` (default: 1)")
-    showing = commands.add_parser("config", help="print the settings of an experiment as its stages get them")
-    showing.add_argument("run", help="an experiment, or ablations/ABLATION/VARIANT")
+    planning.add_argument("--cores", type=_count, help="cores that jobs may use (default: all of this machine)")
+    planning.add_argument("--gpus", type=_count, default=1, help="GPU jobs that may run at a time, resource `gpu` (default: 1)")
+    showing = command("config", "print the resolved settings of an experiment")
+    showing.add_argument("run", help="name of an experiment, or ablations/ABLATION/VARIANT")
     showing.add_argument("--configfile", **CONFIGFILE)
-    watching = commands.add_parser(
-        "status", help="print how far a run is: jobs that run, jobs that failed, results that are there"
-    )
+    watching = command("status", "list running jobs, failed jobs and finished results")
     watching.add_argument("--configfile", **CONFIGFILE)
-    watching.add_argument("--watch", action="store_true", help="print it again every two seconds, until Ctrl-C")
-    tracking = commands.add_parser("track", help="send numbers of trainings and evaluations to TensorBoard, wandb and others")
+    watching.add_argument("--watch", action="store_true", help="repeat every two seconds until Ctrl-C")
+    tracking = command("track", "log metrics of trainings and evaluations to TensorBoard, wandb, trackio or mlflow")
     tracking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
-    tracking.add_argument("--to", nargs="+", choices=TRACKERS, metavar="NAME", help="trackers (default: those of `tracking`)")
-    tracking.add_argument("--watch", action="store_true", help="go on, also with trainings that run, until Ctrl-C")
-    tracking.add_argument("--configfile", **CONFIGFILE)
-    checking = commands.add_parser("verify", help="hash all results again and follow what they were made from")
-    checking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
-    telling = commands.add_parser("explain", help="print what made a file, from the data on")
-    telling.add_argument("path", type=Path, help="a file below results/")
-    accepting = commands.add_parser("accept", help="keep results after an edit of the code that cannot change them")
-    accepting.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
-    commands.add_parser("record", help="copy what is small to results/recorded/, and tell DVC of all; refused when out of date")
-    summarizing = commands.add_parser(
-        "summarize", help="copy what is small of an experiment to results/recorded/, as DVC's stage does"
+    tracking.add_argument(
+        "--to",
+        nargs="+",
+        choices=TRACKERS,
+        metavar="NAME",
+        help="trackers (default: those that the configuration lists under `tracking`)",
     )
-    summarizing.add_argument("experiment", help="its name")
-    commands.add_parser("pull", help="get the results that this commit records, from DVC")
-    exporting = commands.add_parser("export", help="write learning histories as a data set of Minari or of the Hugging Face Hub")
-    exporting.add_argument("directory", type=Path, help="such as results/darkroom/trajectories")
+    tracking.add_argument("--watch", action="store_true", help="follow running trainings until Ctrl-C")
+    tracking.add_argument("--configfile", **CONFIGFILE)
+    checking = command("verify", "check the checksum of every result and of every input that it was made from")
+    checking.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
+    telling = command("explain", "print how a result was made: commands, settings and inputs, from the data on")
+    telling.add_argument("path", type=Path, help="a result below results/")
+    accepting = command("accept", "mark results as up to date after a change of the code that does not change them")
+    accepting.add_argument("root", nargs="?", type=Path, default=RESULTS, help="a folder of results (default: all)")
+    command("record", "copy small results to results/recorded/ and update dvc.lock; outdated results are refused")
+    summarizing = command("summarize", "copy the small results of one experiment to results/recorded/ (a stage of dvc.yaml)")
+    summarizing.add_argument("experiment", help="name of the experiment")
+    command("pull", "fetch the results of this commit from the DVC remote")
+    exporting = command("export", "export learning histories to Minari or to the Hugging Face Hub")
+    exporting.add_argument("directory", type=Path, help="folder of learning histories, such as results/darkroom/trajectories")
     targets = exporting.add_mutually_exclusive_group(required=True)
     targets.add_argument("--minari", metavar="NAME", help="name of the data set, such as darkroom/learning-v0")
-    targets.add_argument("--hub", metavar="USER/NAME", help="repository of the Hub, which gets a data set card, too")
-    exporting.add_argument("--private", action="store_true", help="make a repository of the Hub that others cannot see")
-    exporting.add_argument("--license", metavar="ID", help="license of the Hub's data set (default: that of radt)")
-    getting = commands.add_parser("download", help="get learning histories from the Hub, and print their folder, to import it")
-    getting.add_argument("repository", metavar="USER/NAME", help="data set that `export --hub` wrote")
+    targets.add_argument("--hub", metavar="USER/NAME", help="repository of the Hub; a data set card is written, too")
+    exporting.add_argument("--private", action="store_true", help="create a private repository")
+    exporting.add_argument("--license", metavar="ID", help="license of the data set (default: that of radt)")
+    getting = command("download", "download learning histories from the Hub and print their folder, for `source: import`")
+    getting.add_argument("repository", metavar="USER/NAME", help="data set written by `export --hub`")
     getting.add_argument("--revision", help="commit, tag or branch (default: the newest)")
-    filming = commands.add_parser("film", help="draw the first and the last episode of a trained agent in one task, as a PNG")
-    filming.add_argument("weights", type=Path, help="such as results/darkroom/train/radt/seed42")
-    filming.add_argument("--task", type=int, help="number of the task (default: the first one that is held out)")
-    filming.add_argument("--method", help="key of evaluate.methods, where the network was evaluated in several ways")
+    filming = command("film", "draw the first and the last episode of a trained agent in one task (PNG)")
+    filming.add_argument("weights", type=Path, help="folder of a trained agent, such as results/darkroom/train/radt/seed42")
+    filming.add_argument("--task", type=int, help="number of the task (default: the first held-out one)")
+    filming.add_argument("--method", help="key of evaluate.methods, if the network was evaluated under several keys")
     filming.add_argument("--output", type=Path, default=Path("film.png"), help="PNG file to write (default: film.png)")
-    keeping = commands.add_parser("episodes", help="keep what a trained agent does in some tasks, for the report to step through")
-    keeping.add_argument("weights", type=Path, help="such as results/darkroom/train/radt/seed42")
-    keeping.add_argument("--task", type=int, action="append", default=[], help="a task, also several times (default: three)")
-    keeping.add_argument("--method", help="key of evaluate.methods, where the network was evaluated in several ways")
-    commands.add_parser("redraw", help="draw the figures of results/recorded/ again from their tables")
-    reporting = commands.add_parser("report", help="write one page of results, curves and tables, to read without a network")
+    keeping = command("episodes", "save episodes of a trained agent for the gallery of the report")
+    keeping.add_argument("weights", type=Path, help="folder of a trained agent, such as results/darkroom/train/radt/seed42")
+    keeping.add_argument(
+        "--task", type=int, action="append", default=[], help="number of a task; may be repeated (default: three tasks)"
+    )
+    keeping.add_argument("--method", help="key of evaluate.methods, if the network was evaluated under several keys")
+    command("redraw", "draw the recorded figures again, and write the numbers of the tables in README.md and docs/results.md")
+    reporting = command("report", "write an offline HTML page of results, curves and tables")
     reporting.add_argument("root", nargs="?", type=Path, default=RECORDED, help=f"a folder of results (default: {RECORDED})")
     reporting.add_argument("--output", type=Path, default=Path("report.html"), help="the page (default: report.html)")
     return parser
