@@ -78,7 +78,7 @@ class RobotSuite(EnvironmentSuite):
 def collect(
     experiment: RobotExperiment, settings: Settings, histories: Path | None, unseen: slice
 ) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """See `radt.suites.sources`. Sources are those of the suite `gymnasium`, a learner that searches, an expert with some random
+    """See `radt.suites.sources`. Adds to the sources of the suite `gymnasium` a learner that searches, an expert with some random
     actions, and the published replay buffers. The numbers `unseen` of the buffers' observations are hidden.
     """
     if settings.source == "download" and settings.download:

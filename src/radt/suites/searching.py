@@ -39,7 +39,7 @@ class Body(Protocol):
         """Places [count, d] drawn as the package draws goals; raises `RadtError` where the goal is no place."""
 
     def reset(self, seed: int | None) -> Any:
-        """Begin an episode; returns the observation. `seed` is that of the first states from now on, if they are random."""
+        """Begin an episode; returns the observation. `seed` seeds random first states, of this and later episodes."""
 
     def step(self, action: Array) -> tuple[Any, float, bool]:
         """Act; returns the observation, the reward, and whether the goal was reached."""
@@ -60,7 +60,7 @@ class Belief:
         self.paid = False
 
     def learn(self, place: Array, paid: bool) -> None:
-        """Rule out the candidates that contradict whether the goal was reached (`paid`) at a place."""
+        """Rule out candidates that contradict an observation: the goal was reached (`paid`), or not, at a place."""
         near = np.linalg.norm(self.places - place, axis=1) <= self.reach
         if paid and not self.paid:
             self.possible[:] = True  # candidates that were ruled out near the goal's edge may be right

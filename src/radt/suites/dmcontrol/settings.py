@@ -23,7 +23,7 @@ class DmcontrolExperiment(RobotExperiment):
     new_goals: bool = False
     """Whether each episode draws a new goal, as published; false: a task keeps its goal."""
     union: bool = False
-    """Whether all tasks share 204 observed numbers and 6 action dimensions, as published; false: those of the package."""
+    """Whether all tasks share 204 observed numbers and 6 action dimensions, as published; false: the package's own."""
 
     def published(self, task: int) -> str:
         """See `RobotExperiment`."""
