@@ -9,7 +9,7 @@ from radt.pipeline import atomic_stage, provenance
 
 
 def accept(root: Path) -> list[Path]:
-    """Add the present fingerprint of its stage to every record below `root` that has another; returns these records.
+    """Add the present fingerprint of the stage to every record below `root` that lacks it; returns these records.
 
     A record still names the code that made its artifact. Raises `RadtError` when there are no results, or a job is making one of
     them.

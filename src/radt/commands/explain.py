@@ -1,4 +1,4 @@
-"""How a file was made, from the data on: `python -m radt explain results/darkroom/figure.pdf`."""
+"""How a file was made, starting from the data: `python -m radt explain results/darkroom/figure.pdf`."""
 
 from __future__ import annotations
 

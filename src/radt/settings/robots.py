@@ -17,7 +17,7 @@ class RobotExperiment(Experiment):
     """Settings that experiments of DMControl and Meta-World share."""
 
     names: Annotated[list[Name], Field(min_length=1)]
-    """Tasks of the package, in the order of the split. Each has `goals` tasks here."""
+    """Names of tasks of the package, in the order of the split. Each name gives `goals` tasks."""
     goals: PositiveInt = 1
     """Goals of each name; each goal is a task of the experiment."""
     task_seed: NonNegativeInt = 0

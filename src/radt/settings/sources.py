@@ -73,7 +73,7 @@ class Ppo(Section):
 
 
 class Replay(Section):
-    """A learner of Stable-Baselines3 that learns again and again from what it has kept."""
+    """A learner of Stable-Baselines3 with a replay buffer."""
 
     seed: NonNegativeInt
     """Seed; every task has its own stream."""
@@ -86,9 +86,9 @@ class Replay(Section):
     batch_size: PositiveInt
     """Transitions of an update."""
     begin: NonNegativeInt
-    """Steps at random before the first update."""
+    """Steps with random actions before the first update."""
     train_every: PositiveInt
-    """After so many steps, as many updates follow."""
+    """Steps between rounds of updates; a round has one update for each step."""
     discount: Fraction
     """Discount of the return."""
 
@@ -100,11 +100,11 @@ class Replay(Section):
 
 
 class Sac(Replay):
-    """Soft actor-critic on one task after the other: continuous actions."""
+    """Soft actor-critic on one task after the other; for continuous actions."""
 
 
 class Dqn(Replay):
-    """Deep Q-learning on one task after the other: one action dimension of codes."""
+    """Deep Q-learning on one task after the other; for one action dimension of codes."""
 
     target_every: PositiveInt
     """Steps between copies of the network to the target network."""
@@ -115,7 +115,7 @@ class Dqn(Replay):
 
 
 class Search(Section):
-    """A learner that searches for a hidden goal and remembers where it was paid (robots)."""
+    """A learner that searches for a hidden goal and remembers where it reached it (robots)."""
 
     seed: NonNegativeInt
     """Seed; every history has its own stream."""
@@ -124,14 +124,13 @@ class Search(Section):
     episodes: PositiveInt
     """Episodes of a history."""
     patience: PositiveInt
-    """Steps after which a learner that was not paid tries another place."""
+    """Steps at one place, after which a learner that has not reached the goal tries another place."""
     noise: NonNegativeFloat
-    """Standard deviation of what is added to actions, which go from -1 to 1."""
+    """Standard deviation of the noise that is added to actions, which range from -1 to 1."""
 
 
 class Expert(Section):
-    """An expert some of whose actions are random, fewer from episode to episode: a history that seems to learn (Zisman et al.,
-    arXiv 2312.12275)."""
+    """An expert with random actions, fewer in each episode: a history looks like learning (Zisman et al., arXiv 2312.12275)."""
 
     seed: NonNegativeInt
     """Seed; every history has its own stream."""
@@ -140,12 +139,12 @@ class Expert(Section):
     episodes: Annotated[int, Field(ge=2)]
     """Episodes of a history."""
     power: PositiveFloat
-    """After a share x of the episodes, a share of (1 - x^power)^(1 / power) of the actions is random: from 1 to 0."""
+    """After a share x of the episodes, a share of (1 - x^power)^(1 / power) of the actions is random; it falls from 1 to 0."""
     random: Literal["mixed", "first"]
-    """Which actions are random: `mixed` draws for each of them, `first` are those at the beginning of an episode."""
+    """Which actions are random: `mixed` draws for each action, `first` takes those at the beginning of an episode."""
 
     def at_random(self, episode: int, time: float, random: np.random.Generator) -> bool:
-        """Whether an action is random: that at `time` of an episode, from 0 to 1 of its horizon. `mixed` draws a number."""
+        """Whether the action at `time`, a share of the horizon, is random. `mixed` draws a random number."""
         share = episode / (self.episodes - 1)
         return bool((time if self.random == "first" else random.random()) < (1.0 - share**self.power) ** (1.0 / self.power))
 
@@ -154,7 +153,7 @@ class Minari(Section):
     """Data sets of Minari that are on this machine."""
 
     datasets: Annotated[list[Annotated[str, Field(pattern=DATASET)]], Field(min_length=1)]
-    """One data set for each training task, in their order; or one of all, as `radt export` writes it."""
+    """One data set for each training task, in task order; or one for all tasks, as `radt export` writes it."""
 
     @model_validator(mode="after")
     def _once(self) -> Self:
@@ -188,16 +187,16 @@ class Features(Section):
     """The encoder of images, for experiments that have `numbers_per_frame`."""
 
     frames: PositiveInt
-    """Different frames to learn from, as many of each training task. They are read one task at a time."""
+    """Number of different frames to learn from, equally many of each training task. They are read one task at a time."""
 
 
 class Trajectories(Section):
-    """Source of the learning histories. A stage is told the settings of the chosen source alone."""
+    """Source of the learning histories. A stage receives only the settings of the chosen source."""
 
     source: Literal["generate", "ppo", "sac", "dqn", "search", "expert", "minari", "download", "import"]
-    """`generate` makes them here, `search` those of robots, `expert` those of robots and games. `ppo`, `sac` and `dqn` let
-    Stable-Baselines3 learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download` fetches
-    the published ones, `import` converts a folder."""
+    """`generate` is the suite's own learner, `search` one for robots, `expert` an expert for robots and Procgen. `ppo`, `sac` and
+    `dqn` let Stable-Baselines3 learn each training task, `minari` reads data sets of Minari (all four: extra `rl`). `download`
+    fetches the published ones, `import` converts a folder."""
     generate: Generate | None = None
     """Settings of `source: generate`."""
     ppo: Ppo | None = None
@@ -215,11 +214,11 @@ class Trajectories(Section):
     download: Download | None = None
     """Settings of `source: download`."""
     import_folder: Place | None = None
-    """Folder for `source: import`: of `.npz` files, or, of the suite `gymnasium`, of learning histories (docs/formats.md)."""
+    """Folder for `source: import`: published files, `task0.npz` and so on, or learning histories of radt (docs/formats.md)."""
 
     @property
     def learner(self) -> Ppo | Sac | Dqn | Search | Expert | None:
-        """Settings of what learns each task in a job of its own; None for other sources."""
+        """Settings of a source that learns each task in its own job; None for other sources."""
         own = {"ppo": self.ppo, "sac": self.sac, "dqn": self.dqn, "search": self.search, "expert": self.expert}
         return own.get(self.source)
 

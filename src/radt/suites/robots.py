@@ -1,4 +1,4 @@
-"""What the suites of robots share: environments of Gymnasium, made from the names of an experiment."""
+"""Code that the suites of robots share: environments of Gymnasium, made from the task names of an experiment."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from radt.suites.gymnasium.suite import EnvironmentSuite
 PIXELS = 240
 """Height and width of a picture."""
 Make = Callable[[Any, int], Env]
-"""Makes the environment of a task of an experiment."""
+"""A function that makes the environment of a task of an experiment."""
 
 
 def spec_of(experiment: RobotExperiment, make: Make) -> Spec:
-    """What is seen and done: that of the first task, which all share."""
+    """Observations, actions and rewards of the first task; all tasks share them."""
     with sentences(experiment.names[0]):
         env = make(experiment, 0)
     try:
@@ -42,7 +42,7 @@ class RobotSuite(EnvironmentSuite):
     """Tasks of a package of robots."""
 
     def __init__(self, experiment: RobotExperiment, make: Make, body: Callable[[Any, np.random.Generator], searching.Body]):
-        """`body` gives the learner's view of an environment of `make`; it may draw numbers."""
+        """`body` makes a `Body` of an environment of `make`; it may draw random numbers."""
         super().__init__(experiment, spec_of(experiment, make))
         self._make, self.body = make, body
 
@@ -61,7 +61,7 @@ class RobotSuite(EnvironmentSuite):
         robot = env.unwrapped.envs[0]
         try:
             picture: NDArray[np.uint8] = robot.picture(PIXELS)
-        except Exception as error:  # of MuJoCo and OpenGL, which have no common class
+        except Exception as error:  # errors of MuJoCo and OpenGL have no common class
             remedy = "install EGL (libegl1) and set MUJOCO_GL=egl, or do without pictures: nothing else needs them"
             raise RadtError(f"MuJoCo cannot draw here ({said(error)}): {remedy}") from None
         return picture
@@ -78,8 +78,8 @@ class RobotSuite(EnvironmentSuite):
 def collect(
     experiment: RobotExperiment, settings: Settings, histories: Path | None, unseen: slice
 ) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """See `radt.suites.sources`. Besides the sources of environments of a user there are a learner that searches, an expert under
-    noise, and the published replay buffers, of whose observations the numbers `unseen` are hidden.
+    """See `radt.suites.sources`. Adds to the sources of the suite `gymnasium` a learner that searches, an expert with some random
+    actions, and the published replay buffers. The numbers `unseen` of the buffers' observations are hidden.
     """
     if settings.source == "download" and settings.download:
         from radt.data.download import fetch  # slow to import, and only needed here

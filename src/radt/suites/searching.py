@@ -1,9 +1,9 @@
-"""Learning histories of robots, made on the spot: of a learner that searches for a hidden goal, and of an expert under noise.
+"""Learning histories of robots: by a learner that searches for a hidden goal, and by an expert with some random actions.
 
-The learner guesses, sees whether that pays, and remembers. It begins with places where the goal may be, drawn from those that
-the package draws goals from. It goes to one of them; a place from which it was not paid is ruled out with all that is as near as
-the goal reaches. Once it was paid, it rules out what does not reach there, and goes to the middle of what is left, in this
-episode and all later ones. Each history is of a new learner, which draws its own places and its own order.
+The learner guesses the goal, observes whether it reached it, and remembers. It begins with candidate places, drawn as the package
+draws goals, and goes to one of them. A place where the goal was not reached rules out all candidates near it: those at most
+`reach` away. Where the goal was reached, only the candidates near that place remain. From then on the learner goes to their mean,
+in this episode and all later ones. Each history has a new learner, with its own candidates and its own order.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from radt.suites.gymnasium.environment import View
 
 Array = NDArray[np.float64]
 PLACES = 2000
-"""Places where a learner thinks that the goal may be."""
+"""Number of candidate places of a learner."""
 
 
 class Body(Protocol):
     """A robot of one task, whose goal is a place [d]."""
 
     reach: float
-    """How far from the goal it is paid."""
+    """Largest distance to the goal at which it counts as reached."""
 
     @property
     def goal(self) -> Array:
@@ -39,20 +39,20 @@ class Body(Protocol):
         """Places [count, d] drawn as the package draws goals; raises `RadtError` where the goal is no place."""
 
     def reset(self, seed: int | None) -> Any:
-        """Begin an episode: the observation. A seed decides where this one and those after it begin, unless all begin alike."""
+        """Begin an episode; returns the observation. `seed` seeds random first states, of this and later episodes."""
 
     def step(self, action: Array) -> tuple[Any, float, bool]:
-        """Act: the observation, the reward, and whether the goal was reached."""
+        """Act; returns the observation, the reward, and whether the goal was reached."""
 
     def place(self) -> Array:
-        """Where what is to reach the goal is now [d]."""
+        """The present position [d] of the part that has to reach the goal."""
 
     def towards(self, goal: Array) -> Array:
-        """The action [A] of an expert whose goal is this place."""
+        """The expert's action [A] towards this goal."""
 
 
 class Belief:
-    """Where the goal may be."""
+    """Candidate places of the goal."""
 
     def __init__(self, places: Array, reach: float, random: np.random.Generator):
         self.places, self.reach, self.random = places, reach, random
@@ -60,46 +60,46 @@ class Belief:
         self.paid = False
 
     def learn(self, place: Array, paid: bool) -> None:
-        """Rule out what does not agree with being paid, or not, at a place."""
+        """Rule out candidates that contradict an observation: the goal was reached (`paid`), or not, at a place."""
         near = np.linalg.norm(self.places - place, axis=1) <= self.reach
         if paid and not self.paid:
-            self.possible[:] = True  # what was ruled out at the edge of the goal may have been right
+            self.possible[:] = True  # candidates that were ruled out near the goal's edge may be right
         if not self.paid or paid:
             left = self.possible & (near if paid else ~near)
             self.possible = left if left.any() else self.possible
         self.paid |= paid
 
     def guess(self) -> Array:
-        """The middle of what is possible once the goal was found, else one of the possible places."""
+        """The mean of the possible places once the goal was reached, else one of them at random."""
         possible = self.places[self.possible]
         chosen: Array = possible.mean(axis=0) if self.paid else possible[self.random.integers(len(possible))]
         return chosen
 
 
 def search(body: Body, view: View, settings: Search, task: int, horizon: int) -> Shard:
-    """The histories of a task whose goal is searched."""
+    """The histories of a task, by learners that search for its goal."""
     streams = (generator(settings.seed, f"search {task}", history) for history in range(settings.histories))
     return _lived(body, view, (Searcher(body, settings, random) for random in streams), settings, task, horizon)
 
 
 def imitate(body: Body, view: View, settings: Expert, task: int, horizon: int) -> Shard:
-    """The histories of an expert some of whose actions are random."""
+    """The histories of a task, by an expert with some random actions."""
     streams = (generator(settings.seed, f"expert {task}", history) for history in range(settings.histories))
     return _lived(body, view, (Novice(body, settings, horizon, random) for random in streams), settings, task, horizon)
 
 
 class Learner(Protocol):
-    """What lives through the episodes of one history."""
+    """A learner that plays the episodes of one history."""
 
     def act(self, episode: int, time: int) -> Array:
         """An action [A]."""
 
     def learn(self, reached: bool) -> None:
-        """Take in whether it reached the goal."""
+        """Learn whether the goal was reached in this step."""
 
 
 class Searcher:
-    """See the module."""
+    """A learner that searches, as the module describes."""
 
     def __init__(self, body: Body, settings: Search, random: np.random.Generator):
         self.body, self.settings, self.random = body, settings, random
@@ -120,7 +120,7 @@ class Searcher:
 
 
 class Novice:
-    """An expert whose actions are random, all of them in the first episode, none in the last."""
+    """An expert with random actions: all of them in the first episode, none in the last."""
 
     def __init__(self, body: Body, settings: Expert, horizon: int, random: np.random.Generator):
         self.body, self.settings, self.horizon, self.random = body, settings, horizon, random
@@ -136,9 +136,9 @@ class Novice:
 
 
 def _lived(body: Body, view: View, learners: Iterable[Learner], settings: Search | Expert, task: int, horizon: int) -> Shard:
-    """The histories of all learners; the labels are what an expert that knows the goal would have done.
+    """The histories of all learners. The labels are the actions of an expert that knows the goal.
 
-    Raises `RadtError` when the simulation fails, or pays what is not finite.
+    Raises `RadtError` when the simulation fails, or a reward is not finite.
     """
     observations, actions, labels, rewards, count = [], [], [], [], settings.episodes
     for history, learner in enumerate(learners):

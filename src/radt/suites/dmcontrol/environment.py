@@ -41,22 +41,22 @@ SLOTS = {
     "body_velocities": 45,
     "height": 1,
 }
-"""Numbers of each part of the published observation, which all tasks share; parts that a task does not have are 0."""
+"""Size of each part of the published observation, which all tasks share. Parts that a task does not have are 0."""
 DIMENSIONS = 6
-"""Dimensions of the published action; those that a task does not have do nothing."""
+"""Dimensions of the published action. Those that a task does not have are ignored."""
 PLACES = ("geom_pos", "site_pos", "body_pos")
-"""Where a model keeps the place of a target."""
+"""Arrays of a model that can hold the position of a target."""
 CAMERAS = {"cartpole": 1}
-"""Cameras that follow a robot which leaves the view of the first one."""
+"""Numbers of cameras that follow the robot, for robots that leave the view of camera 0."""
 
 
 class Robot(gymnasium.Env[Any, Array]):
-    """A task of the package, with the goal of one seed or a new one in each episode.
+    """A task of the package. Its goal comes from one seed, or is new in each episode.
 
-    The simulator is called as `dm_control.rl.control.Environment.step` calls it, which would also measure all that is seen after
-    each of the steps that repeat an action. Actions go from -1 to 1.
+    The simulator is called as in `dm_control.rl.control.Environment.step`, which would also compute an observation after each
+    repetition of an action. Actions range from -1 to 1.
 
-    `info["paid"]` of a step is what its last step of the simulator paid, at most 1.
+    `info["paid"]` of a step is the reward of its last simulator step, at most 1.
     """
 
     def __init__(self, experiment: DmcontrolExperiment, task: int):
@@ -81,19 +81,19 @@ class Robot(gymnasium.Env[Any, Array]):
         self.time = 0
 
     def _space(self, parts: Any) -> spaces.Space[Any]:
-        """The published union of all observations, or a part for each of the package."""
+        """The published union of all observations, or the parts that the package gives."""
         if self.experiment.union:
             return spaces.Box(-np.inf, np.inf, (sum(SLOTS.values()),), np.float64)
         return spaces.Dict({name: spaces.Box(-np.inf, np.inf, part.shape, np.float64) for name, part in parts.items()})
 
     def _restart(self, seed: int) -> None:
-        """Draw goal and first state."""
+        """Draw the goal and the first state."""
         self.task.random.seed(seed)
         with self.physics.reset_context():
             self.task.initialize_episode(self.physics)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode in the state of `start_seed`, else of the generator of the environment, with the goal of the task.
+        """Start an episode with the goal of the task, in the state of `start_seed`, else of the generator of the environment.
 
         With `new_goals` the generator draws the goal, too.
         """
@@ -125,7 +125,7 @@ class Robot(gymnasium.Env[Any, Array]):
         return self.seen(), total, ended, self.time >= self.experiment.horizon, {"paid": paid}
 
     def _simulate(self) -> None:
-        """One step of the package; raises `RadtError` when the simulation becomes unstable."""
+        """One control step of the package; raises `RadtError` when the simulation becomes unstable."""
         from dm_control.rl.control import PhysicsError
 
         try:
@@ -136,13 +136,13 @@ class Robot(gymnasium.Env[Any, Array]):
             ) from None
 
     def picture(self, pixels: int) -> NDArray[np.uint8]:
-        """What a camera of the package shows [pixels, pixels, 3]."""
+        """Image [pixels, pixels, 3] by a camera of the package."""
         camera = CAMERAS.get(self.name.partition("-")[0], 0)
         shown: NDArray[np.uint8] = self.physics.render(pixels, pixels, camera_id=camera)
         return shown
 
     def seen(self) -> Any:
-        """What is observed now."""
+        """The present observation."""
         parts = self.task.get_observation(self.physics)
         if not self.experiment.union:
             return {name: np.asarray(part, np.float64) for name, part in parts.items()}
@@ -154,7 +154,7 @@ class Robot(gymnasium.Env[Any, Array]):
 
 def load(name: str) -> Any:
     """A task of the package; raises `RadtError` when it is not installed, or has no task of this name."""
-    os.environ.setdefault("MUJOCO_GL", "disable")  # nothing is drawn, which needs no display then
+    os.environ.setdefault("MUJOCO_GL", "disable")  # nothing is drawn, so no display is needed
     try:
         from dm_control import suite
     except ImportError:

@@ -1,8 +1,8 @@
 """An expert for any task of DMControl: it plans with the simulator itself (model predictive path integral control, MPPI).
 
-Before an action it tries sequences of actions from the present state, weights them by what they were paid, and does the first
-action of their mean (Williams et al., 2017, arXiv 1509.01149). The next plan begins with what is left of this mean. Sequences are
-piecewise constant, which explores further than noise that is new in every step.
+Before an action it simulates action sequences from the present state, weights them by their returns, and takes the first action
+of their mean (Williams et al., 2017, arXiv 1509.01149). The next plan starts from the rest of this mean. Sequences are piecewise
+constant, which explores farther than new noise in every step.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from radt.suites.dmcontrol.environment import Robot
 
 Array = NDArray[np.float64]
 SAMPLES, KNOTS, HOLD = 24, 20, 5
-"""Sequences that are tried, their actions, and the steps of the simulator for which each of these is held."""
+"""Number of sequences, of their actions, and of the simulator steps for which each action is held."""
 SPREAD, TEMPERATURE = 0.5, 0.05
-"""Standard deviation of actions around the mean, and by what share of the range better sequences count more."""
+"""Standard deviation of actions around the mean. Temperature of the weights, as a share of the range of returns."""
 
 
 class Planner:
-    """See `radt.suites.searching.Body`: the expert plans, the goal is what the task pays for."""
+    """See `radt.suites.searching.Body`. The expert plans for the rewards of the task; there is no goal position."""
 
     reach = 0.0
 
@@ -39,7 +39,7 @@ class Planner:
         raise RadtError(f"trajectories.source is 'search', which {self.robot.name} does not have: set it to expert, sac or ppo")
 
     def place(self) -> Array:
-        """Nowhere."""
+        """Empty: there is no goal position."""
         return self.goal
 
     def reset(self, seed: int | None) -> Any:
@@ -55,7 +55,7 @@ class Planner:
         return seen, reward, False
 
     def towards(self, goal: Array) -> Array:
-        """The action [A] of a plan that is made once for each step."""
+        """The first action [A] of the plan, which is made once in each step. `goal` is ignored."""
         if self.planned != self.robot.time:
             self._plan()
             self.planned = self.robot.time
@@ -64,11 +64,11 @@ class Planner:
         return action
 
     def _plan(self) -> None:
-        """Improve the mean of the last plan, moved on by the steps that have passed since."""
+        """Improve the mean of the last plan, shifted by the simulator steps since then."""
         repeat = self.robot.experiment.action_repeat
-        time = (np.arange(KNOTS) * HOLD + repeat) / HOLD  # knots of the last plan at which those of this one stand
+        time = (np.arange(KNOTS) * HOLD + repeat) / HOLD  # of the new knots, in knots of the last plan
         left = np.clip(time, 0, KNOTS - 1).astype(np.int64)
-        mean = self.mean[left] if self.robot.time else np.zeros_like(self.mean)  # each episode begins anew
+        mean = self.mean[left] if self.robot.time else np.zeros_like(self.mean)  # no plan is kept from the episode before
         noise = self.random.normal(size=(SAMPLES, KNOTS, self.dimensions)) * SPREAD
         noise[0] = 0.0
         tried = np.clip(mean + noise, -1.0, 1.0)
@@ -78,9 +78,9 @@ class Planner:
         self.mean = np.einsum("s,skd->kd", weight / weight.sum(), tried)
 
     def _paid(self, tried: Array) -> Array:
-        """What sequences of actions [S, K, A] from the present state are paid at the end of each action, summed [S].
+        """Returns [S] of action sequences [S, K, A] from the present state: rewards at the end of each held action, summed.
 
-        The present state is put back.
+        The present state is restored.
         """
         import mujoco
         from dm_control.rl.control import PhysicsError
@@ -92,14 +92,14 @@ class Planner:
         paid = np.zeros(len(tried))
         for number, sequence in enumerate(tried):
             mujoco.mj_setState(model, data, kept, kind)
-            physics.forward()  # what follows from the state, which a step of the package begins with
+            physics.forward()  # computes what follows from the state, as a step of the package expects
             try:
                 for control in robot.low + (sequence + 1.0) / 2.0 * (robot.high - robot.low):
                     robot.task.before_step(control, physics)
                     physics.step(robot.substeps * HOLD)
                     paid[number] += robot.task.get_reward(physics)
             except PhysicsError:
-                paid[number] = 0.0  # a sequence that is not stable is worth nothing
+                paid[number] = 0.0  # an unstable sequence has a return of 0
         mujoco.mj_setState(model, data, kept, kind)
         physics.forward()
         return paid

@@ -13,11 +13,11 @@ Array = NDArray[np.float64]
 LINK = 0.12
 """Length of a link."""
 FINGER = 0.01
-"""Radius of the finger: the target pays from its own radius and this one on."""
+"""Radius of the finger. The target is reached at a distance of at most its own radius plus this one."""
 NEAREST, FARTHEST = 0.05, 0.2
 """Distances from the shoulder between which the package draws targets."""
 STIFFNESS, DAMPING = 1.0, 0.1
-"""Torque for an angle that is missing, and for a velocity: with these the finger is in the target for 49 of 50 actions."""
+"""Torque per angle error, and per velocity. With these the finger is in the target for 49 of 50 actions."""
 
 
 class Reacher:
@@ -35,7 +35,7 @@ class Reacher:
         return place
 
     def places(self, count: int, random: np.random.Generator) -> Array:
-        """As the package draws targets: angle and distance uniform."""
+        """See `Body`: angle and distance are uniform."""
         angle, distance = random.uniform(0.0, 2 * np.pi, count), random.uniform(NEAREST, FARTHEST, count)
         return np.stack([distance * np.cos(angle), distance * np.sin(angle)], 1)
 
@@ -49,12 +49,12 @@ class Reacher:
         return seen, reward, told["paid"] > 0
 
     def place(self) -> Array:
-        """Where the finger is."""
+        """The present position of the finger."""
         finger: Array = self.robot.physics.named.data.geom_xpos["finger", :2].copy()
         return finger
 
     def towards(self, goal: Array) -> Array:
-        """Torques of a spring and a damper towards the angles that bring the finger there, elbow to the left."""
+        """Torques of a spring and a damper towards the joint angles that bring the finger to `goal`, elbow to the left."""
         x, y = goal
         elbow = np.arccos(np.clip((x * x + y * y) / (2 * LINK * LINK) - 1.0, -1.0, 1.0))
         shoulder = np.arctan2(y, x) - elbow / 2

@@ -1,4 +1,4 @@
-"""Learners of one task of DMControl: Stable-Baselines3's, one that searches for a hidden target, and experts under noise."""
+"""Learning histories of one task of DMControl, by Stable-Baselines3, a search for a hidden target, or an expert."""
 
 from __future__ import annotations
 

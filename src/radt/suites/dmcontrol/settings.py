@@ -10,20 +10,20 @@ from radt.settings.base import NonNegativeInt
 from radt.settings.robots import RobotExperiment
 
 GOALS = ("reacher", "finger", "fish", "swimmer")
-"""Robots with a target whose place a seed decides."""
+"""Robots with a target. A seed decides its position."""
 
 
 class DmcontrolExperiment(RobotExperiment):
-    """Tasks of DMControl: names are its domain and task, as `reacher-easy`."""
+    """Tasks of DMControl. Names are domain and task, such as `reacher-easy`."""
 
     suite: Literal["dmcontrol"]
     """`dmcontrol`."""
     start_seed: NonNegativeInt | None = None
-    """Seed of the first state, the same in all episodes of all tasks; null: each episode begins elsewhere."""
+    """Seed of the first state, the same in all episodes of all tasks; null: each episode draws its first state."""
     new_goals: bool = False
-    """Whether each episode draws a goal of its own, as published; else a task keeps its goal."""
+    """Whether each episode draws a new goal, as published; false: a task keeps its goal."""
     union: bool = False
-    """Whether all tasks share one observation of 204 numbers and 6 actions, as published, or have those of the package."""
+    """Whether all tasks share 204 observed numbers and 6 action dimensions, as published; false: the package's own."""
 
     def published(self, task: int) -> str:
         """See `RobotExperiment`."""

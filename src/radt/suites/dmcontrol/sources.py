@@ -1,4 +1,4 @@
-"""Where the learning histories of DMControl come from."""
+"""Sources of learning histories of DMControl."""
 
 from __future__ import annotations
 

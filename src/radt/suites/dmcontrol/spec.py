@@ -1,4 +1,4 @@
-"""What is seen, done and paid in tasks of DMControl."""
+"""Observations, actions and rewards of tasks of DMControl."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from radt.suites.dmcontrol.settings import DmcontrolExperiment
 
 
 def spec_of(experiment: DmcontrolExperiment) -> Spec:
-    """From the spaces of the first task."""
+    """The spec, from the spaces of the first task."""
     return robots.spec_of(experiment, Robot)

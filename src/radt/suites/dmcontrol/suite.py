@@ -17,5 +17,5 @@ def suite_of(experiment: DmcontrolExperiment) -> RobotSuite:
 
 
 def body(robot: Robot, random: np.random.Generator) -> Reacher | Planner:
-    """The learner's view of a task."""
+    """The `Body` of a task: the arm for reacher, a planner for all others."""
     return Reacher(robot) if robot.name.startswith("reacher-") else Planner(robot, random)

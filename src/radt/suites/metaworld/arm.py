@@ -1,4 +1,4 @@
-"""Meta-World's arm for a learner that searches a goal for the hand or for an object."""
+"""Meta-World's arm for a learner that searches for the goal of the hand or of an object."""
 
 from __future__ import annotations
 
@@ -55,5 +55,8 @@ class Arm:
         return place
 
     def towards(self, goal: Array) -> Array:
-        """The action of the package's expert. For `reach` it brings the hand itself to the goal, which misses a third of them."""
+        """The action of the package's expert. For `reach` it steers the point between the fingers, which has to reach the goal.
+
+        The expert itself steers the hand, and misses a third of the goals.
+        """
         return self.robot.towards(goal + self.robot.last[:3] - self.place() if self.hand else goal)

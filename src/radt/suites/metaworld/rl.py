@@ -1,4 +1,4 @@
-"""Learners of one task of Meta-World: those of Stable-Baselines3, and one that searches a hidden goal."""
+"""Learning histories of one task of Meta-World, by Stable-Baselines3, a search for a hidden goal, or an expert."""
 
 from __future__ import annotations
 

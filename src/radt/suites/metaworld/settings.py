@@ -14,7 +14,7 @@ MOST_STEPS = 500
 
 
 class MetaworldExperiment(RobotExperiment):
-    """Tasks of Meta-World. Names are those of the package without version, such as `reach`."""
+    """Tasks of Meta-World, by their names in the package without version, such as `reach`."""
 
     suite: Literal["metaworld"]
     """`metaworld`."""

@@ -1,1 +1,1 @@
-"""Procgen: 16 video games whose levels are drawn by a seed, seen as images (package procgen-mirror)."""
+"""Procgen: 16 video games with levels generated from seeds, and images as observations (package procgen-mirror)."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from radt.errors import RadtError
 
 MODES = {"easy": 0, "hard": 1, "memory": 10}
-"""Difficulties, by the engine's numbers. Not every game has `memory`."""
+"""The engine's number of each difficulty. Not every game has `memory`."""
 SIZE, CHOICES = 64, 15
 STATE_BYTES = 2**20
 UINT8, INT32 = 1, 2
@@ -38,13 +38,13 @@ class _Options(ctypes.Structure):
 
 
 class _Buffers(ctypes.Structure):
-    """Where the engine reads actions, and writes all else."""
+    """Addresses of the arrays from which the engine reads the action, and to which it writes everything else."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("ob", "rew", "first", "info", "ac")]
 
 
 class Level:
-    """One level of a game, which begins anew when its episode has ended.
+    """One level of a game. The engine restarts it when its episode ends.
 
     The same actions after `reset` give the same frames and rewards, in every process.
     """
@@ -53,7 +53,7 @@ class Level:
         """Raises `RadtError` when the engine is not installed, or cannot be loaded."""
         self._library, self.game = library(), game
         self.begins = True
-        """Whether an episode begins: nothing was done in it."""
+        """Whether the level is in its first state: no step was taken since `reset`."""
         values: dict[str, Any] = {
             "env_name": game,
             "num_levels": 1,
@@ -77,14 +77,14 @@ class Level:
         items = (_Option * len(self._kept))(*(option for option, _ in self._kept))
         self._handle = self._library.libenv_make(1, _Options(items, len(items)))
         self.frame = np.zeros((SIZE, SIZE, 3), np.uint8)
-        """What is seen now."""
+        """The present frame, uint8 [64, 64, 3]."""
         self._reward, self._first, self._action = np.zeros(1, np.float32), np.zeros(1, np.uint8), np.zeros(1, np.int32)
-        self._completed = np.zeros(1, np.uint8)  # told between the seeds of two levels
+        self._completed = np.zeros(1, np.uint8)  # whether the level was completed
         self._info: list[NDArray[Any]] = [
             np.zeros(1, np.int32),
             self._completed,
             np.zeros(1, np.int32),
-        ]  # the seeds of two levels, and between them
+        ]  # two level seeds, and between them whether the level was completed
         lists = [_addresses([self.frame]), _addresses(self._info), _addresses([self._action])]
         parts = [ctypes.cast(part, ctypes.c_void_p) for part in lists]
         self._buffers = _Buffers(parts[0], self._reward.ctypes.data, self._first.ctypes.data, parts[1], parts[2])
@@ -95,19 +95,19 @@ class Level:
         self._end = weakref.finalize(self, self._library.libenv_close, self._handle)
 
     def reset(self) -> None:
-        """Begin the level anew."""
+        """Restart the level."""
         self.restore(self._start)
 
     def _open(self) -> Any:
-        """The engine's own name of the level; raises `ValueError` after `close`."""
+        """The engine's handle of the level; raises `ValueError` after `close`."""
         if not self._end.alive:
             raise ValueError("the level was closed: make a new one")
         return self._handle
 
     def step(self, action: int) -> tuple[float, bool, bool]:
-        """Act: the reward, whether the episode has ended, and whether it has by completing the level.
+        """Act; returns the reward, whether the episode has ended, and whether it ended because the level was completed.
 
-        After an end `frame` is the first of the next episode.
+        After an end, `frame` is the first frame of the next episode.
         """
         handle, self._action[0], self.begins = self._open(), action, False
         self._library.libenv_act(handle)
@@ -116,24 +116,24 @@ class Level:
         return float(self._reward[0]), ended, ended and bool(self._completed[0])
 
     def state(self) -> bytes:
-        """All that the engine knows, for `restore`."""
+        """The full state of the engine, for `restore`."""
         buffer = ctypes.create_string_buffer(STATE_BYTES)
         size = self._library.get_state(self._handle, 0, buffer, STATE_BYTES)
         return bytes(buffer.raw[:size])
 
     def restore(self, state: bytes) -> None:
-        """Put the engine into a `state` of this game."""
+        """Set the engine to a `state` of this game."""
         handle, self.begins = self._open(), state == self._start
         self._library.set_state(handle, 0, state, len(state))
         self._library.libenv_observe(handle)
 
     def close(self) -> None:
-        """Give the engine's memory back, as also happens when nothing refers to the level any more."""
+        """Free the engine's memory. This also happens when nothing refers to the level any more."""
         self._end()
 
 
 def _options(values: dict[str, Any]) -> Iterator[tuple[_Option, Any]]:
-    """The engine's form of each setting, and the memory that it points to."""
+    """Each setting in the engine's form, and the memory to which it points."""
     for name, value in values.items():
         if isinstance(value, str):
             text = value.encode()
@@ -151,7 +151,7 @@ def _addresses(arrays: list[NDArray[Any]]) -> Any:
 
 
 def _folder() -> Path:
-    """Where the package has its files; raises `RadtError` when it is not installed."""
+    """The folder of the package's files; raises `RadtError` when it is not installed."""
     spec = find_spec("procgen")
     if spec is None or spec.origin is None:
         raise RadtError("the suite 'procgen' needs a package that is not installed: run `make setup-procgen`")
@@ -160,7 +160,7 @@ def _folder() -> Path:
 
 @cache
 def library() -> Any:
-    """The engine; raises `RadtError` when it is not installed, or a library of the system is missing."""
+    """The engine; raises `RadtError` when it is not installed, or a system library is missing."""
     path = _folder() / "prebuilt/libenv.so"
     try:
         found = ctypes.CDLL(str(path))

@@ -1,4 +1,4 @@
-"""Levels of Procgen as environments of Gymnasium: one alone, and many at once."""
+"""Levels of Procgen as environments of Gymnasium: a single level, and a vector of many."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FRAME = spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
 class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any]):
     """Many levels, of one game or of several. Nothing is random: the same actions give the same frames and rewards.
 
-    Observations are uint8 [n, 64, 64, 3], rewards float32 [n], actions integers [n] from 0 to 14. An episode ends as the game has
-    it (terminated) or after `horizon` steps (truncated), each level for itself; it begins anew with the same step (Gymnasium's
-    same-step autoreset). `infos["final_obs"]` holds the last frame. Where the game has ended the episode, the engine never shows
-    that one, and it is the frame before. `infos["success"]`, and `infos["final_info"]["success"]` where an episode has ended, say
-    whether the level was completed.
+    Observations are uint8 [n, 64, 64, 3], rewards float32 [n], actions integers [n] from 0 to 14. Each level has episodes of its
+    own. One ends when the game ends it (terminated) or after `horizon` steps (truncated). The next one begins in the same step
+    (Gymnasium's same-step autoreset). `infos["final_obs"]` holds the last frame. The engine never shows the last frame of an
+    episode that the game has ended; the frame before takes its place. `infos["success"]` says whether the level was completed;
+    where an episode has ended, `infos["final_info"]["success"]` does.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's declaration
@@ -37,7 +37,7 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         self._steps: NDArray[np.int64] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
-        """Start a new episode of every level; `seed` changes nothing, and other options are a `ValueError`."""
+        """Start a new episode of every level. `seed` has no effect; any option raises `ValueError`."""
         super().reset(seed=seed, options=options)
         if options:
             raise ValueError(f"options are {options}, allowed are none")
@@ -47,7 +47,7 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         return self._frames(), {}
 
     def step(self, actions: ArrayLike) -> tuple[Frame, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Act in every level by one of the `actions` [n]; raises `ValueError` for another number of them or another action."""
+        """Take one of the `actions` [n] in each level; raises `ValueError` for another shape, or an action outside 0 to 14."""
         chosen = np.asarray(actions)
         if self._steps is None:
             raise ValueError("the environment was not started: call reset before step")
@@ -62,7 +62,7 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         final = np.where(terminated[:, None, None, None], before, self._frames())
         ended = terminated | truncated
         for number in np.flatnonzero(ended):
-            self.levels[number].reset()  # also where the engine did, so that all begin alike
+            self.levels[number].reset()  # also after the engine's own restart, so that all episodes begin alike
         self._steps[ended] = 0
         every = np.ones(self.num_envs, np.bool_)
         infos: dict[str, Any] = {"success": success & ~ended, "_success": every & ~ended}
@@ -72,11 +72,11 @@ class LevelsVectorEnv(gymnasium.vector.VectorEnv[Frame, NDArray[np.int64], Any])
         return self._frames(), rewards.astype(np.float32), terminated, truncated, infos
 
     def _frames(self) -> Frame:
-        """What is seen now."""
+        """The present frames [n, 64, 64, 3]."""
         return np.stack([level.frame for level in self.levels])
 
     def close_extras(self) -> None:  # type: ignore[override]
-        """Give the memory of the engine back."""
+        """Free the memory of the engine."""
         for level in self.levels:
             level.close()
 
@@ -96,7 +96,7 @@ class LevelEnv(gymnasium.Env[Frame, Any]):
         return self._levels.reset(options=options)[0][0], {}
 
     def step(self, action: Any) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
-        """Act; where the game ends the episode, the observation is the frame before."""
+        """Act. Where the game ends the episode, the observation is the frame before the end, the last one shown."""
         seen, rewards, terminated, truncated, told = self._levels.step(np.array([action]))
         ended = bool(terminated[0] or truncated[0])
         success = (told["final_info"] if ended else told)["success"]
@@ -104,5 +104,5 @@ class LevelEnv(gymnasium.Env[Frame, Any]):
         return shown[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), {"success": bool(success[0])}
 
     def close(self) -> None:
-        """Give the memory of the engine back."""
+        """Free the memory of the engine."""
         self._levels.close()

@@ -1,7 +1,7 @@
 """Levels of the game maze as finite tables, and the learning histories of Q-learners on them.
 
-A maze has a few hundred states, each with a frame of its own. A breadth-first search over frames finds them all, by the engine's
-own states. The grid worlds' engine and learner then play the table, which is much faster than the game.
+A maze has a few hundred states, each with its own frame. A breadth-first search finds them all: it restores states of the engine
+and tells them apart by their frames. The grid worlds' engine and learner then play the table, which is much faster than the game.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ BYTE = 256
 
 @dataclass(frozen=True)
 class Maze:
-    """A level of S frames, and a last state that stands for the reached goal."""
+    """A level of S states, one for each frame, and a last state for the reached goal."""
 
     frames: NDArray[np.uint8]
     """[S, 64, 64, 3]; an episode begins with the first."""
     following: NDArray[np.int32]
-    """[S + 1, 5] state after each of `MOVES`."""
+    """[S + 1, 5] the state after each of `MOVES`."""
     reward: NDArray[np.float32]
-    """[S + 1, 5]"""
+    """[S + 1, 5] the reward of each of `MOVES`."""
 
 
 def explore(level: Level) -> Maze:
-    """All that can be reached in a level, by breadth-first search."""
+    """All states that can be reached in a level, by breadth-first search."""
     level.reset()
     number, states, frames = {level.frame.tobytes(): 0}, [level.state()], [level.frame.copy()]
     leads: list[list[int]] = []
@@ -68,7 +68,7 @@ def explore(level: Level) -> Maze:
 
 
 def tables_of(maze: Maze) -> Tables:
-    """The level as a task of the grid worlds' engine, which shows the number of the state in two bytes."""
+    """The level as a task of the grid worlds' engine. An observation is the number of the state, in two bytes."""
     states = len(maze.following)
     codes = np.stack(np.divmod(np.arange(states), BYTE), 1).astype(np.uint8)
     ends = np.zeros(maze.following.shape, np.bool_)
@@ -77,7 +77,7 @@ def tables_of(maze: Maze) -> Tables:
 
 
 def ways(level: Level) -> dict[bytes, int]:
-    """The first move of a shortest way to the goal, by the bytes of each frame; the level stays as it is."""
+    """The first move of a shortest path to the goal, by the bytes of each frame. The state of the level is restored."""
     kept = level.state()
     maze = explore(level)
     level.restore(kept)
@@ -86,7 +86,7 @@ def ways(level: Level) -> dict[bytes, int]:
 
 
 def histories(experiment: ProcgenExperiment, settings: Generate) -> Iterator[Shard]:
-    """Learning histories in all training levels, one level after the other; raises `RadtError` for another game."""
+    """Learning histories in all training levels, one level after the other; raises `RadtError` for any game but maze."""
     if experiment.games != ["maze"]:
         raise RadtError(
             f"trajectories.source is 'generate', which knows maze alone, not {', '.join(experiment.games)}: set it to expert"
@@ -98,7 +98,7 @@ def histories(experiment: ProcgenExperiment, settings: Generate) -> Iterator[Sha
 
 
 def learned(maze: Maze, task: int, settings: Generate, horizon: int) -> Shard:
-    """Learning histories in a level, by new learners side by side. Labels are the shortest way to the goal."""
+    """The learning histories of one level, each by a new learner; all play at once. Labels follow the shortest path."""
     count, one = settings.histories, tables_of(maze)
     env = GridVectorEnv(one, np.zeros(count, np.int64), horizon, spaces.Box(0, 255, (2,), np.uint8))
     leads = np.broadcast_to(maze.following.astype(np.int64), (count, *maze.following.shape))

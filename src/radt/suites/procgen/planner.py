@@ -1,7 +1,7 @@
-"""An expert for every game of Procgen, and learning histories of this expert under noise.
+"""An expert for every game of Procgen, and learning histories of this expert with random actions among its own.
 
-The expert plans with the engine itself: it tries random sequences of actions from the present state and does the beginning of the
-best (random shooting). What was best before, moved on, is one of them. In a maze it takes the shortest way instead.
+The expert plans with the engine (random shooting): it simulates random action sequences from the present state and starts the
+best one. The rest of the previous plan is one of the sequences. In a maze the expert takes the shortest path instead.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from radt.suites.procgen import mazes
 from radt.suites.procgen.engine import CHOICES, Level
 
 SAMPLES, KNOTS, HOLD = 16, 24, 4
-"""Sequences that are tried, their actions, and the steps for which each of these is held; then follows a new plan."""
+"""Number of sequences, of their actions, and of the steps for which each action is held. A new plan follows each held action."""
 REPEAT = 0.5
-"""Chance that an action of a sequence is the one before: longer ways are tried than by chance alone."""
+"""Chance that an action of a sequence repeats the one before: such sequences lead farther than independent actions."""
 DISCOUNT, LOST = 0.99, 1.0
-"""Of rewards, by the step; what the end of an episode costs whose level was not completed."""
+"""Discount of rewards per step. Cost of an end of the episode without completing the level."""
 EIGHT, FOUR, LEAP = tuple(range(9)), (1, 3, 4, 5, 7), (1, 2, 4, 5, 7, 8)
 DIFFERENT = {
     "bigfish": EIGHT,
@@ -42,11 +42,11 @@ DIFFERENT = {
     "plunder": (1, 4, 7, 9),
     "starpilot": (*EIGHT, 9, 10),
 }
-"""Codes of a game that do different things; nearly always the others do the same as one of these."""
+"""Action codes of each game that have different effects. The others nearly always do the same as one of these."""
 
 
 def expert_of(level: Level, random: np.random.Generator) -> Callable[[], int]:
-    """Tells the action of an expert in the present state of a level, which stays as it is."""
+    """A function that returns the expert's action in the present state of a level. It does not change that state."""
     if level.game != "maze":
         return Planner(level, random)
     way, wait = mazes.ways(level), int(mazes.MOVES[-1])
@@ -63,14 +63,14 @@ class Planner:
         self.left = 0
 
     def __call__(self) -> int:
-        """The action of a plan; a new one is made where an episode begins, and after `HOLD` steps."""
+        """The action of the present plan. A new plan is made when an episode begins, and after `HOLD` steps."""
         if self.level.begins or not self.left:
             self.plan, self.left = self._best(self.plan[: 0 if self.level.begins else None]), HOLD
         self.left -= 1
         return int(self.plan[0])
 
     def _best(self, before: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The sequence of codes [K] that was paid most, of new ones and of what is left of the plan before."""
+        """The best sequence of codes [K], among random ones and the rest of the plan `before`."""
         tried = self.random.choice(self.codes, (SAMPLES, KNOTS))
         repeated = self.random.random((SAMPLES, KNOTS)) < REPEAT
         for knot in range(1, KNOTS):
@@ -83,7 +83,7 @@ class Planner:
         return chosen
 
     def _paid(self, sequence: NDArray[np.int64], state: bytes) -> float:
-        """What a sequence of codes is worth in a state."""
+        """The discounted return of a sequence of codes [K] from a state; `LOST` is subtracted for an end without completion."""
         self.level.restore(state)
         total, share = 0.0, 1.0
         for code in np.repeat(sequence, HOLD).tolist():
@@ -96,7 +96,7 @@ class Planner:
 
 
 def imitate(level: Level, settings: Expert, task: int, horizon: int) -> Shard:
-    """The histories of an expert some of whose actions are random, as `radt.suites.searching.imitate`; labels are its actions."""
+    """The histories of an expert with some random actions, as `radt.suites.searching.imitate`. Labels are its actions."""
     expert = expert_of(level, generator(settings.seed, "plans", task))
     actions: list[int] = []
     frames, labels, rewards, starts, terminated = [], [], [], [0], []

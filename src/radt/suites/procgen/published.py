@@ -1,10 +1,10 @@
 """The published histories of Procgen: a folder for each game, an HDF5 file for each episode, JSON files beside them.
 
-`<game>/<number>.hdf5` holds `states`, `actions`, `rewards` and `dones` of an episode of PPO. `<game>/episode_seeds.json` has the
-level of each. The episodes of a level, in the order of their numbers, are the history of its task.
+`<game>/<number>.hdf5` holds `states`, `actions`, `rewards` and `dones` of an episode of PPO. `<game>/episode_seeds.json` names
+the level of each. The episodes of a level, in the order of their numbers, are the history of its task.
 
-Files are read as arrays alone. Links, external storage, virtual data sets and filters other than HDF5's own are refused, since
-these reach other files or run code.
+Only arrays are read. Links, external storage, virtual data sets and filters other than HDF5's own are refused, because they can
+read other files or run code.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from radt.suites.procgen.settings import ProcgenExperiment
 SEEDS = "episode_seeds.json"
 COLUMNS = {"states": (SIZE, SIZE, 3), "actions": (), "rewards": (), "dones": ()}
 FIRST = (3, SIZE, SIZE)
-"""Shape of a frame whose colours come first."""
+"""Shape of a frame with the colour channels first."""
 FILTERS = (1, 2, 3)
-"""HDF5's own: deflate, shuffle and checksum."""
+"""Numbers of HDF5's own filters: deflate, shuffle and checksum."""
 
 
 def episodes(folder: Path, experiment: ProcgenExperiment) -> dict[int, list[Path]]:
@@ -46,7 +46,7 @@ def episodes(folder: Path, experiment: ProcgenExperiment) -> dict[int, list[Path
 
 
 def _levels(folder: Path) -> dict[int, list[int]]:
-    """Numbers of the episodes of each level, rising."""
+    """The episode numbers of each level, in increasing order."""
     told = read_json(folder / SEEDS)
     if not isinstance(told, dict) or not all(name.isdecimal() and type(level) is int for name, level in told.items()):
         raise RadtError(f"{folder / SEEDS} does not give the level of each episode by its number: get it again")
@@ -66,7 +66,7 @@ def checksums(folder: Path, experiment: ProcgenExperiment) -> dict[str, str]:
 
 
 def histories(folder: Path, experiment: ProcgenExperiment) -> Iterator[Shard]:
-    """The histories of all training tasks, one task at a time; raises `RadtError` for a file that cannot be one of them."""
+    """The histories of all training tasks, one task at a time; raises `RadtError` for a file of another form."""
     for task, paths in episodes(folder, experiment).items():
         yield join([_episode(path, task) for path in paths])
 
@@ -86,7 +86,7 @@ def _episode(path: Path, task: int) -> Shard:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The columns of a file, with colours last; raises `RadtError` when it is damaged, or more than arrays."""
+    """The columns of a file, with the colour channels last; raises `RadtError` when it is damaged, or not only arrays."""
     try:
         import h5py
     except ImportError:
@@ -102,7 +102,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _column(path: Path, file: Any, name: str, shape: tuple[int, ...]) -> Any:
-    """One data set of an open file, whose kind is looked at before its content."""
+    """One data set of an open file. Its type is checked before its content is read."""
     import h5py
 
     link, data = file.get(name, getlink=True), file.get(name)

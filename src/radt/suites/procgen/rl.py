@@ -1,4 +1,4 @@
-"""Learners of one level of Procgen: an expert under noise, and Stable-Baselines3's."""
+"""Learning histories of one level of Procgen, by an expert with some random actions or by Stable-Baselines3."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ HUMAN: dict[Game, tuple[float, float]] = {
     "plunder": (4.5, 30.0),
     "starpilot": (2.5, 64.0),
 }
-"""Returns that count as 0 and as 1 in mode `easy` (Cobbe et al., 2020, arXiv 1912.01588, appendix C)."""
+"""Returns that are normalised to 0 and to 1 in mode `easy` (Cobbe et al., 2020, arXiv 1912.01588, appendix C)."""
 MEMORY = ("caveflyer", "dodgeball", "heist", "jumper", "maze", "miner")
 """Games that have the mode `memory`: larger levels, of which only a part around the player is seen."""
 
@@ -58,17 +58,17 @@ class ProcgenExperiment(Experiment):
     games: Annotated[list[Game], Field(min_length=1)]
     """Games, in the order of the split."""
     levels: PositiveInt
-    """Levels of each game, one task for each."""
+    """Levels of each game; each level is a task."""
     unseen_levels: NonNegativeInt = 0
-    """Further levels of each training game, one task for each, that are only ever evaluated on: the split `unseen`."""
+    """Further levels of each training game; each is a task that is only evaluated on (split `unseen`)."""
     first_level: NonNegativeInt = 0
     """Seed of the first level of each game; the others follow."""
     mode: Literal["easy", "hard", "memory"] = "easy"
     """Difficulty; `memory` shows a part of a larger level."""
     numbers_per_frame: PositiveInt | None = None
-    """Numbers that stand for a frame, by an encoder that is learned first (section `features`); null: networks read frames."""
+    """Numbers into which a frame is encoded; the encoder is learned first (section `features`). null: networks read frames."""
     reward_scale: PositiveFloat = 1.0
-    """What rewards and returns are divided by, in tokens alone."""
+    """Divisor of rewards and returns, in tokens only."""
 
     @property
     def environment(self) -> str:
@@ -97,7 +97,7 @@ class ProcgenExperiment(Experiment):
 
     @property
     def step_bytes(self) -> int:
-        """See `Experiment`: a frame, or what stands for it, and the action."""
+        """See `Experiment`: a frame or its encoding, and the action."""
         return 2 * self.numbers_per_frame + 1 if self.numbers_per_frame else 64 * 64 * 3 + 1
 
     @property
@@ -118,7 +118,7 @@ class ProcgenExperiment(Experiment):
         return {**sizes, "train": sizes["train"] - unseen, "unseen": unseen}
 
     def scale(self, task: int) -> tuple[float, float] | None:
-        """See `Experiment`: the published constants of mode `easy`, human-normalised scores."""
+        """See `Experiment`: in mode `easy`, the published constants of human-normalised scores."""
         return HUMAN[self.level_of(task)[0]] if self.mode == "easy" else None
 
     def level_of(self, task: int) -> tuple[Game, int]:

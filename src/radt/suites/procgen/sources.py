@@ -1,4 +1,4 @@
-"""Where the learning histories of Procgen come from."""
+"""Sources of learning histories of Procgen."""
 
 from __future__ import annotations
 

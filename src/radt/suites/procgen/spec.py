@@ -1,4 +1,4 @@
-"""What is seen, done and paid in games of Procgen."""
+"""Observations, actions and rewards of games of Procgen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from radt.suites.procgen.settings import ProcgenExperiment
 
 
 def spec_of(experiment: ProcgenExperiment) -> Spec:
-    """Frames, or what stands for them, and one of 15 actions."""
+    """Frames or their encodings, and 15 actions."""
     frame = Image(height=SIZE, width=SIZE, channels=3)
     return Spec(
         observation=Numbers(size=experiment.encoded, half=True) if experiment.encoded else frame,

@@ -39,7 +39,7 @@ class ProcgenSuite(EnvironmentSuite):
         return LevelsVectorEnv([self._level(task) for task in tasks.tolist()], self.experiment.horizon)
 
     def expert(self, env: LevelsVectorEnv, seed: int) -> Callable[[], NDArray[np.uint8]]:
-        """See `WithExpert`: the shortest way out of a maze, plans in other games."""
+        """See `WithExpert`: the shortest path in a maze, a planner in other games."""
         experts = [planner.expert_of(level, generator(seed, "expert", number)) for number, level in enumerate(env.levels)]
         return lambda: np.array([[act()] for act in experts], np.uint8)
 
