@@ -1,5 +1,6 @@
 """Acting step by step against reading whole windows anew, as published: logits, queries, memories and returns."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -187,10 +188,10 @@ def window_of(history, time, positions):
     return history.columns.windows(first, first + begin, first + time + 1, time + 1 - begin)
 
 
-def network(kind, positions):
+def network(kind, positions, **changes):
     """Random weights, large enough that what is read matters."""
     torch.manual_seed(0)
-    settings = MODEL.model_copy(update={"window": positions})
+    settings = MODEL.model_copy(update={"window": positions, **changes})
     if kind == "radt":
         model = RetrievalTransformer(settings, suite_of(MAZE).spec, "all", True, 2 * CHUNK)
     else:
@@ -229,6 +230,36 @@ def test_ad_in_blocks_equals_reading_both_episodes_anew(window):
         torch.testing.assert_close(logits[0], model(steps)[0][:, -1], rtol=1e-4, atol=1e-4)
 
     play(history, [agent], compare, LENGTHS, MAZE)
+
+
+def blank(steps):
+    """Steps whose previous actions are "no action", the code after the last one."""
+    return replace(steps, previous_action=torch.full_like(steps.previous_action, suite_of(MAZE).spec.actions[0]))
+
+
+@pytest.mark.parametrize("kind", ["dt", "ad", "radt"])
+def test_hidden_actions_are_those_of_the_current_episode_alone(kind):
+    """A network of the same weights that sees all gets the current episode without actions, and finished episodes with them."""
+    _, twin = network(kind, 8)
+    hidden, model = network(kind, 8, past_actions="hidden")
+    history, differs = EpisodeBuffer(TASKS, EPISODES, suite_of(MAZE).spec), []
+    agent = (AdAgent if kind == "ad" else DtAgent)(model, hidden, history)
+
+    def compare(time, logits):
+        steps = window_of(history, time, 8)
+        if kind == "radt":
+            expected = twin(blank(steps), twin.read(steps[:, None]))[:, -1]
+            found = model(steps, model.read(steps[:, None]))[:, -1]
+        else:
+            before = history.previous(8)
+            whole = [before] if kind == "ad" and history.episode else []
+            expected = twin(concatenate([*whole, blank(steps)], 1))[0][:, -1]
+            found = logits[0]
+            differs.append((twin(concatenate([*map(blank, whole), blank(steps)], 1))[0][:, -1] - expected).abs().max())
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+    play(history, [agent] if kind != "radt" else [], compare, LENGTHS, MAZE)
+    assert kind != "ad" or max(differs) > 0.005
 
 
 @pytest.mark.parametrize(("window", "every"), [(4, 2), (8, 4), (8, 2), (14, 7)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -51,6 +51,10 @@ class Steps:
     def to(self, device: str) -> Steps:
         """The same steps on a device."""
         return self.map(lambda tensor: moved(tensor, device))
+
+    def without_actions(self, sizes: tuple[int, ...]) -> Steps:
+        """The same steps with "no action" as their previous actions, of dimensions with `sizes` codes."""
+        return replace(self, previous_action=self.previous_action.new_tensor(sizes).expand_as(self.previous_action))
 
     def __getitem__(self, index: object) -> Steps:
         """Index every tensor alike."""

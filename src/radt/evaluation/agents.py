@@ -100,12 +100,17 @@ class AdAgent:
     def __init__(self, model: DecisionTransformer, settings: Model, history: EpisodeBuffer):
         self.model, self.history, self.cached = model, history, can_cache(settings)
         self.window = min(settings.window, history.horizon)
+        self.hidden = history.spec.actions if settings.past_actions == "hidden" else None
         self.caches: list[KVCache] | None = None
 
     def begin(self) -> None:
         """See `Agent`."""
         if self.cached:
             self.caches = self._context()
+
+    def _seen(self, steps: Steps) -> Steps:
+        """What the network sees of steps of the current episode."""
+        return steps.without_actions(self.hidden) if self.hidden else steps
 
     def _context(self) -> list[KVCache]:
         """KV caches with the end of the previous episode; empty in the first episode."""
@@ -126,8 +131,8 @@ class AdAgent:
         if self.caches and time >= self.window and time % (self.window // 2) == 0:
             self.caches = self._context()
             begin = window_start(time, self.window)
-            remember(self.model, self.history.steps(self.history.episode, begin, time), self.caches)
-        steps = self.history.window(time, 1 if self.cached else self.window)
+            remember(self.model, self._seen(self.history.steps(self.history.episode, begin, time)), self.caches)
+        steps = self._seen(self.history.window(time, 1 if self.cached else self.window))
         if not self.cached:
             steps = concatenate([self.history.previous(self.window), steps], 1)
         outputs: Tensor = self.model(steps.to(self.model.device), self.caches)[0]

@@ -58,6 +58,8 @@ def training(setup: job.Setup, selection: Selection) -> job.Learner:
     def loss(update: int) -> loop.Loss:
         random = setup.random("ad windows", update)
         episode, steps = episodes.sample(random, len(setup.share), window, stride, chosen.start_probability)
+        if chosen.model.past_actions == "hidden":
+            steps = steps.without_actions(setup.suite.spec.actions)
         steps = with_context(episodes, episode, steps, chosen.episode_gap).to(setup.device)
         with loop.autocast(chosen.optimization, setup.device):
             outputs, _ = model(steps)

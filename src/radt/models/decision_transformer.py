@@ -46,6 +46,7 @@ class DecisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(model.width)
         self.head = action_head(model.head, model.width, spec)
         self.heads, self.positions = model.heads, positions
+        self.hidden = spec.actions if returns and model.past_actions == "hidden" else None
         initialize(self, model.layers)
 
     def forward(self, steps: Steps, caches: list[KVCache] | None = None) -> tuple[Tensor, Tensor]:
@@ -54,7 +55,7 @@ class DecisionTransformer(nn.Module):
         With KV caches (token form `step` only), the steps follow the cached ones.
         """
         start = caches[0].length if caches else 0
-        x = self.embedding(steps, start)
+        x = self.embedding(self._seen(steps), start)
         padding = None
         if caches is None and not bool(steps.mask.all()):
             padding = steps.mask.repeat_interleave(self.embedding.tokens_per_step, -1)
@@ -62,6 +63,10 @@ class DecisionTransformer(nn.Module):
             x = block(x, padding, caches[number] if caches else None, None)
         x = self.norm(x).unflatten(1, (-1, self.embedding.tokens_per_step))  # [B, T, tokens of a step, W]
         return self.head(x[:, :, self.embedding.action_token]), self._outputs(x)
+
+    def _seen(self, steps: Steps) -> Steps:
+        """What the network sees of steps. AD, which also reads a finished episode, hides actions by itself."""
+        return steps.without_actions(self.hidden) if self.hidden else steps
 
     def _outputs(self, x: Tensor) -> Tensor:
         """The outputs [B, T, W] that `aggregate` names, from outputs [B, T, tokens of a step, W].
@@ -83,7 +88,7 @@ class DecisionTransformer(nn.Module):
 
     def remember(self, steps: Steps, caches: list[KVCache]) -> None:
         """Append [B, T] steps to the KV caches, as `forward` does, without computing outputs of the last block."""
-        x = self.embedding(steps, caches[0].length)
+        x = self.embedding(self._seen(steps), caches[0].length)
         *blocks, last = self.blocks
         for block, cache in zip(blocks, caches[:-1], strict=True):
             x = block(x, None, cache, None)

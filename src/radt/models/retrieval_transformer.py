@@ -53,6 +53,7 @@ class RetrievalTransformer(nn.Module):
         self.norm = nn.LayerNorm(model.width)
         self.head = action_head(model.head, model.width, spec)
         self.heads, self.positions = model.heads, model.window
+        self.hidden = spec.actions if model.past_actions == "hidden" else None
         initialize(self, model.layers)
 
     def read(self, context: Steps) -> list[ContextKV | None]:
@@ -74,7 +75,8 @@ class RetrievalTransformer(nn.Module):
             context_kvs: from `read`; segment s of the window (T / S steps) reads context s. None: no context.
             caches: KV caches, as in `DecisionTransformer.forward`.
         """
-        x = self.embedding(steps, caches[0].length if caches else 0)
+        seen = steps.without_actions(self.hidden) if self.hidden else steps
+        x = self.embedding(seen, caches[0].length if caches else 0)
         per_step = self.embedding.tokens_per_step
         padding = None
         if caches is None and not bool(steps.mask.all()):

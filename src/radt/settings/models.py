@@ -33,6 +33,11 @@ class Model(Section):
     """`codes`: one logit for every code of an action; `regression`: a number for each dimension of a continuous action
     (published)."""
 
+    past_actions: Annotated[Literal["seen", "hidden"], Field(exclude_if=lambda seen: seen == "seen")] = "seen"
+    """Whether a network sees the earlier actions of the current episode (token form `step`). Successive actions of a robot are
+    alike, and a network that sees them may learn to repeat them (de Haan et al., 2019, arXiv 1905.11979). Those of finished
+    episodes are always seen."""
+
     def span(self, experiment: Experiment | Spec) -> int:
         """Steps of a window in an experiment: at most an episode."""
         return min(self.window, experiment.horizon)
@@ -44,6 +49,8 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
+        if self.past_actions == "hidden" and self.tokens != "step":
+            raise ValueError(f"past_actions is 'hidden' with tokens {self.tokens!r}: allowed is tokens 'step'")
         if self.width % self.heads:
             raise ValueError(f"heads is {self.heads}, which does not divide width {self.width}")
         return self
