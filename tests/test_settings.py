@@ -192,7 +192,7 @@ def test_every_ablation_has_a_comment():
         ("methods", ["radt", "dqn"], ["methods", "dqn", "evaluate.methods"]),
         ("pretrain.model.tokens", "words", ["pretrain.model.tokens", "'words'", "'step' or 'interleaved'"]),
         ("pretrain.model.heads", 5, ["pretrain.model", "heads is 5", "width"]),
-        ("pretrain.model", {"past_actions": "hidden", "tokens": "interleaved"}, ["pretrain.model", "past_actions is 'hidden'", "step"]),
+        ("pretrain.model", {"past_actions": "hidden", "tokens": "interleaved"}, ["past_actions is 'hidden'", "tokens 'step'"]),
         ("pretrain.optimization.updates", "many", ["pretrain.optimization.updates", "'many'", "integer"]),
         ("pretrain.optimization.warmup", 10**9, ["warmup is 1000000000", "less than updates"]),
         ("train_ad.optimization.ranks", 33, ["train_ad.optimization", "ranks is 33", "at most batch_size (32)"]),
