@@ -168,3 +168,8 @@ def test_the_context_of_ad_is_of_the_same_history(tmp_path, later):
         if episode in before:
             first, length = episodes.first[[before[episode]]], episodes.length[[before[episode]]]
             assert_same(context[[episode]], memory.windows(first, first, first + length, 8))
+    hidden = with_context(episodes, chosen, steps, later, hidden=True)
+    assert (hidden[:, 8:].previous_action == torch.tensor(memory.spec.actions)).all() and torch.equal(
+        hidden.action[:, 8:], steps.action
+    )
+    assert_same(hidden[:, :8], context)

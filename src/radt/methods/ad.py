@@ -28,11 +28,11 @@ class Selection(Section):
     train_ad: TrainAd
 
 
-def with_context(episodes: Episodes, episode: Tensor, steps: Steps, episode_gap: int) -> Steps:
+def with_context(episodes: Episodes, episode: Tensor, steps: Steps, episode_gap: int, hidden: bool = False) -> Steps:
     """[B, 2 T] steps: the end of an earlier episode of the same history, then the [B, T] windows `steps` of `episode` [B].
 
     The context is `episode_gap` episodes older, or the first episode of the learning history. The first episode of a history has
-    no context (as published). Times count from the start of each episode.
+    no context (as published). Times count from the start of each episode. `hidden`: `steps` come without their previous actions.
     """
     from radt.data.steps import concatenate
 
@@ -41,7 +41,7 @@ def with_context(episodes: Episodes, episode: Tensor, steps: Steps, episode_gap:
     first, length = episodes.first[context], episodes.length[context]
     before = episodes.columns.windows(first, first + (length - window).clamp_min(0), first + length, window)
     before = replace(before, mask=before.mask & (context != episode)[:, None])
-    return concatenate([before, steps], 1)
+    return concatenate([before, steps.without_actions(episodes.columns.spec.actions) if hidden else steps], 1)
 
 
 def training(setup: job.Setup, selection: Selection) -> job.Learner:
@@ -58,9 +58,7 @@ def training(setup: job.Setup, selection: Selection) -> job.Learner:
     def loss(update: int) -> loop.Loss:
         random = setup.random("ad windows", update)
         episode, steps = episodes.sample(random, len(setup.share), window, stride, chosen.start_probability)
-        if chosen.model.past_actions == "hidden":
-            steps = steps.without_actions(setup.suite.spec.actions)
-        steps = with_context(episodes, episode, steps, chosen.episode_gap).to(setup.device)
+        steps = with_context(episodes, episode, steps, chosen.episode_gap, chosen.model.past_actions == "hidden").to(setup.device)
         with loop.autocast(chosen.optimization, setup.device):
             outputs, _ = model(steps)
         return loop.action_loss(model.head, outputs, steps)
