@@ -139,7 +139,7 @@ def test_paper_configuration_says_all_that_the_defaults_override():
 def test_validation_tasks_are_training_tasks_of_an_experiment_with_its_settings(main):
     loaded = configuration.load(merged("validation.yaml"))
     name = main.replace("darkroom", "validation", 1) if main.startswith("darkroom") else f"validation_{main}"
-    sizes = {"metaworld": 5, "dmcontrol": 3, "procgen_maze": 24, "procgen": 24}
+    sizes = {"metaworld": 5, "dmcontrol": 3, "procgen_maze": 24, "procgen_heist": 24, "procgen": 24}
     assert loaded.experiments[name].num_validation == sizes.get(main, 16)
     assert loaded.experiments[name].model_copy(update={"num_validation": 0}) == loaded.experiments[main]
     own, shown = (json.loads(loaded.select(one, *Stages.model_fields)) for one in (name, main))

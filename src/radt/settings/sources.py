@@ -21,7 +21,8 @@ LEARNERS = (*ALGORITHMS, "search", "expert")
 
 
 class Generate(Section):
-    """Tabular Q-learning on all training tasks at once."""
+    """Tabular Q-learning on all training tasks at once. Learners of Procgen's heist search instead: of these settings they
+    have the seed, the counts, and the chance of a random action."""
 
     seed: NonNegativeInt
     """Seed of the learner's exploration."""

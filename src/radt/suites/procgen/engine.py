@@ -21,7 +21,8 @@ from radt.errors import RadtError
 MODES = {"easy": 0, "hard": 1, "memory": 10}
 """The engine's number of each difficulty. Not every game has `memory`."""
 SIZE, CHOICES = 64, 15
-STATE_BYTES = 2**20
+STATE = ctypes.create_string_buffer(2**20)
+"""To which the engine writes a state."""
 UINT8, INT32 = 1, 2
 
 
@@ -91,6 +92,7 @@ class Level:
         self._lists = lists
         self._library.libenv_set_buffers(self._handle, ctypes.byref(self._buffers))
         self._library.libenv_observe(self._handle)
+        self._state: bytes | None = None
         self._start = self.state()
         self._end = weakref.finalize(self, self._library.libenv_close, self._handle)
 
@@ -109,7 +111,7 @@ class Level:
 
         After an end, `frame` is the first frame of the next episode.
         """
-        handle, self._action[0], self.begins = self._open(), action, False
+        handle, self._action[0], self.begins, self._state = self._open(), action, False, None
         self._library.libenv_act(handle)
         self._library.libenv_observe(handle)
         ended = bool(self._first[0])
@@ -117,13 +119,13 @@ class Level:
 
     def state(self) -> bytes:
         """The full state of the engine, for `restore`."""
-        buffer = ctypes.create_string_buffer(STATE_BYTES)
-        size = self._library.get_state(self._handle, 0, buffer, STATE_BYTES)
-        return bytes(buffer.raw[:size])
+        if self._state is None:  # it takes longer than a step
+            self._state = ctypes.string_at(STATE, self._library.get_state(self._handle, 0, STATE, len(STATE)))
+        return self._state
 
     def restore(self, state: bytes) -> None:
         """Set the engine to a `state` of this game."""
-        handle, self.begins = self._open(), state == self._start
+        handle, self.begins, self._state = self._open(), state == self._start, state
         self._library.set_state(handle, 0, state, len(state))
         self._library.libenv_observe(handle)
 

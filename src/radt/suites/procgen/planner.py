@@ -1,7 +1,7 @@
 """An expert for every game of Procgen, and learning histories of this expert with random actions among its own.
 
 The expert plans with the engine (random shooting): it simulates random action sequences from the present state and starts the
-best one. The rest of the previous plan is one of the sequences. In a maze the expert takes the shortest path instead.
+best one. The rest of the previous plan is one of the sequences. In maze and heist the expert takes the shortest way instead.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from radt.data.trajectories import Shard
 from radt.seeding import generator
 from radt.settings.sources import Expert
-from radt.suites.procgen import mazes
+from radt.suites.procgen import heist, mazes
 from radt.suites.procgen.engine import CHOICES, Level
+from radt.suites.procgen.played import Act, played
 
 SAMPLES, KNOTS, HOLD = 16, 24, 4
 """Number of sequences, of their actions, and of the steps for which each action is held. A new plan follows each held action."""
@@ -33,20 +34,21 @@ DIFFERENT = {
     "coinrun": LEAP,
     "dodgeball": (*EIGHT, 9),
     "fruitbot": (1, 4, 7, 9),
-    "heist": EIGHT,
     "jumper": LEAP,
     "leaper": FOUR,
-    "maze": FOUR,
     "miner": FOUR,
     "ninja": (*LEAP, 9, 10, 11, 12),
     "plunder": (1, 4, 7, 9),
     "starpilot": (*EIGHT, 9, 10),
 }
-"""Action codes of each game that have different effects. The others nearly always do the same as one of these."""
+"""Action codes of each game that have different effects; the others nearly always do the same as one of these. Maze and heist
+have experts of their own."""
 
 
 def expert_of(level: Level, random: np.random.Generator) -> Callable[[], int]:
     """A function that returns the expert's action in the present state of a level. It does not change that state."""
+    if level.game == "heist":
+        return heist.expert(level)
     if level.game != "maze":
         return Planner(level, random)
     way, wait = mazes.ways(level), int(mazes.MOVES[-1])
@@ -97,31 +99,14 @@ class Planner:
 
 def imitate(level: Level, settings: Expert, task: int, horizon: int) -> Shard:
     """The histories of an expert with some random actions, as `radt.suites.searching.imitate`. Labels are its actions."""
-    expert = expert_of(level, generator(settings.seed, "plans", task))
-    actions: list[int] = []
-    frames, labels, rewards, starts, terminated = [], [], [], [0], []
-    for history in range(settings.histories):
+
+    def learner(history: int) -> Act:
         random = generator(settings.seed, f"expert {task}", history)
-        for episode in range(settings.episodes):
-            level.reset()
-            ended = False
-            while not ended and len(actions) < starts[-1] + horizon:
-                time = (len(actions) - starts[-1]) / horizon
-                frames.append(level.frame.copy())
-                labels.append(expert())
-                actions.append(int(random.integers(CHOICES)) if settings.at_random(episode, time, random) else labels[-1])
-                reward, ended, _ = level.step(actions[-1])
-                rewards.append(reward)
-            starts.append(len(actions))
-            terminated.append(ended)
-    episodes = len(terminated)
-    return Shard(
-        np.stack(frames),
-        np.array(actions, np.uint8)[:, None],
-        np.array(rewards, np.float32),
-        np.array(starts, np.int64),
-        np.full(episodes, task, np.int32),
-        np.repeat(np.arange(settings.histories, dtype=np.int32), settings.episodes),
-        np.array(terminated, np.uint8),
-        np.array(labels, np.uint8)[:, None],
-    )
+
+        def act(episode: int, time: float, label: int) -> int:
+            return int(random.integers(CHOICES)) if settings.at_random(episode, time, random) else label
+
+        return act
+
+    expert = expert_of(level, generator(settings.seed, "plans", task))
+    return played(level, expert, learner, settings.histories, settings.episodes, task, horizon)

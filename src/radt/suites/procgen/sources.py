@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from radt.data.trajectories import Shard
+from radt.errors import RadtError
 from radt.settings.sources import Trajectories as Settings
 from radt.suites.gymnasium import sources
-from radt.suites.procgen import mazes, published
+from radt.suites.procgen import heist, mazes, published
 from radt.suites.procgen.settings import ProcgenExperiment
 
 
 def collect(experiment: ProcgenExperiment, settings: Settings, histories: Path | None) -> tuple[dict[str, Any], Iterable[Shard]]:
-    """See `radt.suites.sources`: Q-learners in the levels of maze, an expert, Stable-Baselines3, Minari, or files."""
+    """See `radt.suites.sources`: learners in the levels of maze or heist, an expert, Stable-Baselines3, Minari, or files."""
     if settings.source == "generate" and settings.generate:
-        source = {"name": "generate", "algorithm": "q-learning", **settings.generate.model_dump(mode="json")}
-        return source, mazes.histories(experiment, settings.generate)
+        if experiment.games not in (["maze"], ["heist"]):
+            given = f"trajectories.source is 'generate' for {', '.join(experiment.games)}"
+            raise RadtError(f"{given}, allowed is one of maze and heist: set it to expert")
+        algorithm, game = ("q-learning", mazes) if experiment.games == ["maze"] else ("search", heist)
+        source = {"name": "generate", "algorithm": algorithm, **settings.generate.model_dump(mode="json")}
+        return source, game.histories(experiment, settings.generate)
     folder = Path(str(settings.import_folder))
     if settings.source == "import" and (folder / experiment.games[0] / published.SEEDS).is_file():
         source = {"name": "import", "algorithm": "ppo", "files": published.checksums(folder, experiment)}
