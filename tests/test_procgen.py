@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections import deque
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -27,13 +28,13 @@ from radt.models.observations import Frames
 from radt.settings.base import Section
 from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
-from radt.settings.sources import Generate, Trajectories
+from radt.settings.sources import Expert, Generate, Trajectories
 from radt.stages import features as features_stage
 from radt.stages import rl
 from radt.stages import trajectories as trajectories_stage
 from radt.stages.evaluate import Selection
 from radt.suites import experiment_spec, suite_of
-from radt.suites.procgen import engine, mazes, planner, sources
+from radt.suites.procgen import engine, mazes, planner, sources, tapes
 from radt.suites.procgen.engine import Level
 from radt.suites.procgen.environment import LevelEnv, LevelsVectorEnv
 from radt.suites.procgen.settings import Game
@@ -43,6 +44,8 @@ ENGINE = pytest.mark.skipif(find_spec("procgen") is None, reason="procgen-mirror
 MAZE = {"suite": "procgen", "games": ["maze"], "levels": 6, "horizon": 24, "num_tasks": 6, "num_held_out": 2, "num_validation": 1}
 MOVES = (1, 3, 5, 7)
 """Actions left, down, up, right."""
+NOISE = {"seed": 0, "histories": 1, "episodes": 2, "power": 1.0, "random": "first"}
+"""Settings of an expert."""
 
 
 class Chosen(Section):
@@ -545,6 +548,7 @@ def test_an_expert_under_noise_makes_histories_of_several_games(tmp_path):
             output = ["--output", str(tmp_path / folder / f"task{task}.safetensors")]
             rl.main([*named, select(config, "trajectories"), "--task", str(task), *output])
     assert (tmp_path / "rl/task1.safetensors").read_bytes() == (tmp_path / "again/task1.safetensors").read_bytes()
+    assert (tmp_path / "rl/task1.safetensors").stat().st_size < 30 * 180 + 2000  # tapes, without frames
     made = ["--histories", str(tmp_path / "rl"), "--output"]
     features_stage.main([*named, select(config, "features", "trajectories"), *made, str(tmp_path / "features")])
     told = [*named, select(config, "trajectories"), "--features", str(tmp_path / "features")]
@@ -570,3 +574,15 @@ def test_an_expert_under_noise_makes_histories_of_several_games(tmp_path):
     for _ in range(10):
         level.reset()
         assert not any(level.step(code)[1] for code in random.integers(0, engine.CHOICES, 60))  # random actions never get there
+
+
+@ENGINE
+@pytest.mark.parametrize("column", ["observations", "rewards"])
+def test_a_tape_that_does_not_play_again_is_refused(column):
+    own = experiment(games=["starpilot"])
+    tape = tapes.tape_of(planner.imitate(Level("starpilot", 1, "easy"), parse(Expert, NOISE), 1, 20))
+    assert tapes.play(tape, own).observations.shape == (40, 64, 64, 3)
+    changed = getattr(tape, column).copy()
+    changed[7] += 1
+    with pytest.raises(RadtError, match="history of task 1 shows or pays something else in step 7 when it is played again"):
+        tapes.play(replace(tape, **{column: changed}), own)

@@ -145,7 +145,7 @@ def features(s: Sections, encoder: str) -> Demand:
 def rl(s: Sections, _: str) -> Demand:
     """Steps of one task; SAC and DQN cost more because of their updates, some experts because they plan."""
     costs = {"expert": PLANNED.get(s.experiment.suite, 1.0), "sac": REPLAYED, "dqn": REPLAYED}
-    return Demand(learned(s) * costs.get(s.trajectories.source, 1.0), 3 * raw(s), raw(s))
+    return Demand(learned(s) * costs.get(s.trajectories.source, 1.0), 3 * raw(s), data(s) / tasks(s, ["train"]))
 
 
 def embed(s: Sections, encoder: str) -> Demand:

@@ -11,8 +11,8 @@ from radt.settings.experiments import AnyExperiment
 from radt.settings.parsing import parse
 from radt.settings.sources import Trajectories
 from radt.stages import run
-from radt.suites import experiment_spec, learners
-from radt.suites.sources import learn
+from radt.suites import learners
+from radt.suites.sources import learn, learned_spec
 
 
 class Selection(Section):
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     begun = time.perf_counter()
     history = learn(selection.experiment.raw, selection.trajectories, arguments.task)
     speed = len(history.actions) / (time.perf_counter() - begun)
-    learners.write(arguments.output, experiment_spec(selection.experiment.raw), selection.trajectories, history)
+    learners.write(arguments.output, learned_spec(selection.experiment.raw), selection.trajectories, history)
     last = history.returns()[-10:].mean()
     print(f"task {arguments.task} of {arguments.experiment}: {speed:.0f} steps/s, last returns {last:.1f}")
     return 0

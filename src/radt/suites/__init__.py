@@ -6,7 +6,7 @@
 | `spec` | `spec_of(experiment)`: observations, actions and rewards | yes |
 | `suite` | `suite_of(experiment)`: tasks and their environments (`radt.suites.base.Suite`) | yes |
 | `sources` | `collect`, and optionally `remark`, see `radt.suites.sources` | no; without it, histories are imported |
-| `rl` | `learn_task`, see `radt.suites.sources.learn` | no; without it, no source learns |
+| `rl` | `learn_task`, and optionally `stored`, see `radt.suites.sources` | no; without it, no source learns |
 | `registered` | registers environments with Gymnasium at import, for users of `radt.agent` | no |
 | `room` | `actions`, `room` and `cells`, which the report draws | no; without it, the report draws rewards |
 | `experience` | `experience` and `recollection`, see `radt.suites.transitions` | no; without it, DPT reads labels |

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from radt.data.trajectories import MANIFEST, Shard, Trajectories, imported
+from radt.data.trajectories import MANIFEST, ExperimentSpec, Shard, Trajectories, imported
 from radt.errors import RadtError
 from radt.settings.experiment import Experiment
 from radt.settings.sources import Trajectories as Settings
@@ -52,3 +52,10 @@ def learn(experiment: Experiment, settings: Settings, task: int) -> Shard:
         raise RadtError(f"task {task} is not a training task: allowed are {allowed}")
     history: Shard = own.learn_task(experiment, settings, task)
     return history
+
+
+def learned_spec(experiment: Experiment) -> ExperimentSpec:
+    """An experiment and the spec of what `learn` returns: the suite may have a smaller form of observations (`stored`)."""
+    own = part(experiment, "rl")
+    spec: ExperimentSpec = own.stored(experiment) if hasattr(own, "stored") else experiment_spec(experiment)
+    return spec

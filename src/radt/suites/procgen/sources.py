@@ -8,9 +8,11 @@ from typing import Any
 
 from radt.data.trajectories import Shard
 from radt.errors import RadtError
+from radt.settings.sources import LEARNERS
 from radt.settings.sources import Trajectories as Settings
+from radt.suites import learners
 from radt.suites.gymnasium import sources
-from radt.suites.procgen import heist, mazes, published
+from radt.suites.procgen import heist, mazes, published, tapes
 from radt.suites.procgen.settings import ProcgenExperiment
 
 
@@ -23,6 +25,9 @@ def collect(experiment: ProcgenExperiment, settings: Settings, histories: Path |
         algorithm, game = ("q-learning", mazes) if experiment.games == ["maze"] else ("search", heist)
         source = {"name": "generate", "algorithm": algorithm, **settings.generate.model_dump(mode="json")}
         return source, game.histories(experiment, settings.generate)
+    if settings.source in LEARNERS:
+        taped = learners.read(histories, tapes.described(experiment), settings)
+        return learners.told(settings), (tapes.play(tape, experiment) for tape in taped)
     folder = Path(str(settings.import_folder))
     if settings.source == "import" and (folder / experiment.games[0] / published.SEEDS).is_file():
         source = {"name": "import", "algorithm": "ppo", "files": published.checksums(folder, experiment)}
