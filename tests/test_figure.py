@@ -19,6 +19,7 @@ from radt.figures import curves, draw, inputs, style, table
 from radt.settings.evaluation import Evaluate
 from radt.settings.figures import Figure
 from radt.stages import figure
+from radt.suites.dmcontrol.settings import DmcontrolExperiment
 from radt.suites.grid.settings import GridExperiment
 from radt.suites.procgen.settings import ProcgenExperiment
 
@@ -467,3 +468,12 @@ def test_scores_lie_between_random_actions_and_the_expert():
     frame.loc[(frame["method"] == "expert") & (frame["task"] == 1), "return"] = 50.0
     assert "last_normalised" not in scored(frame)
     assert "last_normalised" not in scored(frame, games.model_copy(update={"mode": "hard"}))
+    frame = pd.DataFrame(rows, columns=columns).astype({"optimum": "float64"}).assign(success=np.nan)
+    robots = DmcontrolExperiment(
+        suite="dmcontrol", names=["finger-turn_easy", "fish-upright"], goals=1, task_seed=0, union=True, action_repeat=4,
+        horizon=250, num_tasks=2, num_held_out=1, num_validation=0, action_codes=5
+    )  # fmt: skip
+    expected = ((20 - 57.8) / (800.645 - 57.8) + (100 - 229.406) / (547.962 - 229.406)) / 2
+    assert scored(frame, robots).loc["dt", "last_normalised"] == pytest.approx(expected)
+    shorter = scored(frame, robots.model_copy(update={"horizon": 50}))
+    assert shorter.loc["expert", "average_normalised"] == 1.0  # scaled by the methods' own returns

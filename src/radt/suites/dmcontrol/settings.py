@@ -11,6 +11,27 @@ from radt.settings.robots import RobotExperiment
 
 GOALS = ("reacher", "finger", "fish", "swimmer")
 """Robots with a target. A seed decides its position."""
+WHOLE = 1000
+"""Steps of the simulator in an episode of DMControl."""
+PUBLISHED = {
+    "ball_in_cup-catch": (0.0, 926.719),
+    "cartpole-balance": (350.391, 938.506),
+    "cartpole-swingup": (27.414, 766.15),
+    "cheetah-run": (3.207, 324.045),
+    "finger-spin": (0.2, 834.629),
+    "finger-turn_easy": (57.8, 800.645),
+    "finger-turn_hard": (40.6, 676.144),
+    "fish-upright": (229.406, 547.962),
+    "hopper-stand": (1.296, 266.783),
+    "pendulum-swingup": (0.0, 614.491),
+    "point_mass-easy": (1.341, 779.273),
+    "reacher-easy": (33.0, 849.241),
+    "reacher-hard": (8.0, 779.947),
+    "walker-run": (23.427, 344.794),
+    "walker-stand": (134.701, 816.322),
+    "walker-walk": (30.193, 773.174),
+}
+"""Returns that are normalised to 0 and to 1: of random actions, and the mean of the published histories (code of the paper)."""
 
 
 class DmcontrolExperiment(RobotExperiment):
@@ -28,6 +49,10 @@ class DmcontrolExperiment(RobotExperiment):
     def published(self, task: int) -> str:
         """See `RobotExperiment`."""
         return f"{self.name_of(task).replace('-', '_')}.npz"
+
+    def scale(self, task: int) -> tuple[float, float] | None:
+        """See `Experiment`: where episodes are whole, the published constants of data-normalised scores."""
+        return PUBLISHED.get(self.name_of(task)) if self.horizon * self.action_repeat == WHOLE else None
 
     @model_validator(mode="after")
     def _alike(self) -> Self:
