@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each side")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where training and search compute")
     parser.add_argument("--output", type=Path, default=Path("results") / "bench.json", help="file to write")
-    parser.add_argument("--record", action="store_true", help="also keep the result for this kind of machine, in docs/bench/")
+    parser.add_argument("--keep", action="store_true", help="also keep the result for this kind of machine, in docs/bench/")
     parser.add_argument("--markdown", action="store_true", help="measure nothing, print the table of the output file")
     given = parser.parse_args(argv)
     if given.runs < 1:
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     print(table(entries))
     for line in regressions(entries, before):
         print(f"regression: {line}")
-    if given.record:
+    if given.keep:
         recorded = entries if given.only == MODULES else replaced(before, entries)
         artifacts.write_json(path, [asdict(entry) for entry in recorded])
         print(f"recorded in {path}")

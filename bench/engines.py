@@ -113,12 +113,14 @@ def simulated(name: str, runs: int) -> list[Measurement]:
         ),
     ]
     ours = partial(timed, partial(play_together, suite.make(tasks), actions), float(HORIZON * FEW))
-    return [
+    measured = [
         alternate(
             f"{name} steps, {FEW} tasks: {label}", "steps/s", label, None, ours, partial(timed, function, float(count)), runs
         )
         for label, function, count in peers
     ]
+    many.close()
+    return measured
 
 
 def measure(runs: int) -> list[Measurement]:

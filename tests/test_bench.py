@@ -21,6 +21,7 @@ from radt.errors import RadtError
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval.search import Search
 from radt.settings.retrieval import Embed
+from radt.stages import run
 from radt.suites import suite_of
 
 ENTRY = harness.Measurement("engine", 30.0, 10.0, 3.0, "steps/s", 5, "a machine", "abc1234", "a peer", 2.0)
@@ -113,7 +114,7 @@ def test_a_missed_target_is_shown():
 
 
 def test_a_worse_ratio_is_reported_and_not_an_error(fake, capsys, monkeypatch):
-    assert bench.main(["--record"]) == 0
+    assert bench.main(["--keep"]) == 0
     assert "regression" not in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, "bench.engines", Fake([replace(ENTRY, ratio=2.5)]))  # 17% less
     monkeypatch.setitem(sys.modules, "bench.search", Fake([replace(ENTRY, name="search", ratio=2.6)]))  # 13% less
@@ -123,7 +124,7 @@ def test_a_worse_ratio_is_reported_and_not_an_error(fake, capsys, monkeypatch):
 
 
 def test_other_machines_are_not_compared(fake, capsys, monkeypatch):
-    assert bench.main(["--record"]) == 0
+    assert bench.main(["--keep"]) == 0
     monkeypatch.setattr(bench, "machine", lambda: "another machine")
     monkeypatch.setitem(sys.modules, "bench.engines", Fake([replace(ENTRY, ratio=1.0)]))
     assert bench.main([]) == 0
@@ -131,10 +132,18 @@ def test_other_machines_are_not_compared(fake, capsys, monkeypatch):
 
 
 def test_recording_a_part_keeps_the_rest(fake):
-    assert bench.main(["--record"]) == 0
-    assert bench.main(["--record", "--only", "search", "--runs", "9"]) == 0
+    assert bench.main(["--keep"]) == 0
+    assert bench.main(["--keep", "--only", "search", "--runs", "9"]) == 0
     recorded = json.loads((fake / "docs" / "bench" / "a-machine.json").read_text(encoding="utf-8"))
     assert [(entry["name"], entry["runs"]) for entry in recorded] == [("engine", 5), ("search", 9)]
+
+
+def test_the_program_has_no_option_that_stages_take_for_themselves(fake, monkeypatch):
+    """A stage's `--record` and `--inputs` are read before its own options."""
+    monkeypatch.setattr(sys, "argv", ["bench", "--keep", "--only", "search"])
+    with pytest.raises(SystemExit) as ended:
+        run(bench.main)
+    assert ended.value.code == 0 and (fake / "docs/bench/a-machine.json").is_file()
 
 
 def test_measuring_a_part_keeps_the_rest_of_the_output(fake):
