@@ -141,5 +141,8 @@ def test_histories_are_what_the_game_shows_and_labels_lead_to_the_gem():
             wandered += played.actions[step, 0] != played.labels[step, 0]
             assert level.step(int(played.actions[step, 0]))[0] == played.rewards[step]
     again = heist.searched(level, 0, settings(epsilon_first=0.5, epsilon_episodes=3), 120)
+    fading = heist.searched(level, 0, settings(episodes=6, epsilon_first=1.0, epsilon_episodes=6), 120)
+    agree = np.split((fading.actions == fading.labels)[:, 0], fading.episode_start[1:-1])
+    assert np.mean([agree[0].mean(), agree[6].mean()]) < 0.3 and np.mean([agree[5].mean(), agree[11].mean()]) > 0.5
     assert (again.actions == played.actions).all() and wandered > 20
     assert len(played.observations) == played.episode_start[-1] == len(played.labels)
