@@ -10,7 +10,6 @@ that it knows. If there is none, it goes to the nearest cell that it has not see
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from radt.suites.procgen.settings import ProcgenExperiment
 WALL, DOOR, KEY, GEM = 51, 1, 2, 9
 """The engine's numbers of things."""
 SIGHT = 3.5
-"""A cell is seen when its center is at most so far from the player on both axes; a frame shows 8 x 8 cells."""
+"""A cell is seen when its center is at most so far from the player on both axes; a frame of mode memory shows 8 x 8."""
 CENTERED = 0.1
 """Largest distance to the middle of a passage at which the player fits through, in cells (with some room: 0.125)."""
 Cell = tuple[int, int]
@@ -72,8 +71,8 @@ class _Reader:
 
     def text(self) -> None:
         """Skip a text."""
-        (size,) = struct.unpack_from("<i", self.state, self.at)
-        self.at += 4 + size
+        size = self.number()
+        self.at += size
 
 
 def look(level: Level) -> Seen:
