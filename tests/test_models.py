@@ -7,10 +7,14 @@ import torch
 
 from helpers import MODEL, ROOM, random_steps
 from radt.data.steps import Steps, concatenate
+from radt.data.trajectories import Statistics
+from radt.errors import RadtError
 from radt.models.blocks import LONGEST, Block, attend
 from radt.models.decision_transformer import DecisionTransformer
 from radt.models.embedding import sum_rows
+from radt.models.observations import observation_embedding
 from radt.models.retrieval_transformer import RetrievalTransformer
+from radt.spaces import Numbers
 from radt.suites import suite_of
 
 
@@ -207,3 +211,27 @@ def test_a_masked_context_is_no_context():
     empty = Steps(**{**vars(context), "mask": torch.zeros_like(context.mask)})
     torch.testing.assert_close(radt(steps, radt.read(empty)), radt(steps, None))
     assert not torch.allclose(radt(steps, radt.read(context)), radt(steps, None))
+
+
+def test_scales_show_what_a_linear_layer_of_a_shared_scale_hides():
+    """The sign of a number of 0.02 where the deviation is 7, which means the opposite where another number is zero."""
+    spec = suite_of(ROOM).spec.model_copy(update={"observation": Numbers(size=2)})
+    torch.manual_seed(0)
+    small, other = 0.02 * torch.randn(256).sign(), torch.randn(256) * (torch.rand(256) < 0.5)
+    observations, label = torch.stack([small, other], 1), ((small > 0) ^ (other == 0)).long()
+    found = {}
+    for numbers in ("linear", "scales"):
+        place = observation_embedding(spec, MODEL.model_copy(update={"numbers": numbers}), Statistics((0.0, 0.0), (7.0, 1.0)))
+        head = torch.nn.Linear(MODEL.width, 2)
+        optimizer = torch.optim.Adam([*place.parameters(), *head.parameters()], 0.01)
+        for _ in range(100):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(head(place.added(observations)), label).backward()
+            optimizer.step()
+        found[numbers] = (head(place.added(observations)).argmax(-1) == label).float().mean().item()
+    assert found["scales"] > 0.95 and found["linear"] < 0.7, found
+
+
+def test_scales_are_refused_without_numbers():
+    with pytest.raises(RadtError, match=r"model.numbers is 'scales', but observations .* are not numbers: set it to linear"):
+        observation_embedding(suite_of(ROOM).spec, MODEL.model_copy(update={"numbers": "scales"}), None)

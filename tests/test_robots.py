@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -26,6 +27,8 @@ from radt.stages import rl
 from radt.stages import trajectories as trajectories_stage
 from radt.suites import experiment_spec, searching, suite_of
 from radt.suites.dmcontrol.planner import Planner
+from radt.suites.gymnasium.environment import view_of
+from radt.suites.gymnasium.rl import Recorder
 from radt.suites.metaworld.arm import Arm
 from radt.suites.searching import Belief
 from radt.suites.sources import histories, learn
@@ -450,3 +453,21 @@ def test_a_tiny_experiment_goes_through_all_stages(given, tmp_path):
         table = pd.read_csv(tmp_path / f"{method}.csv")
         assert len(table) == 6 * 3 and np.isfinite(table["return"]).all()
         assert ("success" in table) == (given is REACH)
+
+
+def test_a_learner_acts_in_the_dimensions_that_its_task_has():
+    """cartpole-swingup has one of the six dimensions of the shared action. The others are recorded as 0, as are their labels."""
+    suite = suite_of(experiment(UNION, num_validation=0))
+    env = suite.environment(0)
+    recorder = Recorder(env, view_of(suite.experiment, env.observation_space), suite.spec, 20)
+    assert recorder.action_space.shape == (1,) and env.action_space.shape == (6,)
+    recorder.action_space.seed(0)
+    acted = [recorder.action_space.sample() for _ in range(20)]
+    recorder.reset(seed=0)
+    for action in acted:
+        recorder.step(action)
+    recorder.ends, recorder.terminated = [20], [False]
+    policy = SimpleNamespace(predict=lambda part, deterministic: (np.full((len(part), 1), 0.5), None))
+    history = recorder.history(0, policy)
+    np.testing.assert_array_equal(history.actions, np.pad(acted, ((0, 0), (0, 5))).astype(np.float32))
+    np.testing.assert_array_equal(history.labels, np.pad(np.full((20, 1), 0.5), ((0, 0), (0, 5))))

@@ -38,8 +38,8 @@ class DecisionPretrainedTransformer(nn.Module):
     def __init__(self, model: Model, spec: Spec, statistics: Statistics | None = None):
         super().__init__()
         width, scale = model.width, 1.0 if isinstance(spec.rewards, Counts) else spec.rewards.scale
-        self.place = observation_embedding(spec, width, statistics)
-        self.next_place = observation_embedding(spec, width, statistics)
+        self.place = observation_embedding(spec, model, statistics)
+        self.next_place = observation_embedding(spec, model, statistics)
         self.nowhere = nn.Embedding(self.place.parts, width)
         self.action = ActionEmbedding(spec, width, none=False)
         self.query = nn.Embedding(1, width)

@@ -74,7 +74,7 @@ class Embedding(nn.Module):
         self.form, self.bin = model.tokens, model.return_bin
         counts = spec.rewards if isinstance(spec.rewards, Counts) else None
         scale = 1.0 if isinstance(spec.rewards, Counts) else spec.rewards.scale
-        self.place = observation_embedding(spec, model.width, statistics)
+        self.place = observation_embedding(spec, model, statistics)
         bins = -(-spec.horizon // model.return_bin)
         self.returns = (nn.Embedding(bins, model.width) if counts else ScaledNumber(model.width, scale)) if returns else None
         self.action = ActionEmbedding(spec, model.width)

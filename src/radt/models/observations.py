@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from radt.data.trajectories import Statistics
 from radt.errors import RadtError
+from radt.settings.models import Model
 from radt.spaces import LEAST_SIDE, Codes, Numbers, Spec
+
+LEAST_NUMBER = 0.01
+"""Below it, the logarithms that `Measurements` reads are about linear."""
 
 
 class Coordinates(nn.Module):
@@ -45,17 +51,23 @@ class Coordinates(nn.Module):
 
 
 class Measurements(nn.Module):
-    """A linear layer of observations that are numbers, standardised by the training data; it has no rows of a table."""
+    """Embedding of observations that are numbers; it has no rows of a table.
+
+    Paper: a linear layer. Here: of numbers standardised by the training data. With `scales`, a hidden layer reads them too, with
+    their logarithms and with the numbers that are zero: in a space shared by many tasks, a number that is small in one task and
+    large in another keeps its meaning, and zeros tell which task it is.
+    """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, size: int, width: int, statistics: Statistics | None):
+    def __init__(self, size: int, width: int, scales: bool, statistics: Statistics | None):
         super().__init__()
         known = statistics or Statistics((0.0,) * size, (1.0,) * size)
         self.register_buffer("mean", torch.tensor(known.mean, dtype=torch.float32))
         self.register_buffer("deviation", torch.tensor(known.deviation, dtype=torch.float32))
-        self.linear = nn.Linear(size, width)
+        self.hidden = nn.Linear(3 * size, 4 * width) if scales else None
+        self.linear = nn.Linear(4 * width if scales else size, width)
         self.count, self.parts = 0, 1
 
     def table(self) -> Tensor:
@@ -68,7 +80,11 @@ class Measurements(nn.Module):
 
     def added(self, observation: Tensor) -> Tensor:
         """Embeddings [..., W] of observations [..., D]."""
-        embedded: Tensor = self.linear((observation - self.mean) / self.deviation)
+        seen = (observation - self.mean) / self.deviation
+        if self.hidden is not None:
+            logarithms = observation.sign() * torch.log1p(observation.abs() / LEAST_NUMBER) / math.log1p(1 / LEAST_NUMBER)
+            seen = F.gelu(self.hidden(torch.cat([seen, logarithms, (observation == 0).float()], -1)))  # [..., 4 W]
+        embedded: Tensor = self.linear(seen)
         return embedded
 
 
@@ -108,13 +124,16 @@ class Frames(nn.Module):
         return shaped
 
 
-def observation_embedding(spec: Spec, width: int, statistics: Statistics | None) -> Coordinates | Measurements | Frames:
+def observation_embedding(spec: Spec, model: Model, statistics: Statistics | None) -> Coordinates | Measurements | Frames:
     """An untrained embedding of observations. `statistics` of the training data standardise numbers; None before weights are
-    loaded, which hold them. Raises `RadtError` for images that are too small.
+    loaded, which hold them. Raises `RadtError` for images that are too small, and for `numbers: scales` without numbers.
     """
+    width, scales = model.width, model.numbers == "scales"
+    if isinstance(spec.observation, Numbers):
+        return Measurements(spec.observation.size, width, scales, statistics)
+    if scales:
+        raise RadtError("model.numbers is 'scales', but observations of the experiment are not numbers: set it to linear")
     if isinstance(spec.observation, Codes):
         return Coordinates(spec.observation.sizes, width)
-    if isinstance(spec.observation, Numbers):
-        return Measurements(spec.observation.size, width, statistics)
     image = spec.observation
     return Frames(image.height, image.width, image.channels, width)

@@ -38,6 +38,10 @@ class Model(Section):
     alike, and a network that sees them may learn to repeat them (de Haan et al., 2019, arXiv 1905.11979). Those of finished
     episodes are always seen."""
 
+    numbers: Annotated[Literal["linear", "scales"], Field(exclude_if=lambda numbers: numbers == "linear")] = "linear"
+    """How observations that are numbers are embedded. `linear`: by a linear layer (published). `scales`: by a hidden layer that
+    also reads their logarithms and which of them are zero, for a space shared by tasks whose numbers have different scales."""
+
     def span(self, experiment: Experiment | Spec) -> int:
         """Steps of a window in an experiment: at most an episode."""
         return min(self.window, experiment.horizon)

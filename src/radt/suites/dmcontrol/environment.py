@@ -75,8 +75,8 @@ class Robot(gymnasium.Env[Any, Array]):
             )
         self._restart(experiment.goal_seed(task))
         self.goal = {name: getattr(self.physics.model, name).copy() for name in PLACES}
-        dimensions = DIMENSIONS if experiment.union else len(self.low)
-        self.action_space = spaces.Box(-1.0, 1.0, (dimensions,))
+        self.own_space = spaces.Box(-1.0, 1.0, (len(self.low),))
+        self.action_space = spaces.Box(-1.0, 1.0, (DIMENSIONS,)) if experiment.union else self.own_space
         self.observation_space = self._space(parts)
         self.time = 0
 

@@ -24,13 +24,19 @@ TOGETHER = 1000
 
 
 class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment that records its first `steps` transitions."""
+    """An environment that records its first `steps` transitions.
+
+    An environment whose task ignores the last dimensions of an action names the space of the others, `own_space`. The learner
+    acts in it, and 0 is recorded for the ignored ones: a learner's noise there would be learned by networks.
+    """
 
     def __init__(self, env: Env, view: View, spec: Spec, steps: int):
         whole = isinstance(spec.observation, Codes) or (
             isinstance(spec.observation, Image) and min(spec.observation.shape[:2]) >= LEAST_SIDE
         )
         super().__init__(env if whole else gymnasium.wrappers.FlattenObservation(env))
+        if env.has_wrapper_attr("own_space"):
+            self.action_space = env.get_wrapper_attr("own_space")
         self.view, self.form, self._raw, self._whole = view, spec, env, whole
         self.full_observations: list[Any] = []
         self.observations = np.zeros((steps, *spec.observation.shape), spec.dtypes["observations"])
@@ -63,7 +69,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
             row = self.recorded
             self.full_observations.append(before)
             self.observations[row] = self._visible(before)
-            self.actions[row] = action
+            self.actions[row, : np.size(action)] = action
             self.rewards[row] = reward
             self.recorded += 1
             if terminated or truncated:
@@ -85,7 +91,9 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
         steps, count = self.ends[-1], len(self.ends)
         seen = self.full_observations[:steps]
         parts = [np.stack(seen[begin : begin + TOGETHER]) for begin in range(0, steps, TOGETHER)]
-        expert = np.concatenate([policy.predict(part, deterministic=True)[0] for part in parts])
+        chosen = np.concatenate([policy.predict(part, deterministic=True)[0] for part in parts]).reshape(steps, -1)
+        labels = np.zeros((steps, self.actions.shape[1]), self.form.dtypes["actions"])
+        labels[:, : chosen.shape[1]] = chosen
         return Shard(
             self.observations[:steps],
             self.actions[:steps],
@@ -94,7 +102,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
             np.full(count, task, np.int32),
             np.zeros(count, np.int32),
             np.array(self.terminated, np.uint8),
-            np.asarray(expert).reshape(steps, -1).astype(self.form.dtypes["actions"]),
+            labels,
         )
 
 
