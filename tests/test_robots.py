@@ -456,18 +456,18 @@ def test_a_tiny_experiment_goes_through_all_stages(given, tmp_path):
 
 
 def test_a_learner_acts_in_the_dimensions_that_its_task_has():
-    """cartpole-swingup has one of the six dimensions of the shared action. The others are recorded as 0, as are their labels."""
+    """reacher-easy has two of the six dimensions of the shared action, which are recorded three times, as are their labels."""
     suite = suite_of(experiment(UNION, num_validation=0))
-    env = suite.environment(0)
+    env = suite.environment(1)
     recorder = Recorder(env, view_of(suite.experiment, env.observation_space), suite.spec, 20)
-    assert recorder.action_space.shape == (1,) and env.action_space.shape == (6,)
+    assert recorder.action_space.shape == (2,) and env.action_space.shape == (6,)
     recorder.action_space.seed(0)
     acted = [recorder.action_space.sample() for _ in range(20)]
     recorder.reset(seed=0)
     for action in acted:
         recorder.step(action)
     recorder.ends, recorder.terminated = [20], [False]
-    policy = SimpleNamespace(predict=lambda part, deterministic: (np.full((len(part), 1), 0.5), None))
-    history = recorder.history(0, policy)
-    np.testing.assert_array_equal(history.actions, np.pad(acted, ((0, 0), (0, 5))).astype(np.float32))
-    np.testing.assert_array_equal(history.labels, np.pad(np.full((20, 1), 0.5), ((0, 0), (0, 5))))
+    policy = SimpleNamespace(predict=lambda part, deterministic: (np.tile([0.5, -0.5], (len(part), 1)), None))
+    history = recorder.history(1, policy)
+    np.testing.assert_array_equal(history.actions, np.tile(acted, 3).astype(np.float32))
+    np.testing.assert_array_equal(history.labels, np.tile([0.5, -0.5], (20, 3)))

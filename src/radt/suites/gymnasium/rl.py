@@ -27,7 +27,8 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment that records its first `steps` transitions.
 
     An environment whose task ignores the last dimensions of an action names the space of the others, `own_space`. The learner
-    acts in it, and 0 is recorded for the ignored ones: a learner's noise there would be learned by networks.
+    acts in it. Its action is recorded again and again in the ignored dimensions. (Zeros there would be right, too. But a loss is
+    the mean over all dimensions, so that a task with one dimension would weigh a sixth of a task with six.)
     """
 
     def __init__(self, env: Env, view: View, spec: Spec, steps: int):
@@ -69,7 +70,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
             row = self.recorded
             self.full_observations.append(before)
             self.observations[row] = self._visible(before)
-            self.actions[row, : np.size(action)] = action
+            self.actions[row] = self._whole_action(action)
             self.rewards[row] = reward
             self.recorded += 1
             if terminated or truncated:
@@ -91,9 +92,8 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
         steps, count = self.ends[-1], len(self.ends)
         seen = self.full_observations[:steps]
         parts = [np.stack(seen[begin : begin + TOGETHER]) for begin in range(0, steps, TOGETHER)]
-        chosen = np.concatenate([policy.predict(part, deterministic=True)[0] for part in parts]).reshape(steps, -1)
-        labels = np.zeros((steps, self.actions.shape[1]), self.form.dtypes["actions"])
-        labels[:, : chosen.shape[1]] = chosen
+        expert = np.concatenate([policy.predict(part, deterministic=True)[0] for part in parts])
+        labels = np.stack([self._whole_action(action) for action in expert])
         return Shard(
             self.observations[:steps],
             self.actions[:steps],
@@ -102,8 +102,12 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
             np.full(count, task, np.int32),
             np.zeros(count, np.int32),
             np.array(self.terminated, np.uint8),
-            labels,
+            labels.astype(self.form.dtypes["actions"]),
         )
+
+    def _whole_action(self, action: Any) -> NDArray[Any]:
+        """An action with all dimensions, of one of the learner's."""
+        return np.resize(action, self.actions.shape[1])
 
 
 def learn_task(experiment: GymnasiumExperiment, settings: Settings, task: int) -> Shard:
