@@ -16,8 +16,8 @@ from huggingface_hub import constants
 
 from histories import PPO, contents
 from radt.data import download as module
-from radt.data import web as requests
 from radt.data import trajectories
+from radt.data import web as requests
 from radt.errors import RadtError
 from radt.models import language
 from radt.stages import trajectories as stage

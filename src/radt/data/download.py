@@ -76,7 +76,9 @@ def fetch(settings: Download, tasks: list[tuple[str, ...]]) -> Path:
 
 
 def _check(settings: Download) -> None:
-    """Raise `RadtError` unless revision and folder of the settings are set and well-formed."""
+    """Raise `RadtError` unless revision and folder of the settings are set and well-formed, and no web server is named."""
+    if settings.url is not None:
+        raise RadtError(f"trajectories.download.url is {settings.url!r}, allowed is null: HF_ENDPOINT names a mirror of the Hub")
     if settings.revision == UNSET:
         raise RadtError(
             "trajectories.download.revision is not set: set it to a commit of"
