@@ -1,7 +1,7 @@
 """Files of a folder on a web server, kept in a cache. There are no published sums: those of the first download are written down.
 
-The cache is `radt` in `XDG_CACHE_HOME` (`~/.cache`), and nothing outside it is touched. A file lies there under its address, and gets
-its name when it is whole. `sha256sums.txt` beside the files of a folder, in the form of `sha256sum`, is what later runs compare with.
+The cache is `radt` in `XDG_CACHE_HOME` (`~/.cache`), and nothing outside it is touched. A file lies there under its address, and
+gets its name when it is whole. `sha256sums.txt` beside the files of a folder has the form of `sha256sum`; later runs compare with it.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class WebFolder:
     def opened(self) -> Iterator[None]:
         """The folder for this process alone; others wait until it is done."""
         try:
+            own, lock = self._path(SUMS), self._path(".lock")
             self.place.mkdir(parents=True, exist_ok=True)
-            file = (self.place / ".lock").open("ab")
+            file = lock.open("ab")
         except (FileExistsError, NotADirectoryError):
             raise RadtError(f"{self.place} in the cache is no folder: delete it, or set XDG_CACHE_HOME") from None
         with file:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX)
-            own = self._path(SUMS)
             if own.exists():
                 _drop_torn_line(own)
             self._sums = self._read(own, "") if own.exists() and own.stat().st_size else {}
@@ -151,8 +151,8 @@ class WebFolder:
 
     def _read(self, path: Path, before: str) -> dict[str, str]:
         """Sums by name inside the folder; `before` may stand before a name."""
-        given = "set trajectories.download.checksums to a file made by sha256sum, or null"
-        remedy = given if path == self._given else "delete it, and files are downloaded again"
+        own = "delete it, and files are downloaded again"
+        remedy = "set trajectories.download.checksums to a file made by sha256sum, or null" if path == self._given else own
         found: dict[str, str] = {}
         for digest, given in read_sums(path, LISTING, remedy):
             name = given.removeprefix("./").removeprefix(before)

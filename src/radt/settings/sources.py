@@ -164,8 +164,8 @@ class Minari(Section):
 
 
 class Download(Section):
-    """The published data set. That of grid worlds and robots is on the Hugging Face Hub (`repository`, `revision`, `folder`), that
-    of Procgen on the authors' web server (`url`, `folder`)."""
+    """The published data set. That of grid worlds and robots is on the Hugging Face Hub (`repository`, `revision`, `folder`),
+    that of Procgen on the authors' web server (`url`, `folder`)."""
 
     repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$")]
     """Name of the data set repository on the Hub."""
