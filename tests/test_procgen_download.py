@@ -8,6 +8,7 @@ import re
 import shutil
 import tarfile
 import threading
+import zlib
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -80,9 +81,9 @@ class Handler(BaseHTTPRequestHandler):
         if not (own.folder / name).is_file():
             return self.answer(404, b"<h1>Not Found</h1>", Content_Type="text/html")
         content = (own.folder / name).read_bytes()
-        marks = {"ETag": f'"{hashlib.md5(content).hexdigest()}"', "Last_Modified": f"second {len(content)}"}
+        marks = {"ETag": f'"{hashlib.md5(content).hexdigest()}"', "Last_Modified": f"second {zlib.crc32(content)}"}
         marks = {key: value for key, value in marks.items() if key.split("_")[-1].lower() not in own.without}
-        unchanged = "if-range" in own.without or self.headers["If-Range"] in marks.values()
+        unchanged = "if-range" in own.without or self.headers["If-Range"] in (None, *marks.values())
         if not asked or not unchanged or "ranges" in own.without:
             return self.answer(200, content, own.cut.pop(name, None), **marks)
         first = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
@@ -216,7 +217,7 @@ def test_file_that_is_cut_off_goes_on_in_a_later_run(server, download, refused, 
     assert "cannot be reached" in refused() and not (place / "maze/2.hdf5").exists()
     assert (place / "maze/.2.hdf5.partial").read_bytes() == content[: len(content) // 2]
     if changed:
-        content = (server.folder / "maze/4.hdf5").read_bytes()
+        content = content[:-1] + bytes([content[-1] ^ 1])
         (server.folder / "maze/2.hdf5").write_bytes(content)
     monkeypatch.setattr(web, "TRIES", 2)
     server.log.clear()
@@ -225,6 +226,40 @@ def test_file_that_is_cut_off_goes_on_in_a_later_run(server, download, refused, 
     first = server.log[0]
     assert first[0] == "maze/2.hdf5" and bool(first[1]) == (set(without) != {"etag", "modified"})
     assert server.asked()[1:] == (["2.hdf5", *WANTED[4:]] if changed and "if-range" in without else WANTED[4:])
+
+
+def test_mark_of_a_file_is_not_taken_for_that_of_another(server, download, refused, place, monkeypatch):
+    """The second beginning is of a file without a mark, the third one of the first file again."""
+    path = server.folder / "maze/2.hdf5"
+    content = path.read_bytes()
+    monkeypatch.setattr(web, "TRIES", 1)
+    for written, without in ((content, set()), (bytes(len(content)), {"etag", "modified"})):
+        path.write_bytes(written)
+        server.without, server.cut = without, {"maze/2.hdf5": len(content) // 2}
+        assert "cannot be reached" in refused()
+    path.write_bytes(content)
+    server.without = set()
+    download()
+    assert (place / "maze/2.hdf5").read_bytes() == content
+
+
+@pytest.mark.parametrize("part", [(0, None), (1, 9), (0, 9)], ids=["other", "both", "short"])
+def test_parts_that_are_not_what_they_say_are_not_used(server, download, place, part):
+    """The server sends another part than the one that is asked for, or less than it says."""
+    content = (server.folder / "maze/2.hdf5").read_bytes()
+
+    def lie(handler):
+        if not (asked := handler.headers["Range"]):
+            return handler.answer(200, content, len(content) // 2 if len(server.log) < 6 else None, ETag='"a"')
+        first = 0 if part == (0, None) else int(re.search(r"\d+", asked)[0]) + part[0]
+        told = f"bytes {first}-{len(content) - 1}/{len(content)}"
+        return handler.answer(206, content[first:][: part[1]], Content_Range=told, ETag='"a"')
+
+    server.instead = {"maze/2.hdf5": lie}
+    with suppress(RadtError):
+        download()
+    path = place / "maze/2.hdf5"
+    assert not path.exists() or path.read_bytes() == content
 
 
 def test_part_that_is_whole_needs_no_request(server, download, refused, place):

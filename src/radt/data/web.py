@@ -116,8 +116,8 @@ def save(connect: Callable[[], httpx2.Client], url: str, path: Path, most: int) 
             if not left or not (unfit or error.status in PASSING):
                 raise
         except httpx2.TransportError as error:
-            lost = isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError)
-            if not left or not (lost or _size(path) > begun):
+            idle = left == TRIES - 1 and isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError)  # closed meanwhile
+            if not left or not (idle or _size(path) > begun):
                 raise
         time.sleep(PAUSE)
     return None

@@ -1,7 +1,8 @@
 """Files of a folder on a web server, kept in a cache. There are no published sums: those of the first download are written down.
 
 The cache is `radt` in `XDG_CACHE_HOME` (`~/.cache`), and nothing outside it is touched. A file lies there under its address, and
-gets its name when it is whole. `sha256sums.txt` beside the files of a folder has the form of `sha256sum`; later runs compare with it.
+gets its name when it is whole. `sha256sums.txt` beside the files of a folder has the form of `sha256sum`. Later runs compare with
+it.
 """
 
 from __future__ import annotations
