@@ -151,7 +151,7 @@ def _append(client: httpx2.Client, url: str, path: Path, most: int) -> None:
                 write_bytes(_beside(path), Version(mark=mark, size=size).model_dump_json().encode(), durable=False)
         if size is not None and size > most:
             raise Refusal(f"{size} bytes, of which {most} are allowed")
-        with path.open("ab" if held else "wb") as file:
+        with path.open("ab") as file:
             for part in parts(response, (most if size is None else size) - held):
                 file.write(part)
     if size is not None and _size(path) != size:

@@ -75,10 +75,11 @@ def _from_archive(folder: WebFolder, game: str, names: list[str], kind: Kind, ab
     try:
         archive = folder.get(f"{game}.tar.gz", ARCHIVE)
     except AbsentError:
-        raise RadtError(f"{absent}, nor is {game}.tar.gz: check trajectories.download.url and folder, {INSTEAD}") from None
+        remedy = "check trajectories.download.folder (procgen_2M, procgen_20M) and url"
+        raise RadtError(f"{absent}, nor is {game}.tar.gz: {remedy}, {INSTEAD}") from None
     left = {name for name in names if not folder.has(f"{game}/{name}")}
     try:
-        with tarfile.open(archive, "r|gz") as opened:
+        with tarfile.open(archive, "r|gz", encoding="utf-8") as opened:
             _unpack(folder, opened, archive, game, left, kind)
     except (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError) as error:
         raise RadtError(f"{archive} cannot be unpacked ({said(error)}): delete it and run again, {INSTEAD}") from None
