@@ -264,6 +264,7 @@ def test_offline_mode_is_told(hub, download, monkeypatch):
         ({"repository": ""}, "trajectories.download.repository"),
         ({"folder": "../4x3"}, "allowed is a folder inside the repository"),
         ({"folder": "/etc"}, "allowed is a folder inside the repository"),
+        ({"url": "http://127.0.0.1/data"}, "trajectories.download.url is 'http://127.0.0.1/data', allowed is null: HF_ENDPOINT"),
         ({"folder": "4x3/\0"}, "allowed is a folder inside the repository"),
     ],
 )
