@@ -16,8 +16,8 @@ from huggingface_hub import constants
 
 from histories import PPO, contents
 from radt.data import download as module
-from radt.data import hub as requests
 from radt.data import trajectories
+from radt.data import web as requests
 from radt.errors import RadtError
 from radt.models import language
 from radt.stages import trajectories as stage
@@ -264,6 +264,7 @@ def test_offline_mode_is_told(hub, download, monkeypatch):
         ({"repository": ""}, "trajectories.download.repository"),
         ({"folder": "../4x3"}, "allowed is a folder inside the repository"),
         ({"folder": "/etc"}, "allowed is a folder inside the repository"),
+        ({"url": "http://127.0.0.1/data"}, "trajectories.download.url is 'http://127.0.0.1/data', allowed is null: HF_ENDPOINT"),
         ({"folder": "4x3/\0"}, "allowed is a folder inside the repository"),
     ],
 )

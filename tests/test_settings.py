@@ -156,6 +156,7 @@ def test_downloads_are_of_the_world_and_the_size_of_their_experiment():
         download = loaded.stages(name).trajectories.download
         size = f"{experiment.width}x{experiment.height}"
         assert (download.repository, download.folder) == (repositories[experiment.world], size)
+        assert "url" not in download.model_dump()  # recorded settings stay as they were
 
 
 def test_schema_file_is_in_step():

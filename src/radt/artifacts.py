@@ -11,6 +11,7 @@ import hashlib
 import json
 import mmap as mapping
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -231,6 +232,18 @@ def sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file; raises `MissingError`, and `RadtError` for a path that is no file."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def read_sums(path: Path, most: int, remedy: str) -> list[tuple[str, str]]:
+    """sha256 and name of every line of a file that `sha256sum` wrote, of at most `most` bytes; raises `RadtError`."""
+    try:
+        lines = read_bytes(path, most, remedy).decode().splitlines()
+    except UnicodeDecodeError:
+        lines = ["?"]
+    matches = [re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line) for line in lines if line.strip()]
+    if not matches or not all(matches):
+        raise RadtError(f"{path} is not a list of sha256 sums: every line must be 64 hex digits, two spaces and a file name")
+    return [(match[1], match[2]) for match in matches if match]
 
 
 def verify(path: Path, config: Path) -> dict[str, Any]:

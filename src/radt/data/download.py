@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from radt import artifacts
 from radt.data import hub
+from radt.data.web import PASSING, Refusal
 from radt.errors import RadtError, said
 from radt.settings.sources import Download
 
@@ -75,7 +76,9 @@ def fetch(settings: Download, tasks: list[tuple[str, ...]]) -> Path:
 
 
 def _check(settings: Download) -> None:
-    """Raise `RadtError` unless revision and folder of the settings are set and well-formed."""
+    """Raise `RadtError` unless revision and folder of the settings are set and well-formed, and no web server is named."""
+    if settings.url is not None:
+        raise RadtError(f"trajectories.download.url is {settings.url!r}, allowed is null: HF_ENDPOINT names a mirror of the Hub")
     if settings.revision == UNSET:
         raise RadtError(
             "trajectories.download.revision is not set: set it to a commit of"
@@ -92,12 +95,12 @@ def _sentence(settings: Download, error: Exception) -> str:
     reason = said(error)
     if isinstance(error, OSError):
         return f"the cache of the Hugging Face Hub cannot be used ({error}): set HF_HOME to another folder"
-    if isinstance(error, hub.Refusal) and error.status in hub.PASSING:
+    if isinstance(error, Refusal) and error.status in PASSING:
         return f"the Hugging Face Hub does not give {what} now ({reason}): run again in some minutes, {INSTEAD}"
-    if isinstance(error, hub.Refusal) and error.status:
+    if isinstance(error, Refusal) and error.status:
         access = "log in with `hf auth login` if it is not public, and " if error.status in (401, 403) else ""
         return f"the Hugging Face Hub refuses {what} ({reason}): {access}check trajectories.download, {INSTEAD}"
-    if isinstance(error, hub.Refusal | httpx2.TooManyRedirects | ValidationError):
+    if isinstance(error, Refusal | httpx2.TooManyRedirects | ValidationError):
         reason = {httpx2.TooManyRedirects: "redirects without end", ValidationError: "no list of files"}.get(type(error), reason)
         return (
             f"{constants.ENDPOINT} does not answer as the Hugging Face Hub does ({reason}): log in where the network asks for"
@@ -182,15 +185,8 @@ def _from_hub(settings: Download, names: list[str]) -> dict[str, Expected]:
 def _from_file(path: Path, settings: Download, names: list[str]) -> dict[str, Expected]:
     """sha256 by file name, from a file that `sha256sum` wrote in any folder."""
     remedy = "set trajectories.download.checksums to a file made by sha256sum, or null"
-    try:
-        lines = artifacts.read_bytes(path, LISTING, remedy).decode().splitlines()
-    except UnicodeDecodeError:
-        lines = ["?"]
-    matches = [re.fullmatch(rf"({SHA256}) [ *](.+)", line) for line in lines if line.strip()]
-    if not matches or not all(matches):
-        raise RadtError(f"{path} is not a list of sha256 sums: every line must be 64 hex digits, two spaces and a file name")
     wanted, found = {name: f"{settings.folder}/{name}" for name in names}, dict[str, Expected]()
-    for digest, given in (match.groups() for match in matches if match):
+    for digest, given in artifacts.read_sums(path, LISTING, remedy):
         name = given.rpartition("/")[2]
         if name not in wanted or not _ends_alike(given, wanted[name]):
             continue

@@ -8,34 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
 from typing import Any, BinaryIO
 
 import httpx2
 from huggingface_hub import get_session
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-CONNECT, SILENCE, TOTAL = 10.0, 30.0, 60.0
-"""Time limits in seconds: to connect, without a byte, and until the content begins."""
-SLOWEST = 20_000
-"""Least bytes per second of the content, after `TOTAL` seconds."""
-TRIES, PAUSE = 5, 1.0
-"""Attempts to resume content that was cut off, and seconds before each."""
-PASSING = (408, 429, 500, 502, 503, 504)
-"""Statuses of errors that may pass."""
-
-
-class Refusal(Exception):
-    """An unusable answer: the reason in words, and the HTTP status if that is the reason."""
-
-    def __init__(self, words: str, status: int | None = None):
-        super().__init__(words)
-        self.status = status
+from radt.data import web
+from radt.data.web import Refusal
 
 
 def guard() -> None:
@@ -44,7 +25,7 @@ def guard() -> None:
     Its callers then raise `Refusal` or an exception of httpx2.
     """
     client = get_session()
-    client.timeout = httpx2.Timeout(SILENCE, connect=CONNECT)
+    client.timeout = httpx2.Timeout(web.SILENCE, connect=web.CONNECT)
     if _refuse_paths not in client.event_hooks["response"]:
         client.event_hooks = {**client.event_hooks, "response": [*client.event_hooks["response"], _refuse_paths]}
 
@@ -59,8 +40,8 @@ def _refuse_paths(response: httpx2.Response) -> None:
 
 def read(url: str, most: int, form: dict[str, Any]) -> bytes:
     """The answer to a POST of `form`, of at most `most` bytes; raises `Refusal` or an exception of httpx2."""
-    with _answer("POST", url, {}, form) as response:
-        return b"".join(_parts(response, most))
+    with web.client() as client, web.answer(client, "POST", url, build_hf_headers(), form) as response:
+        return b"".join(web.parts(response, most))
 
 
 def save(url: str, file: BinaryIO, most: int, expected: str) -> str:
@@ -69,16 +50,16 @@ def save(url: str, file: BinaryIO, most: int, expected: str) -> str:
     At most `most` bytes are accepted, and none if the ETag states another sha256 than `expected`. Raises `Refusal` or an
     exception of httpx2.
     """
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(web.TRIES)):
         begun = file.tell()
         try:
             _append(url, file, most, expected)
             break
         except (httpx2.TransportError, Refusal) as error:
-            passing = file.tell() > begun if isinstance(error, httpx2.TransportError) else error.status in PASSING
+            passing = file.tell() > begun if isinstance(error, httpx2.TransportError) else error.status in web.PASSING
             if not left or not passing:
                 raise
-            time.sleep(PAUSE)
+            time.sleep(web.PAUSE)
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
@@ -91,56 +72,11 @@ def _append(url: str, file: BinaryIO, most: int, expected: str) -> None:
             raise Refusal(f"the ETag {stated[:80]!r} instead of sha256 {expected}")
 
     held = file.tell()
-    with _answer("GET", url, {"Range": f"bytes={held}-"} if held else {}, look=look) as response:
-        if "html" in response.headers.get("Content-Type", ""):
-            raise Refusal("an HTML page instead of a file")
+    headers = {**build_hf_headers(), **({"Range": f"bytes={held}-"} if held else {})}
+    with web.client(look) as client, web.answer(client, "GET", url, headers) as response:
+        web.refuse_page(response)
         if held and response.status_code != 206:
             file.seek(0)
             file.truncate()
-        for part in _parts(response, most - file.tell()):
+        for part in web.parts(response, most - file.tell()):
             file.write(part)
-
-
-@contextmanager
-def _answer(
-    method: str,
-    url: str,
-    headers: dict[str, str],
-    form: dict[str, Any] | None = None,
-    look: Callable[[httpx2.Response], None] = lambda response: None,
-) -> Iterator[httpx2.Response]:
-    """A successful answer whose content is not read yet; `look` is called with it, and with each redirect before it is taken."""
-    limits, hooks, trust = httpx2.Timeout(SILENCE, connect=CONNECT), {"response": [look]}, _certificates()
-    with httpx2.Client(follow_redirects=True, max_redirects=10, timeout=limits, event_hooks=hooks, verify=trust) as client:
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity", **headers}
-        watch = threading.Timer(TOTAL, client.close)
-        watch.daemon = True
-        watch.start()
-        try:
-            response = client.send(client.build_request(method, url, headers=headers, data=form), stream=True)
-        finally:
-            watch.cancel()
-        try:
-            if not 200 <= response.status_code < 300:
-                raise Refusal(f"{response.status_code} {response.reason_phrase[:80]}".strip(), response.status_code)
-            yield response
-        finally:
-            response.close()
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Trusted certificates, read once."""
-    return httpx2.create_ssl_context()
-
-
-def _parts(response: httpx2.Response, most: int) -> Iterator[bytes]:
-    """The content in pieces; raises `Refusal` beyond `most` bytes, and `ReadTimeout` when it is too slow."""
-    begun, got = time.monotonic(), 0
-    for part in response.iter_raw():
-        got += len(part)
-        if got > most:
-            raise Refusal("more content than the size that was stated")
-        if time.monotonic() - begun > TOTAL + got / SLOWEST:
-            raise httpx2.ReadTimeout(f"slower than {SLOWEST} bytes per second")
-        yield part

@@ -164,16 +164,20 @@ class Minari(Section):
 
 
 class Download(Section):
-    """The published data set on the Hugging Face Hub."""
+    """The published data set. That of grid worlds and robots is on the Hugging Face Hub (`repository`, `revision`, `folder`),
+    that of Procgen on the authors' web server (`url`, `folder`)."""
 
     repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$")]
-    """Name of the data set repository."""
+    """Name of the data set repository on the Hub."""
     revision: str
     """Commit of the repository: 40 hex digits, so that the data cannot change unnoticed."""
     folder: Annotated[str, Field(min_length=1)]
-    """Folder of the room size inside the repository."""
+    """Folder inside the repository, one for each room size or robot suite. Procgen: `procgen_2M` or `procgen_20M`."""
     checksums: Place | None
-    """File with the expected sha256 of every downloaded file (`sha256sum` form); null takes those that the Hub states."""
+    """File with the expected sha256 of every downloaded file (`sha256sum` form). null takes those that the Hub states;
+    for Procgen, those of the first download."""
+    url: Annotated[str | None, Field(pattern=r"^https?://[A-Za-z0-9._:~%+/-]{1,200}$", exclude_if=lambda url: url is None)] = None
+    """Procgen only: address of the folder on a web server that holds `folder`, for a mirror. null: the authors' server."""
 
     @model_validator(mode="after")
     def _pinned(self) -> Self:
@@ -181,6 +185,8 @@ class Download(Section):
             raise ValueError(f"revision is {self.revision!r}, allowed is a commit of 40 hex digits")
         if re.search(r"(^|/)\.{0,2}(/|$)|[\\\x00-\x1f]", self.folder):
             raise ValueError(f"folder is {self.folder!r}, allowed is a folder inside the repository, like 10x10")
+        if self.url is not None and re.search(r"/\.{0,2}/", self.url.partition(":/")[2].rstrip("/") + "/"):
+            raise ValueError(f"url is {self.url!r}, allowed is the address of a folder, without steps that are empty, . or ..")
         return self
 
 

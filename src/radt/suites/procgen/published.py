@@ -10,6 +10,7 @@ read other files or run code.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from radt.suites.procgen.engine import CHOICES, SIZE
 from radt.suites.procgen.settings import ProcgenExperiment
 
 SEEDS = "episode_seeds.json"
+NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+"""Name of an episode."""
 COLUMNS = {"states": (SIZE, SIZE, 3), "actions": (), "rewards": (), "dones": ()}
 FIRST = (3, SIZE, SIZE)
 """Shape of a frame with the colour channels first."""
@@ -30,14 +33,24 @@ FILTERS = (1, 2, 3)
 """Numbers of HDF5's own filters: deflate, shuffle and checksum."""
 
 
-def episodes(folder: Path, experiment: ProcgenExperiment) -> dict[int, list[Path]]:
-    """The files of every training task, in their order; raises `RadtError` when a level has none, or a file is missing."""
-    found: dict[int, list[Path]] = {}
-    levels = {game: _levels(folder / game) for game in experiment.games}
+def trained(experiment: ProcgenExperiment) -> dict[str, list[int]]:
+    """The levels of each game that are trained on."""
+    found: dict[str, list[int]] = {}
     for task, split in enumerate(experiment.splits):
         if split == "train":
             game, level = experiment.level_of(task)
-            found[task] = [folder / game / f"{number}.hdf5" for number in levels[game].get(level, [])]
+            found.setdefault(game, []).append(level)
+    return found
+
+
+def episodes(folder: Path, experiment: ProcgenExperiment) -> dict[int, list[Path]]:
+    """The files of every training task, in their order; raises `RadtError` when a level has none, or a file is missing."""
+    found: dict[int, list[Path]] = {}
+    told = {game: levels(folder / game / SEEDS) for game in trained(experiment)}
+    for task, split in enumerate(experiment.splits):
+        if split == "train":
+            game, level = experiment.level_of(task)
+            found[task] = [folder / game / f"{number}.hdf5" for number in told[game].get(level, [])]
             if not found[task]:
                 raise RadtError(f"{folder / game} has no episode of level {level}: add its files, or change `levels`")
     if missing := [path for paths in found.values() for path in paths if not path.is_file()]:
@@ -45,15 +58,15 @@ def episodes(folder: Path, experiment: ProcgenExperiment) -> dict[int, list[Path
     return found
 
 
-def _levels(folder: Path) -> dict[int, list[int]]:
-    """The episode numbers of each level, in increasing order."""
-    told = read_json(folder / SEEDS)
-    if not isinstance(told, dict) or not all(name.isdecimal() and type(level) is int for name, level in told.items()):
-        raise RadtError(f"{folder / SEEDS} does not give the level of each episode by its number: get it again")
-    levels: dict[int, list[int]] = {}
+def levels(path: Path) -> dict[int, list[int]]:
+    """The episode numbers of each level, in increasing order, from `episode_seeds.json`; raises `RadtError`."""
+    told = read_json(path)
+    if not isinstance(told, dict) or not all(NUMBER.fullmatch(name) and type(level) is int for name, level in told.items()):
+        raise RadtError(f"{path} does not give the level of each episode by its number: get it again")
+    found: dict[int, list[int]] = {}
     for number, level in sorted((int(name), level) for name, level in told.items()):
-        levels.setdefault(level, []).append(number)
-    return levels
+        found.setdefault(level, []).append(number)
+    return found
 
 
 def checksums(folder: Path, experiment: ProcgenExperiment) -> dict[str, str]:
