@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -163,6 +163,15 @@ def _returns(shard: Shard) -> NDArray[np.float32]:
     return returns
 
 
+class Among(NamedTuple):
+    """Episodes from which windows are drawn."""
+
+    episodes: NDArray[np.int64]
+    """their numbers"""
+    ends: NDArray[np.int64]
+    """sum of the lengths up to and with each"""
+
+
 class Episodes:
     """The steps of learning histories, and the table of their E episodes (in learning order within a history)."""
 
@@ -171,6 +180,7 @@ class Episodes:
         lengths = np.concatenate([np.diff(shard.episode_start) for shard in shards])
         start = np.concatenate([[0], np.cumsum(lengths)])
         self._start = start
+        self.all = Among(np.arange(len(lengths)), start[1:])
         self.columns: Source = ShardColumns(shards, start, trajectories.spec)
         self.first = torch.from_numpy(start[:-1])
         self.length = torch.from_numpy(lengths)
@@ -185,17 +195,33 @@ class Episodes:
         self.first_of_task = torch.full((tasks,), len(rows)).scatter_reduce(0, self.task, rows, "amin")
         self.last_of_task = torch.full((tasks,), -1).scatter_reduce(0, self.task, rows, "amax")
 
+    def best(self, share: float) -> Among:
+        """A `share` of the episodes of each history, at least one: those with the highest returns, of equal ones the later."""
+        order = np.lexsort((-np.arange(len(self.task)), -self.returns.numpy(), self.history.numpy()))  # histories stay together
+        history = self.history.numpy()[order]
+        sizes = np.bincount(history)
+        rank = np.arange(len(order)) - history.searchsorted(history)
+        chosen = np.sort(order[rank < np.ceil(share * sizes).clip(1)[history]])
+        return Among(chosen, self.length.numpy()[chosen].cumsum())
+
     def sample(
-        self, random: np.random.Generator, count: int, window: int, stride: int = 0, start_probability: float = 0.0
+        self,
+        random: np.random.Generator,
+        count: int,
+        window: int,
+        stride: int = 0,
+        start_probability: float = 0.0,
+        among: Among | None = None,
     ) -> tuple[Tensor, Steps]:
         """Draw windows: their episodes [count] and their steps [count, window].
 
-        Episodes are drawn in proportion to their length. An episode that fits into the window is taken whole. In a longer one,
-        the window begins at a multiple of `stride` steps, as in evaluation; a share `start_probability` begins at step 0. Without
-        a stride, the end of the window is uniform in 1..T. Published code: the last step is never trained; here: it is.
+        Episodes are drawn from all or from those of `among`, in proportion to their length. An episode that fits into the window
+        is taken whole. In a longer one, the window begins at a multiple of `stride` steps, as in evaluation; a share
+        `start_probability` begins at step 0. Without a stride, the end of the window is uniform in 1..T. Published code: the last
+        step is never trained; here: it is.
         """
-        start = self._start
-        episode = start.searchsorted(random.integers(0, start[-1], count), side="right") - 1
+        start, among = self._start, among or self.all
+        episode = among.episodes[among.ends.searchsorted(random.integers(0, among.ends[-1], count), side="right")]
         first, length = start[episode], start[episode + 1] - start[episode]
         chance = random.random(count)
         if stride:

@@ -54,10 +54,11 @@ def training(setup: job.Setup, selection: Selection) -> job.Learner:
     setup.seed_weights("ad weights")
     model = store.ad(setup.suite.spec, chosen, setup.data.statistics).to(setup.device)
     window, stride = chosen.model.span(selection.experiment), chosen.model.stride(selection.experiment)
+    among = episodes.best(chosen.best_share)
 
     def loss(update: int) -> loop.Loss:
         random = setup.random("ad windows", update)
-        episode, steps = episodes.sample(random, len(setup.share), window, stride, chosen.start_probability)
+        episode, steps = episodes.sample(random, len(setup.share), window, stride, chosen.start_probability, among)
         steps = with_context(episodes, episode, steps, chosen.episode_gap, chosen.model.past_actions == "hidden").to(setup.device)
         with loop.autocast(chosen.optimization, setup.device):
             outputs, _ = model(steps)

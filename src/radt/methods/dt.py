@@ -33,10 +33,11 @@ def training(setup: job.Setup, selection: Selection) -> job.Learner:
     setup.seed_weights("dt weights")
     model = store.dt(setup.suite.spec, chosen, statistics=setup.data.statistics).to(setup.device)
     window, stride = chosen.model.span(selection.experiment), chosen.model.stride(selection.experiment)
+    among = setup.data.episodes.best(chosen.best_share)
 
     def loss(update: int) -> loop.Loss:
         random = setup.random("dt windows", update)
-        _, steps = setup.data.episodes.sample(random, len(setup.share), window, stride, chosen.start_probability)
+        _, steps = setup.data.episodes.sample(random, len(setup.share), window, stride, chosen.start_probability, among)
         steps = steps.to(setup.device)
         with loop.autocast(chosen.optimization, setup.device):
             outputs, _ = model(steps)

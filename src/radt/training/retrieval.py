@@ -70,12 +70,14 @@ def learner(setup: job.Setup, selection: Chosen, encode_queries: EncodeQueries, 
     setup.seed_weights("radt weights")
     model = store.radt(setup.suite.spec, training, embed, data.statistics).to(setup.device)
 
+    among = data.episodes.best(training.best_share)
+
     def chance(update: int, purpose: str) -> np.random.Generator:
         return setup.random(f"radt {purpose}", update)
 
     def loss(update: int) -> loop.Loss:
         random, count = chance(update, "windows"), len(setup.share)
-        episode, steps = data.episodes.sample(random, count, window, stride, training.start_probability)
+        episode, steps = data.episodes.sample(random, count, window, stride, training.start_probability, among)
         contexts = retrieve(steps, episode, partial(chance, update))
         dropped = torch.from_numpy(chance(update, "context dropout").random(len(episode)) < training.context_dropout)
         contexts = drop(contexts, dropped)
