@@ -214,10 +214,10 @@ def test_a_masked_context_is_no_context():
 
 
 def test_scales_show_what_a_linear_layer_of_a_shared_scale_hides():
-    """The sign of a number of 0.02 where the deviation is 7, which means the opposite where another number is zero."""
+    """The sign of a number of 0.02 where the deviation is 7, which means the opposite where another number is exactly zero."""
     spec = suite_of(ROOM).spec.model_copy(update={"observation": Numbers(size=2)})
     torch.manual_seed(0)
-    small, other = 0.02 * torch.randn(256).sign(), torch.randn(256) * (torch.rand(256) < 0.5)
+    small, other = 0.02 * torch.randn(256).sign(), 1e-4 * torch.randn(256) * (torch.rand(256) < 0.5)
     observations, label = torch.stack([small, other], 1), ((small > 0) ^ (other == 0)).long()
     found = {}
     for numbers in ("linear", "scales"):

@@ -6,6 +6,7 @@ import pytest
 
 from helpers import tiny_bert
 from radt import artifacts
+from radt.data.windows import Episodes
 from stages import Chain, configuration
 
 
@@ -112,3 +113,21 @@ def test_variants_of_radt_train(chain, change):
     tensors = artifacts.read_tensors(chain.root / name / "model.safetensors")
     reading = [any(key.startswith(f"blocks.{block}.cross") for key in tensors) for block in (0, 1)]
     assert reading == ["cross_attention" not in change, True]
+
+
+@pytest.mark.parametrize(("method", "section"), [("pretrain", "pretrain"), ("ad", "train_ad"), ("radt", "train_retrieval")])
+def test_each_method_can_train_on_the_best_episodes_of_a_history(chain, monkeypatch, method, section):
+    """Of 30 episodes of a history, windows come from the two with the highest returns."""
+    other, sample, better = configuration(), Episodes.sample, []
+    other[section]["best_share"] = 0.05
+
+    def watched(episodes, *given, **named):
+        drawn, steps = sample(episodes, *given, **named)
+        for number in drawn.tolist():
+            own = episodes.returns[episodes.history == episodes.history[number]]
+            better.append(int((own > episodes.returns[number]).sum()))
+        return drawn, steps
+
+    monkeypatch.setattr(Episodes, "sample", watched)
+    assert getattr(Chain(chain.root, other), method)(output=f"{method}_best") == 0
+    assert len(better) == 12 * 4 and max(better) < 2

@@ -107,11 +107,11 @@ def test_windows_are_drawn_in_proportion_to_the_length(tmp_path):
     assert set(last.tolist()) == set(range(8))  # windows end anywhere, on the last step, too
 
 
-@pytest.mark.parametrize("share", [0.01, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.75, 1.0])
 def test_windows_are_drawn_from_the_best_episodes_of_each_history(tmp_path, share):
     """Against a loop over histories: a share of their episodes, at least one, in proportion to their length."""
     episodes, _ = make(tmp_path, [[3, 8, 1, 4], [5, 8, 8, 2, 6], [7]])
-    expected = set()
+    expected = set()  # of histories of two episodes, and of one
     for history in range(int(episodes.history.max()) + 1):
         own = sorted(torch.where(episodes.history == history)[0].tolist(), key=lambda number: -episodes.returns[number])
         expected |= set(own[: max(1, int(np.ceil(share * len(own))))])
@@ -122,7 +122,7 @@ def test_windows_are_drawn_from_the_best_episodes_of_each_history(tmp_path, shar
     found = torch.bincount(drawn, minlength=len(episodes.length))[among.episodes] / 4000
     torch.testing.assert_close(found, lengths / lengths.sum(), atol=0.03, rtol=0.0)
     everything = episodes.sample(np.random.default_rng(1), 4000, 5)[0]
-    assert torch.equal(drawn, everything) == (share == 1.0)
+    assert torch.equal(drawn, everything) == (len(expected) == len(lengths) == len(episodes.length))
 
 
 def test_observations_of_six_numbers(tmp_path):
