@@ -113,7 +113,7 @@ class Training(Section):
     optimization: Optimization
     """Optimization of the network."""
 
-    best_share: Annotated[Fraction, Field(gt=0.0, exclude_if=lambda share: share == 1.0)] = 1.0
+    best_share: Annotated[float, Field(gt=0.0, le=1.0, exclude_if=lambda share: share == 1.0)] = 1.0
     """Share of the episodes of each learning history from which windows are drawn: those with the highest returns (percentile
     behaviour cloning, Chen et al., 2021, arXiv 2106.01345). Contexts come from all episodes. 1: all (published)."""
 
