@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import reach
+from helpers import MODEL
 from radt import artifacts
 from radt.data import trajectories
 from radt.data.transitions import StepExperience
@@ -239,7 +240,7 @@ def test_small_images_are_refused_by_networks():
 
     spec = suite_of(experiment()).spec.model_copy(update={"observation": Image(height=4, width=4, channels=3)})
     with pytest.raises(RadtError, match="images are 4x4, allowed are 36x36 and larger"):
-        observation_embedding(spec, 8, None)
+        observation_embedding(spec, MODEL, None)
 
 
 @pytest.mark.parametrize(
