@@ -5,8 +5,7 @@ import io
 import json
 import threading
 import time
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote
 
@@ -24,6 +23,7 @@ from radt.stages import trajectories as stage
 from radt.suites import suite_of
 from radt.suites.grid import published
 from radt.suites.grid.qlearning import learn
+from webserver import Answering
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "ml-jku/dark_room"
@@ -48,16 +48,8 @@ class Hub:
         return hashlib.sha256(self.content[name]).hexdigest()
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(Answering):
     hub: Hub
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-    def handle(self) -> None:
-        with suppress(ConnectionError):  # the client has gone
-            super().handle()
 
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
