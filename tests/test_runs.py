@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from radt.errors import RadtError
 from radt.pipeline.runs import ENCODERS, MADE_FROM, PLAIN, REFERENCES, WEIGHTS, Runs
 from radt.settings.configuration import load, read
 from radt.settings.stages import Stages
@@ -19,6 +20,7 @@ VARIANTS = {
     "data": {"trajectories": {"source": "ppo"}},
     "gpu": {"train_ad": {"optimization": {"device": "cuda"}}, "evaluate": {"device": "cuda"}},
     "ranks": {"train_ad": {"optimization": {"device": "cuda", "ranks": 4}}, "train_dpt": {"optimization": {"ranks": 3}}},
+    "tasks": {"experiment": {"split_seed": 1}},
     "auto": {"pretrain": {"optimization": {"device": "auto", "ranks": 2}}, "embed": {"device": "auto"}},
 }
 
@@ -38,6 +40,7 @@ def runs():
         ("index", ["index/dt", "index/lm", "train/radt", "train/radt_lm"]),
         ("language", ["embed/lm", "index/lm", "train/radt_lm"]),
         ("data", list(MADE_FROM)),
+        ("tasks", list(MADE_FROM)),
         ("gpu", ["train/ad"]),
         ("ranks", ["train/ad", "train/dpt"]),
     ],
@@ -52,9 +55,22 @@ def test_a_variant_shares_what_it_does_not_change(runs, variant, own):
 def test_learning_curves_are_named_where_variants_learn_from_several_sources(runs):
     places = runs.sources("a")
     assert list(places) == list(VARIANTS) and places["data"] == "results/ablations/a/data/trajectories/learning.csv"
-    assert {place for variant, place in places.items() if variant != "data"} == {"results/keydoor/trajectories/learning.csv"}
+    shared = {place for variant, place in places.items() if variant not in ("data", "tasks")}
+    assert shared == {"results/keydoor/trajectories/learning.csv"}
     shipped = Runs(read([ROOT / "config/config.yaml", ROOT / "config/ablations.yaml"]))
     assert [name for name in shipped.settings.ablations if shipped.sources(name)] == ["source"]
+
+
+def test_a_variant_may_have_other_tasks(runs):
+    given = {run: json.loads(runs.select(run, ["trajectories"])) for run in ("keydoor", "ablations/a/tasks")}
+    assert given["ablations/a/tasks"].pop("experiment") == {**given["keydoor"].pop("experiment"), "split_seed": 1}
+    assert given["ablations/a/tasks"] == given["keydoor"]
+    for changes, fault in (({"split_seeds": 1}, "split_seeds"), ({"num_held_out": 100}, "num_held_out 100")):
+        values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+        variants = {"one": {"experiment": changes}}
+        values["ablations"] = {"b": {"experiment": "keydoor", "methods": ["radt"], "variants": variants}}
+        with pytest.raises(RadtError, match=f"ablations/b/one: experiment.*{fault}"):
+            Runs(load(values)).select("ablations/b/one", ["trajectories"])
 
 
 def test_places(runs):

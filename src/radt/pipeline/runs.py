@@ -72,7 +72,7 @@ class Runs:
     def home(self, run: str, directory: str) -> str:
         """The run to which an artifact of `run` belongs: its experiment if the artifact would be the same there, else `run`."""
         base = self.settings.base(run)
-        same = all(self.sections(run)[name] == self.sections(base)[name] for name in MADE_FROM[directory])
+        same = all(self.sections(run)[name] == self.sections(base)[name] for name in ("experiment", *MADE_FROM[directory]))
         return base if same else run
 
     def path(self, run: str, directory: str, file: str = "") -> str:

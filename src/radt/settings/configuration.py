@@ -34,7 +34,8 @@ class Ablation(Section):
     methods: Annotated[list[Name], Field(min_length=1)]
     """Methods that are evaluated for every variant."""
     variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
-    """What differs from the experiment, by variant: keys of the sections, and `like`, another variant to begin with."""
+    """What differs from the experiment, by variant: keys of the sections, `experiment` with keys of its tasks, and `like`,
+    another variant to begin with."""
 
 
 Tracker = Literal["tensorboard", "wandb", "trackio", "mlflow"]
@@ -85,6 +86,7 @@ class Settings(Stages, Shared):
     def check_form(self, run: str) -> None:
         """Raise `RadtError` for an unknown key or a wrong type in a run; `check` also checks that its values fit together."""
         try:
+            self.experiment(run)
             self.stages(run)
         except RadtError as error:
             problems = error.__cause__.errors() if isinstance(error.__cause__, ValidationError) else []
@@ -113,8 +115,23 @@ class Settings(Stages, Shared):
         return self.ablations[run.split("/")[1]].experiment if "/" in run else run
 
     def experiment(self, run: str) -> Experiment:
-        """The settings of the experiment of a run."""
-        return self.experiments[self.base(run)]
+        """The tasks of a run; raises `RadtError` with the key for a value that is not allowed."""
+        base = self.experiments[self.base(run)]
+        changes = self._changes(run).get("experiment")
+        if changes is None:
+            return base
+        try:
+            values = layers.merge(base.model_dump(mode="json"), changes)
+            return type(base).model_validate_json(json.dumps(values))
+        except ValidationError as error:
+            raise RadtError(f"{run}: experiment.{explain(error)}") from error
+
+    def _changes(self, run: str) -> dict[str, Any]:
+        """What differs in a variant from its experiment; nothing in an experiment."""
+        if "/" not in run:
+            return {}
+        _, ablation, variant = run.split("/")
+        return self.ablations[ablation].variants[variant]
 
     def stages(self, run: str) -> Stages:
         """The stages' sections of a run, with its overrides; raises `RadtError` with the key for a value that is not allowed."""
@@ -130,10 +147,7 @@ class Settings(Stages, Shared):
         base = self.base(run)
         values = {name: getattr(self, name).model_dump(mode="json") for name in Stages.model_fields}
         values = layers.merge(values, self.overrides.get(base, {}))
-        if run != base:
-            _, ablation, variant = run.split("/")
-            values = layers.merge(values, self.ablations[ablation].variants[variant])
-        return values
+        return layers.merge(values, {key: value for key, value in self._changes(run).items() if key != "experiment"})
 
     def check(self, run: str) -> None:
         """Raise `RadtError` when the settings of a run do not fit together, or a method of it is not in `evaluate.methods`."""

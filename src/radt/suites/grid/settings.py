@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from radt.settings.base import PositiveInt
+from radt.settings.base import NonNegativeInt, PositiveInt
 from radt.settings.experiment import Experiment
 
 WORLDS = {"darkroom": "Dark-Room", "keydoor": "Dark Key-Door", "mazerunner": "MazeRunner"}
@@ -28,6 +28,10 @@ class GridExperiment(Experiment):
     """Most steps of an episode; only a maze ends earlier, with its last goal."""
     num_tasks: PositiveInt
     """Number of tasks: goals (and keys) drawn from the cells of the room, or mazes."""
+
+    split_seed: Annotated[NonNegativeInt | None, Field(exclude_if=lambda seed: seed is None)] = None
+    """Seed with which goals, keys and doors are drawn from the cells of a room, so that others are held out; null: the published
+    split."""
 
     @property
     def title(self) -> str:
@@ -65,6 +69,8 @@ class GridExperiment(Experiment):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.world == "mazerunner":
+            if self.split_seed is not None:
+                raise ValueError(f"split_seed is {self.split_seed}, allowed is null: mazerunner has the published mazes")
             if (self.width, self.height) != (MAZE_SIZE, MAZE_SIZE):
                 raise ValueError(f"a maze is {self.width}x{self.height}, allowed is {MAZE_SIZE}x{MAZE_SIZE}, as published")
             if self.num_tasks - self.num_held_out > MAZE_TRAINING:

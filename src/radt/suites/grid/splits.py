@@ -13,17 +13,34 @@ MAZES_LEFT_OUT = (2, 5, 10, 13, 15, 21, 24, 27, 29, 31, 36, 39, 41, 52, 53, 57, 
 FIRST_HELD_OUT_MAZE = 300
 
 
-def permuted_cells(width: int, height: int) -> NDArray[np.int64]:
-    """All cells [width * height, 2] of a room as (x, y), in the order in which goals and doors are drawn."""
-    return np.random.RandomState(GOAL_SEED).permutation(_cells(width, height))
+def permuted_cells(width: int, height: int, split_seed: int | None = None) -> NDArray[np.int64]:
+    """All cells [width * height, 2] of a room as (x, y), in the order in which goals and doors are drawn; without `split_seed` as
+    published."""
+    return _random(GOAL_SEED, split_seed).permutation(_cells(width, height))
 
 
-def permuted_keys(width: int, height: int) -> NDArray[np.int64]:
-    """All cells [width * height, 2] of a room as (x, y), in the order in which keys are drawn."""
-    keys = np.random.RandomState(KEY_SEED).permutation(_cells(width, height))
-    for task, key in REPLACED_KEYS.get((width, height), {}).items():
-        keys[task] = key
+def permuted_keys(width: int, height: int, split_seed: int | None = None) -> NDArray[np.int64]:
+    """All cells [width * height, 2] of a room as (x, y), in the order in which keys are drawn; without `split_seed` as published.
+
+    Where a key would lie on its door, it changes places with the next one.
+    """
+    keys = _random(KEY_SEED, split_seed).permutation(_cells(width, height))
+    if split_seed is None:
+        for task, key in REPLACED_KEYS.get((width, height), {}).items():
+            keys[task] = key
+        return keys
+    doors = permuted_cells(width, height, split_seed)
+    for task in np.flatnonzero((keys == doors).all(1)).tolist():
+        others = [*range(task + 1, len(keys)), *range(task)]
+        fits = (one for one in others if (keys[one] != doors[task]).any() and (keys[task] != doors[one]).any())
+        other = next(fits, task)
+        keys[[task, other]] = keys[[other, task]]
     return keys
+
+
+def _random(seed: int, split_seed: int | None) -> np.random.RandomState:
+    """The generator of a list: of the published one, or of another split."""
+    return np.random.RandomState(seed if split_seed is None else (seed, split_seed))
 
 
 def _cells(width: int, height: int) -> NDArray[np.int64]:
@@ -33,12 +50,12 @@ def _cells(width: int, height: int) -> NDArray[np.int64]:
 
 def goals(experiment: GridExperiment) -> NDArray[np.int64]:
     """Goal or door [tasks, 2] of every task of a room as (x, y); the row is the task id."""
-    return permuted_cells(experiment.width, experiment.height)[: experiment.num_tasks]
+    return permuted_cells(experiment.width, experiment.height, experiment.split_seed)[: experiment.num_tasks]
 
 
 def keys(experiment: GridExperiment) -> NDArray[np.int64]:
     """Key [tasks, 2] of every task of Key-Door as (x, y)."""
-    return permuted_keys(experiment.width, experiment.height)[: experiment.num_tasks]
+    return permuted_keys(experiment.width, experiment.height, experiment.split_seed)[: experiment.num_tasks]
 
 
 def maze_seeds(experiment: GridExperiment) -> NDArray[np.int64]:
