@@ -14,7 +14,7 @@ def settings(**changes):
         "engine": "torch", "scope": "segment", "pool": "all", "k_search": 30, "max_similarity": 0.99, "k_rerank": 9,
         "weight_similarity": 1.0, "weight_task": 1.0, "weight_return": 0.5, "weight_reward": 0.25, "query_dropout": 0.0,
         "max_exact_keys": 10**6, "nprobe": 8,
-        "random_before": 0, "k_context": 2,
+        "random_before": 0, "k_context": 2, "values": "around",
     }  # fmt: skip
     return Retrieval(**{**values, **changes})
 

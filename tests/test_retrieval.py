@@ -1,13 +1,18 @@
 """Search, de-duplication, ranking and chunks against brute force."""
 
 import warnings
+from functools import partial
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from helpers import DEVICES, GPU, MODEL, ROOM
-from radt.data.windows import Columns
+from radt.data.episodes import EpisodeBuffer
+from radt.data.windows import Columns, ShardColumns
+from radt.evaluation.memory import OnlineMemory
 from radt.models.decision_transformer import DecisionTransformer
 from radt.retrieval import index, search
 from radt.retrieval.chunks import contexts, embed_episodes, window_means, window_start
@@ -15,6 +20,7 @@ from radt.retrieval.engines import TorchEngine
 from radt.retrieval.index import distinct
 from radt.retrieval.ranking import best, keep_nearest, min_max
 from radt.retrieval.search import DECIMALS, Search
+from radt.settings.evaluation import Memory
 from radt.suites import suite_of
 
 ENGINES = [("faiss", "cpu"), ("torch", "cpu"), pytest.param("torch", "cuda", marks=GPU)]
@@ -308,6 +314,69 @@ def test_context_is_around_the_anchor_and_within_the_episode():
         steps = contexts(data, first, torch.full((3,), 8), torch.full((3,), anchor), 2)
         assert steps.time[1][steps.mask[1]].tolist() == list(expected)
         assert steps.returns[1][steps.mask[1]].tolist() == data.returns[[8 + t for t in expected]].tolist()
+
+
+def shown(rewards, anchor, chunk, values):
+    """Steps that a value shows of an episode with these rewards: its two halves, written out once more."""
+    length, paid = len(rewards), [step + 1 for step, reward in enumerate(rewards) if reward > 0]
+    if values == "around" or not paid:
+        last = min(anchor + chunk, length)
+        return [*range(max(last - 2 * chunk, 0), last)]
+    one, two = paid[0], paid[1] if len(paid) > 1 else min(paid[0] + chunk, length)
+    return [*range(max(one - chunk, 0), one), *range(max(two - chunk, one), two)]
+
+
+@pytest.mark.parametrize("values", ["around", "rewards"])
+def test_values_lead_to_the_rewards(values):
+    """Of random episodes of any length, in memory and read from shards."""
+    random = np.random.default_rng(3)
+    lengths = random.integers(1, ROOM.horizon + 1, 60)
+    start = np.concatenate([[0], lengths.cumsum()])
+    reward = (random.random(start[-1]) < random.choice([0.0, 0.2, 0.6], 60).repeat(lengths)).astype(np.float32)
+    code = random.integers(0, 3, (start[-1], 2)).astype(np.uint8)
+    action, nothing = random.integers(0, 5, (start[-1], 1)).astype(np.uint8), np.zeros(start[-1], np.float32)
+    spec, first = suite_of(ROOM).spec, torch.from_numpy(start[:-1])
+    parts = [slice(start[begin], start[end]) for begin, end in ((0, 25), (25, 26), (26, 60))]
+    shards = [SimpleNamespace(observations=code[part], actions=action[part], rewards=reward[part]) for part in parts]
+    sources = [Columns(*map(torch.from_numpy, (code, action, reward, nothing, nothing)), spec), ShardColumns(shards, start, spec)]
+    for chunk in (1, 2, 3, 8):
+        anchor = torch.from_numpy(random.integers(1, lengths + 1))
+        for source in sources:
+            steps = contexts(source, first, torch.from_numpy(lengths), anchor, chunk, values)
+            assert steps.mask.shape == (60, 2 * chunk)
+            for row, (begin, end) in enumerate(pairwise(start)):
+                expected = shown(reward[begin:end], int(anchor[row]), chunk, values)
+                assert steps.time[row][steps.mask[row]].tolist() == expected
+                assert steps.reward[row][steps.mask[row]].tolist() == reward[begin:end][expected].tolist()
+                assert steps.action[row][steps.mask[row]].tolist() == action[begin:end][expected].tolist()
+
+
+def test_what_is_read_is_told_as_parts():
+    """The memory tells the steps of its contexts, in one part where the halves follow each other."""
+    encoder = DecisionTransformer(MODEL, suite_of(ROOM).spec, True, 8).eval()
+    weights = Memory(k_rerank=50, weight_similarity=1.0, weight_return=1.0, weight_reward=1.0, query_stride=2)
+    several = set()
+    for values in ("around", "rewards"):
+        random = torch.Generator().manual_seed(5)
+        history = EpisodeBuffer(3, 4, suite_of(ROOM).spec)
+        memory = OnlineMemory(partial(embed_episodes, encoder, 2), history, weights, 2, 2, values)
+        for episode in range(3):
+            for time in range(8):
+                paid = (torch.rand(3, generator=random) < 0.3).float()
+                history.observe(time, torch.zeros(3, 2, dtype=torch.uint8), torch.zeros(3))
+                history.act(time, torch.zeros(3, 1), paid, torch.full((3,), time == 7))
+            history.finish()
+            memory.add(episode)
+            query = torch.nn.functional.normalize(torch.randn(3, encoder.norm.weight.shape[0], generator=random), dim=1)
+            context = memory.context(query)
+            columns = [column.tolist() for column in memory.parts(memory.last)]
+            for row, (numbers, begins, ends, *_, there) in enumerate(zip(*columns, strict=True)):
+                parts = [one[:3] for one in zip(numbers, begins, ends, there, strict=True) if one[3]]
+                assert all(end > begin for _, begin, end in parts)
+                told = [step for _, begin, end in parts for step in range(begin, end)]
+                assert told == context.time[row, 0][context.mask[row, 0]].tolist()
+                several.add((values, len(parts)))
+    assert {parts for values, parts in several if values == "around"} == {2} and {("rewards", 2), ("rewards", 4)} <= several
 
 
 def test_window_means_against_loops():

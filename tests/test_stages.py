@@ -66,7 +66,7 @@ def test_the_papers_form_runs_end_to_end(tmp_path):
     config["embed"]["query_stride"] = None
     config["train_retrieval"]["retrieval"] |= {
         "scope": "window", "pool": "all", "weight_task": 1.0, "weight_return": 0.0, "weight_reward": 0.0, "max_similarity": 0.98,
-        "query_dropout": 0.2, "random_before": 3, "k_context": 2,
+        "query_dropout": 0.2, "random_before": 3, "k_context": 2, "values": "around",
     }  # fmt: skip
     made = Chain(tmp_path, config)
     for stage in (made.trajectories, made.pretrain, made.embed, made.index, made.radt, made.ad):

@@ -220,9 +220,7 @@ class TrainedAgent:
         agent = self._player.agent
         if not isinstance(agent, RetrievalAgent) or (last := agent.memory.last) is None:
             return [[] for _ in range(self.environments)]
-        spans = agent.memory.span(last.chunk)
-        total = self.history.totals.gather(1, spans[0])
-        columns = [column.tolist() for column in (*spans, last.similarity, last.score, total, last.found)]
+        columns = [column.tolist() for column in agent.memory.parts(last)]
         rows = (zip(*parts, strict=True) for parts in zip(*columns, strict=True))
         return [[Retrieved(*parts) for *parts, found in row if found] for row in rows]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +32,15 @@ class Source(Protocol):
             start: [...] row of the first step of the window.
             stop: [...] exclusive end of the window, a row.
             length: steps of the result.
+        """
+
+    def rewarded(self, first: Tensor, length: Tensor) -> Tensor:
+        """Exclusive ends [..., 2] of the first and the second step of an episode whose reward is above 0, counted from its first
+        step; 0 where there is none.
+
+        Args:
+            first: [...] row of the first step of the episode.
+            length: [...] steps of the episode.
         """
 
 
@@ -70,6 +80,14 @@ class Columns:
             time=time,
             mask=mask,
         )
+
+    def rewarded(self, first: Tensor, length: Tensor) -> Tensor:
+        """See `Source`."""
+        step = torch.arange(int(length.max()))
+        row = (first[..., None] + step).clamp_max(len(self.reward) - 1)  # [..., T]
+        paid = (self.reward[row] > 0) & (step < length[..., None])
+        count = paid.cumsum(-1)
+        return torch.stack([torch.where(paid & (count == number), step + 1, 0).amax(-1) for number in (1, 2)], -1)
 
 
 def no_action(spec: Spec) -> Tensor:
@@ -129,6 +147,23 @@ class ShardColumns:
             time=finish(time, np.int64),
             mask=torch.from_numpy(mask).reshape(*shape, length),
         )
+
+    def rewarded(self, first: Tensor, length: Tensor) -> Tensor:
+        """See `Source`; `length` is not used."""
+        return torch.from_numpy(self._rewarded[self._start.searchsorted(first.numpy())])
+
+    @cached_property
+    def _rewarded(self) -> NDArray[np.int64]:
+        """Ends [E, 2] of the first two rewarded steps of all episodes."""
+        paid = np.concatenate(
+            [np.flatnonzero(rewards > 0) + offset for (*_, rewards), offset in zip(self._columns, self._offset, strict=False)]
+        )
+        found = np.zeros((len(self._start) - 1, 2), np.int64)
+        number = paid.searchsorted(self._start)  # rewarded steps before each episode
+        for place in (0, 1):
+            there = np.flatnonzero(number[:-1] + place < number[1:])
+            found[there, place] = paid[number[there] + place] - self._start[there] + 1
+        return found
 
     def _read(
         self, first: NDArray[np.int64], start: NDArray[np.int64], length: int, longest: int

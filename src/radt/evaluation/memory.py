@@ -13,9 +13,10 @@ from radt.data.episodes import EpisodeBuffer
 from radt.data.steps import Steps
 from radt.data.windows import Source
 from radt.errors import RadtError
-from radt.retrieval.chunks import contexts
+from radt.retrieval.chunks import contexts, halves
 from radt.retrieval.ranking import best, keep_nearest, utility
 from radt.settings.evaluation import Memory
+from radt.settings.retrieval import Values
 
 GROUP = 10
 """Tasks whose steps are encoded at once: activations then stay in the cache of a core (an episode of 100 tasks takes 75 ms
@@ -57,10 +58,20 @@ class OnlineMemory:
         settings: ranking.
         chunk_length: steps of a chunk.
         count: chunks in a context.
+        shown: steps of a chunk that are read (`Retrieval.values`).
     """
 
-    def __init__(self, embed: EmbedEpisodes, history: EpisodeBuffer, settings: Memory, chunk_length: int, count: int):
-        self.embed, self.history, self.settings, self.chunk_length, self.count = embed, history, settings, chunk_length, count
+    def __init__(
+        self,
+        embed: EmbedEpisodes,
+        history: EpisodeBuffer,
+        settings: Memory,
+        chunk_length: int,
+        count: int,
+        shown: Values = "around",
+    ):
+        self.embed, self.history, self.settings = embed, history, settings
+        self.chunk_length, self.count, self.shown = chunk_length, count, shown
         self.keys = torch.zeros(history.tasks, 0, 0)
         self.episode = torch.zeros(0, dtype=torch.long)
         self.anchor = torch.zeros(history.tasks, 0, dtype=torch.long)
@@ -102,13 +113,26 @@ class OnlineMemory:
         """Steps [B, K, 2 chunk_length] of chunk ids [B, K]."""
         episode = self.episode[chunk]
         first, length = self.history.first(episode), self.history.lengths.gather(1, episode)
-        return contexts(self.history.columns, first, length, self.anchor.gather(1, chunk), self.chunk_length)
+        return contexts(self.history.columns, first, length, self.anchor.gather(1, chunk), self.chunk_length, self.shown)
 
-    def span(self, chunk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Episode, first step and end [B, K] of chunk ids [B, K]."""
-        episode = self.episode[chunk]
-        stop = torch.minimum(self.anchor.gather(1, chunk) + self.chunk_length, self.history.lengths.gather(1, episode))
-        return episode, (stop - 2 * self.chunk_length).clamp_min(0), stop
+    def parts(self, ranked: Ranked) -> tuple[Tensor, ...]:
+        """What is read of ranked chunks: episode, first step, end, similarity, score, return of the episode; whether it is there.
+
+        Each is [B, 2 K]: of the two halves of each of K chunks. Halves that follow each other are one part, and the second is not
+        there.
+        """
+        episode = self.episode[ranked.chunk]
+        row, length = self.history.first(episode), self.history.lengths.gather(1, episode)
+        anchor = self.anchor.gather(1, ranked.chunk)
+        first, end = halves(self.history.columns, row, length, anchor, self.chunk_length, self.shown)  # [B, K, 2]
+        joined = end[..., 0] == first[..., 1]
+        end = torch.stack([torch.where(joined, end[..., 1], end[..., 0]), end[..., 1]], -1)
+        there = torch.stack([ranked.found, ranked.found & ~joined], -1) & (end > first)
+        of_chunks = (
+            one[..., None].expand_as(there) for one in (ranked.similarity, ranked.score, self.history.totals.gather(1, episode))
+        )
+        columns = (episode[..., None].expand_as(there), first, end, *of_chunks, there)
+        return tuple(column.flatten(1) for column in columns)
 
     @property
     def ready(self) -> bool:

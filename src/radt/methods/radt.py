@@ -63,8 +63,9 @@ def retrieving(setup: Setup, keys: EmbedEpisodes, query_encoder: QueryEncoder, o
     embed, memory = setup.embedding(), setup.memory
     network, settings = store.read_radt(setup.weights(), setup.model, setup.suite, embed, origin)
     network.to(setup.device)
-    online = OnlineMemory(keys, setup.history, memory, embed.chunk_length, settings.retrieval.k_context)
-    return RetrievalAgent(network, settings.retrieval.scope == "segment", query_encoder, online, memory.query_stride)
+    chosen = settings.retrieval
+    online = OnlineMemory(keys, setup.history, memory, embed.chunk_length, chosen.k_context, chosen.values)
+    return RetrievalAgent(network, chosen.scope == "segment", query_encoder, online, memory.query_stride)
 
 
 METHOD = Method(

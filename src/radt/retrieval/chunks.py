@@ -1,9 +1,9 @@
 """Sub-trajectories (chunks): their anchors, keys, queries and values.
 
 A chunk of length c is anchored at step t of an episode: t = c, 2c, ..., and the end of the episode (paper, Section 3.1). Its key
-is the mean of the encoder's state outputs over the c steps before t. Its value is the 2c steps around t, or the last 2c steps of
-an episode that ends sooner. A query at step t is the mean over the last c steps including t. `window_means` computes all keys and
-queries, in training and in evaluation.
+is the mean of the encoder's state outputs over the c steps before t. Its value, which the network reads, has 2c steps
+(`halves`). A query at step t is the mean over the last c steps including t. `window_means` computes all keys and queries, in
+training and in evaluation.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from radt.data.steps import Steps
 from radt.data.windows import Source
 from radt.models.decision_transformer import DecisionTransformer
+from radt.settings.retrieval import Values
 
 
 def window_start(time: int, positions: int) -> int:
@@ -60,21 +61,51 @@ def encode_queries(encoder: DecisionTransformer, chunk_length: int, steps: Steps
     return window_means(state_outputs(encoder, steps), weight, stop, encoder.averaged(chunk_length))[:, 0]
 
 
-def contexts(columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chunk_length: int) -> Steps:
-    """Values of chunks: the [..., 2 chunk_length] steps that end `chunk_length` steps after `anchor`, or with the episode.
+def halves(
+    columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chunk_length: int, values: Values
+) -> tuple[Tensor, Tensor]:
+    """First steps and exclusive ends [..., 2] of the two halves of each value, of at most `chunk_length` steps each.
 
-    Published code: a chunk near the end of an episode has fewer steps; here: the last 2 chunk_length steps, because a shorter
-    chunk may not show how the goal was reached.
+    `around` (published): up to `chunk_length` steps after `anchor`. Published code: a chunk near the end of an episode has fewer
+    steps; here: the last 2 chunk_length steps, because a shorter chunk may not show how the goal was reached.
+
+    `rewards`: the steps up to the first rewarded step of the episode, then those up to the second one. Without a second one, the
+    second half has the steps after the first one. No step is in both halves. An episode without rewarded steps has `around`.
+
+    Arguments as in `contexts`.
+    """
+    last = torch.minimum(anchor + chunk_length, length)
+    start = (last - 2 * chunk_length).clamp_min(0)
+    middle = torch.minimum(start + chunk_length, last)
+    starts, ends = torch.stack([start, middle], -1), torch.stack([middle, last], -1)
+    if values == "around":
+        return starts, ends
+    one, two = columns.rewarded(first, length).unbind(-1)
+    two = torch.where(two > 0, two, torch.minimum(one + chunk_length, length))
+    begins = torch.stack([(one - chunk_length).clamp_min(0), torch.maximum(two - chunk_length, one)], -1)
+    paid = (one > 0)[..., None]
+    return torch.where(paid, begins, starts), torch.where(paid, torch.stack([one, two], -1), ends)
+
+
+def contexts(
+    columns: Source, first: Tensor, length: Tensor, anchor: Tensor, chunk_length: int, values: Values = "around"
+) -> Steps:
+    """Values of chunks: the steps [..., 2 chunk_length] of their two halves.
 
     Args:
         columns: source of the steps.
         first: [...] row of the episode's first step.
         length: [...] steps of the episode.
         anchor: [...] step of the episode.
-        chunk_length: half the number of steps.
+        chunk_length: most steps of a half.
+        values: which steps: `Retrieval.values`.
     """
-    stop = torch.minimum(anchor + chunk_length, length)
-    return columns.windows(first, first + (stop - 2 * chunk_length).clamp_min(0), first + stop, 2 * chunk_length)
+    starts, ends = halves(columns, first, length, anchor, chunk_length, values)
+    row, empty = first[..., None], ends <= starts
+    starts = starts.masked_fill(empty, 0)  # a row that exists; its steps are masked
+    ends = ends.masked_fill(empty, 0)
+    parts = columns.windows(row.expand_as(starts), row + starts, row + ends, chunk_length)
+    return parts.map(lambda part: part.flatten(first.dim(), first.dim() + 1))
 
 
 @torch.no_grad()

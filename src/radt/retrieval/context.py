@@ -99,7 +99,7 @@ class TrainingContexts:
         """Sum of rewards [K] inside the chunks with ids [K]."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
-        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length)
+        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length, self.settings.values)
         return (steps.reward * steps.mask).sum(-1)
 
     def recall(self) -> float:
@@ -189,6 +189,6 @@ class TrainingContexts:
         """Steps [B, S, k_context * 2 chunk_length] of chunk ids [B, S, k_context], concatenated in time."""
         episode = self.index.episode[chunk]
         first, length = self.episodes.first[episode], self.episodes.length[episode]
-        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length)
+        steps = contexts(self.episodes.columns, first, length, self.index.anchor[chunk], self.chunk_length, self.settings.values)
         steps = replace(steps, mask=steps.mask & found[..., None])
         return steps.map(lambda x: x.flatten(2, 3))

@@ -62,6 +62,9 @@ class Index(Section):
     """The same threshold for the language model, whose keys are all similar."""
 
 
+Values = Literal["around", "rewards"]
+
+
 class Retrieval(Section):
     """Retrieval of contexts in training (paper, Section 3.2)."""
 
@@ -98,3 +101,6 @@ class Retrieval(Section):
     """Queries at an earlier step of the episode get a random chunk of their task instead."""
     k_context: PositiveInt
     """Number of best re-ranked chunks in a context."""
+    values: Values
+    """Steps that the network reads of a found chunk: `around`: those on both sides of its anchor (published); `rewards`: those
+    that lead to the first rewarded step of its episode, and those that lead from there to the second, wherever the anchor is."""
