@@ -83,7 +83,8 @@ def test_all_is_planned_and_ablations_share_what_they_do_not_change(everything):
 
     def others(*keys, method):
         return sum(
-            method in (None, *one.methods) and any(sections(run)[key] != sections(one.experiment)[key] for key in keys)
+            method in (None, *one.methods)
+            and any(sections(run)[key] != sections(one.experiment)[key] for key in ("experiment", *keys))
             for one, run in variants
         )
 
